@@ -1,0 +1,112 @@
+/* event.h - the two record types that everything between the wire and the reader speaks.
+ *
+ * wb_frame    before the codec: where one raw record lies in a line's journal, and when and how it came.
+ * wb_message  after the codec: one normalized message, or one part of a large one, with exact integers.
+ *
+ * Both are plain data without pointers, the same in memory, in rings and (wb_frame) on disk, little endian. */
+#ifndef WB_EVENT_H
+#define WB_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/limits.h"
+
+/* ------------------------------------------------------------------------------------------------ raw frames */
+
+/* What the bytes of a record are. The first group came from the peer; the second is said by the node itself, as JSON text,
+ * so that a log tells what happened without its reader knowing the program. Values are frozen: they are on disk. */
+typedef enum {
+  WB_FRAME_TEXT = 1,   /* one whole WebSocket text message, reassembled */
+  WB_FRAME_BINARY = 2, /* one whole WebSocket binary message */
+  WB_FRAME_PING = 3,   /* payload of a control frame */
+  WB_FRAME_PONG = 4,
+  WB_FRAME_CLOSE = 5,   /* payload: 2-byte code, reason */
+  WB_FRAME_HTTP = 6,    /* response head of the upgrade, and whatever body came with a refusal */
+  WB_FRAME_PARTIAL = 7, /* bytes of a message that the end of its connection, or a limit, cut short */
+
+  WB_FRAME_CONNECT = 16,    /* {"event":"connect","url":...,"address":...,"tls":...} : the connection is open, upgrade done */
+  WB_FRAME_DISCONNECT = 17, /* {"event":"disconnect","reason":...}: books of this line are suspect from here on */
+  WB_FRAME_SENT = 18,       /* a text message that the node sent (subscribe, unsubscribe) */
+  WB_FRAME_RESYNC = 19,     /* {"event":"resync","product":...,"reason":...} */
+  WB_FRAME_GAP = 20,        /* {"event":"gap",...}: something is known to be missing here */
+  WB_FRAME_STALL = 21       /* {"event":"stall",...}: the node stopped reading because a reader was too far behind */
+} wb_frame_kind;
+
+/* One record. 32 bytes, so that two share a cache line and none straddles one. */
+typedef struct wb_frame {
+  uint64_t position; /* first byte, as a position in the line's journal (only grows) */
+  uint64_t recv_ns;  /* CLOCK_MONOTONIC when the bytes of its last packet were handed to the process */
+  uint64_t number;   /* per node, from 0, contiguous over all lines: the order in which the node took the records */
+  uint32_t bytes;
+  uint16_t connection; /* of this line, counted from 1, modulo 65536 */
+  uint8_t line;        /* index of the line, from 0 */
+  uint8_t kind;        /* wb_frame_kind */
+} wb_frame;
+_Static_assert(sizeof(wb_frame) == 32, "wb_frame is 32 bytes in memory and on disk");
+
+/* ------------------------------------------------------------------------------------------------ normalized messages */
+
+typedef enum { WB_SIDE_BID = 0, WB_SIDE_ASK = 1 } wb_side;
+
+/* One change of a book: the new total size at a price (never a difference); size 0 removes the level.
+ * price and size are integers in units of 10^-decimals of the message's product, 0..WB_QUANTITY_MAX. */
+typedef struct wb_delta {
+  uint64_t price;
+  uint64_t size : 63;
+  uint64_t side : 1; /* wb_side */
+} wb_delta;
+_Static_assert(sizeof(wb_delta) == 16, "wb_delta is two words");
+
+typedef enum {
+  WB_MESSAGE_SNAPSHOT = 1,  /* deltas: levels of the whole book, in any order; parts FIRST .. LAST replace the book at LAST */
+  WB_MESSAGE_UPDATE,        /* deltas: applied in order; readers see the book after LAST only */
+  WB_MESSAGE_HEARTBEAT,     /* u.heartbeat */
+  WB_MESSAGE_SUBSCRIPTIONS, /* one per acknowledged product of a level-2 channel; FIRST and LAST frame the whole ack. product
+                               WB_PRODUCT_NONE in an ack that names no product */
+  WB_MESSAGE_ERROR,         /* the exchange reports an error; text in the raw frame */
+  WB_MESSAGE_REJECT,        /* a message that broke the schema: u.reject; product may be WB_PRODUCT_NONE */
+  WB_MESSAGE_IGNORED,       /* a legal message that carries nothing for a book (ticker, match, status, unknown type) */
+  WB_MESSAGE_CONNECT,       /* line is up: all its books wait for a snapshot */
+  WB_MESSAGE_DISCONNECT,    /* line is down */
+  WB_MESSAGE_SCALE          /* u.scale: from here on the product's units are these; the book rescales itself */
+} wb_message_kind;
+
+enum {
+  WB_PART_FIRST = 1, /* first part of a message */
+  WB_PART_LAST = 2,  /* last part; a whole message has both */
+  WB_PART_ABORT = 4  /* with LAST: the message turned out malformed; forget its parts (a REJECT message follows) */
+};
+
+#define WB_PRODUCT_NONE UINT16_MAX
+#define WB_TIME_NONE INT64_MIN /* no time in the message, or year 0001 */
+
+/* One normalized message or part: 64 bytes, then delta_count deltas. */
+typedef struct wb_message {
+  uint8_t kind;     /* wb_message_kind */
+  uint8_t part;     /* WB_PART_* */
+  uint16_t product; /* index in the node's product table */
+  uint32_t delta_count;
+  uint64_t recv_ns; /* of its frame */
+  uint64_t number;  /* of its frame */
+  int64_t time_ns;  /* exchange time, nanoseconds since 1970 UTC, or WB_TIME_NONE */
+  union {
+    struct {
+      uint64_t sequence, last_trade_id;
+    } heartbeat;
+    struct {
+      uint32_t reason; /* wb_reject */
+      uint32_t offset; /* byte of the frame where the trouble was seen */
+    } reject;
+    struct {
+      uint8_t price_decimals, size_decimals;
+    } scale;
+    uint64_t words[2];
+  } u;
+  uint8_t line;
+  uint8_t reserved[15];
+  wb_delta deltas[];
+} wb_message;
+_Static_assert(sizeof(wb_message) == 64, "header of a message is one cache line");
+
+#endif

@@ -1,0 +1,77 @@
+/* port.h - the seams: tables of functions by which a codec, a source, a sink or a host plugs into the engine.
+ *
+ * Each table is plain data with a name; adding a venue or a sink is adding one file and one row. */
+#ifndef WB_PORT_H
+#define WB_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/error.h"
+#include "engine/base/products.h"
+#include "engine/event.h"
+
+/* ------------------------------------------------------------------------------------------------ out: codec -> book */
+
+/* Where a codec puts its messages. claim returns room for a message of up to delta_count (0..WB_PART_DELTAS_MAX) deltas,
+ * 64-byte aligned, header zeroed; never NULL: it waits where the ring behind it is full. At most one claim is open. commit
+ * hands it over (message->delta_count as written, at most what was claimed); a claim not committed is simply claimed again. */
+typedef struct wb_out {
+  wb_message *(*claim)(struct wb_out *out, uint32_t delta_count);
+  void (*commit)(struct wb_out *out, wb_message *message);
+} wb_out;
+
+/* ------------------------------------------------------------------------------------------------ codec: one venue's dialect
+ */
+
+typedef struct wb_codec {
+  const char *name;            /* "coinbase-exchange": the value of --feed */
+  const char *url;             /* where the feed is when nobody says otherwise */
+  const char *const *channels; /* default channels, NULL-terminated */
+
+  /* size returns the bytes of one instance's state; init makes it in that memory (64-byte aligned) for a products table that
+   * outlives it. init returns 0 or a negative error. */
+  size_t (*size)(const wb_products *products);
+  int (*init)(void *state, const wb_products *products);
+
+  /* decode takes one frame and its bytes (WB_READ_SLACK_BYTES past the end are readable) and puts 1 or more messages to out:
+   * never none, so that every frame is accounted for. Never fails: what is wrong with the bytes becomes a REJECT message. It
+   * copies recv_ns, number and line of the frame into each message. No allocation, no syscall, no clock. */
+  void (*decode)(void *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
+
+  /* subscribe writes one subscribe (or unsubscribe) message for the channels (NULL-terminated) and the products index[0..count)
+   * into text, NUL-terminated. Returns its length, or WB_E_LIMIT when size is too small. */
+  int (*subscribe)(const wb_products *products, const char *const *channels, const uint16_t *index, uint32_t count,
+                   bool unsubscribe, char *text, size_t size);
+} wb_codec;
+
+/* wb_codec_find returns the codec of that name from the table of codecs, or NULL. wb_codec_at enumerates it (NULL past the
+ * end). */
+const wb_codec *wb_codec_find(const char *name);
+const wb_codec *wb_codec_at(unsigned index);
+
+/* ------------------------------------------------------------------------------------------------ agent: one stage */
+
+/* do_work does a bounded amount and returns how much (0: nothing to do). idle waits for work at most timeout_ns in the way of
+ * this agent (a kernel queue), NULL where it has none. wake, callable from another thread, ends such a wait early; NULL where
+ * it cannot be. */
+typedef struct wb_agent {
+  const char *name;
+  void *self;
+  int (*do_work)(void *self);
+  void (*idle)(void *self, uint64_t timeout_ns);
+  void (*wake)(void *self);
+} wb_agent;
+
+/* ------------------------------------------------------------------------------------------------ host: what the engine asks
+ * of the world */
+
+/* now_ns: CLOCK_MONOTONIC. log: one line, level 0 error, 1 warning, 2 info, 3 debug; may be called from any thread. */
+typedef struct wb_host {
+  void *self;
+  uint64_t (*now_ns)(void *self);
+  void (*log)(void *self, int level, const char *text);
+} wb_host;
+
+#endif

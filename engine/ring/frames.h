@@ -1,0 +1,84 @@
+/* frames.h - the frame ring of one line: a payload journal and the descriptors of the records in it. One writer (ingest), up to
+ * WB_FRAMES_READERS_MAX gating readers (parser, flusher) of the one copy.
+ *
+ * What:    received bytes are written by the kernel, or by the TLS record decoder, straight at the head of the journal. The
+ * writer then describes each whole record by a wb_frame and publishes the descriptors in bursts. Readers read records in place,
+ * each at its own pace, and release them in order; memory is used again when the slowest reader has released it. Memory:  the
+ * journal is mapped twice in a row (io/memory: wb_mirror), so every record up to the journal's size is contiguous, and
+ *          WB_READ_SLACK_BYTES past any record are readable. Descriptors lie in an ordinary array.
+ * Positions only grow; position p lies at base[p & mask].
+ * Threads: one writer, one thread a reader. Edges F1 (publish -> peek) and F2 (release -> room), see docs/threading.md.
+ * Full:    room returns what is free, 0 included. The writer decides what to do. */
+#ifndef WB_RING_FRAMES_H
+#define WB_RING_FRAMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/limits.h"
+#include "engine/event.h"
+
+enum { WB_FRAMES_READERS_MAX = 4 };
+
+typedef struct wb_frames_reader {
+  _Alignas(WB_CACHE_PAIR_BYTES) uint64_t released; /* W reader, R writer [F2]: descriptors given back */
+  uint64_t released_position; /* W reader, R writer [F2]: journal bytes below this are given back; stored before `released` */
+  uint64_t published_seen;    /* W reader, private */
+} wb_frames_reader;
+
+typedef struct wb_frames {
+  _Alignas(WB_CACHE_PAIR_BYTES) uint64_t published; /* W writer, R readers [F1]: descriptors readable */
+  _Alignas(WB_CACHE_PAIR_BYTES) uint64_t pushed;    /* W writer, private: descriptors written */
+  uint64_t head;                                    /* W writer, private: journal position where the next received byte goes */
+  uint64_t released_seen, released_position_seen;   /* W writer, private: least of the readers when last looked */
+  _Alignas(WB_CACHE_PAIR_BYTES) uint8_t *base;      /* constant after init */
+  uint64_t bytes, mask;
+  wb_frame *frame;
+  uint64_t frame_count, frame_mask;
+  uint32_t reader_count;
+  wb_frames_reader reader[WB_FRAMES_READERS_MAX];
+} wb_frames;
+
+/* wb_frames_init: base[0 .. 2 * bytes) is the journal mapped twice (bytes: power of two >= 64 KiB), frame[0 .. frame_count) the
+ * descriptors (power of two >= 64), reader_count 1..WB_FRAMES_READERS_MAX. Returns 0 or WB_E_INVALID. */
+int wb_frames_init(wb_frames *frames, void *base, size_t bytes, wb_frame *frame, size_t frame_count, unsigned reader_count);
+
+/* ---- writer */
+
+/* wb_frames_head returns where the next received byte goes. */
+static inline uint8_t *wb_frames_head(const wb_frames *frames) { return frames->base + (frames->head & frames->mask); }
+
+/* wb_frames_at returns the byte at a position not yet released by every reader. Any thread that holds it. */
+static inline uint8_t *wb_frames_at(const wb_frames *frames, uint64_t position) {
+  return frames->base + (position & frames->mask);
+}
+
+/* wb_frames_room returns how many bytes may be written at the head (0..journal bytes - WB_READ_SLACK_BYTES). It looks at the
+ * readers' lines only when what it knew is less than `wanted`. */
+size_t wb_frames_room(wb_frames *frames, size_t wanted);
+
+/* wb_frames_advance says that `bytes` bytes were written at the head (at most what wb_frames_room said). They belong to nobody
+ * until a pushed descriptor covers them. */
+void wb_frames_advance(wb_frames *frames, size_t bytes);
+
+/* wb_frames_slots returns how many descriptors may be pushed, looking at the readers only when fewer than `wanted` are known.
+ */
+size_t wb_frames_slots(wb_frames *frames, size_t wanted);
+
+/* wb_frames_push writes one descriptor (there must be a slot). Records are pushed in order of position and lie below the head.
+ */
+void wb_frames_push(wb_frames *frames, const wb_frame *frame);
+
+/* wb_frames_publish makes all pushed descriptors visible, by one release store [F1]. */
+void wb_frames_publish(wb_frames *frames);
+
+/* ---- reader `reader` (0..reader_count-1) */
+
+/* wb_frames_peek returns the oldest unreleased descriptor of this reader, skipping `skip` of them, and in *count how many lie
+ * contiguous in memory (at most max); NULL and 0 if none. */
+const wb_frame *wb_frames_peek(wb_frames *frames, unsigned reader, size_t skip, size_t max, size_t *count);
+
+/* wb_frames_release gives back `count` descriptors and the bytes up to the end of the last of them [F2]. */
+void wb_frames_release(wb_frames *frames, unsigned reader, size_t count);
+
+#endif

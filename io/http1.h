@@ -1,0 +1,63 @@
+/* http1.h - the HTTP/1.1 upgrade to WebSocket, both ends, bytes in and bytes out; parsing by a library (picohttpparser or
+ * llhttp as Debian has it), not by hand.
+ *
+ * Threads: one. Source: RFC 6455 section 4, RFC 9110, RFC 9112. */
+#ifndef WB_IO_HTTP1_H
+#define WB_IO_HTTP1_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/error.h"
+
+enum { WB_HTTP_HEAD_BYTES_MAX = 16384, WB_WS_KEY_BYTES = 24, WB_WS_ACCEPT_BYTES = 28 };
+
+/* A parsed ws:// or wss:// URL. */
+typedef struct wb_url {
+  bool tls;
+  char host[256];    /* without brackets for an IPv6 literal */
+  char port[6];      /* "443" when none was given with wss, "80" with ws */
+  char target[1024]; /* path and query, "/" at least */
+  bool host_is_ipv6;
+} wb_url;
+
+/* wb_url_parse reads text. Returns 0 or WB_E_CONFIG with a detail for people (scheme, host, port out of range, user info or
+ * fragment not allowed). */
+int wb_url_parse(const char *text, wb_url *url, wb_error *error);
+
+/* wb_ws_key makes a Sec-WebSocket-Key (base64 of 16 random bytes, NUL-terminated); wb_ws_accept the answer to it. */
+void wb_ws_key(const uint8_t random[16], char key[WB_WS_KEY_BYTES + 1]);
+void wb_ws_accept(const char key[WB_WS_KEY_BYTES + 1], char accept[WB_WS_ACCEPT_BYTES + 1]);
+
+/* wb_http_upgrade_request writes the client's request and returns its length, WB_E_LIMIT if size is too small. deflate: offer
+ * permessage-deflate (off on the hot path). */
+int wb_http_upgrade_request(const wb_url *url, const char *key, const char *user_agent, char *text, size_t size);
+
+/* What came back. head_bytes: length of the response head; bytes after it belong to the WebSocket (or to the body of a
+ * refusal). */
+typedef struct wb_http_response {
+  unsigned status;
+  size_t head_bytes;
+  unsigned retry_after_s; /* of Retry-After in seconds, 0 if absent */
+  char location[1024];    /* of a redirect, "" if absent */
+} wb_http_response;
+
+/* wb_http_upgrade_response reads what came so far. Returns 1 when the head is complete and is a correct 101 (status line,
+ * Upgrade, Connection, Sec-WebSocket-Accept, no extension or protocol that was not asked for); 0 if more is needed;
+ * WB_E_REFUSED when the head is complete and is another status (response is filled); WB_E_PROTOCOL for bytes that are no HTTP
+ * or a wrong 101; WB_E_TOO_LARGE above WB_HTTP_HEAD_BYTES_MAX. */
+int wb_http_upgrade_response(const char *bytes, size_t count, const char *key, wb_http_response *response, wb_error *error);
+
+/* Server side. wb_http_upgrade_read reads a client's request: 1 complete and good (key, target filled, head_bytes), 0 more
+ * needed, WB_E_PROTOCOL (answer 400), WB_E_TOO_LARGE (431), WB_E_REFUSED (no upgrade asked for, 426). wb_http_upgrade_answer
+ * writes the 101. */
+typedef struct wb_http_request {
+  size_t head_bytes;
+  char key[WB_WS_KEY_BYTES + 1];
+  char target[1024];
+} wb_http_request;
+int wb_http_upgrade_read(const char *bytes, size_t count, wb_http_request *request, wb_error *error);
+int wb_http_upgrade_answer(const char *key, char *text, size_t size);
+
+#endif

@@ -1,0 +1,70 @@
+/* ws.h - RFC 6455 framing: bytes in, messages out, in place; no I/O of its own.
+ *
+ * What:    wb_ws_read walks received bytes that lie contiguous in memory and gives whole messages and control frames as they
+ * lie there. A message of one unmasked frame is given without touching its bytes. Fragments are moved together over the headers
+ * between them as they complete, so the message is contiguous at the end; masked frames (server side) are unmasked in place.
+ * Limits:  message_bytes_max (more: WB_E_TOO_LARGE); control frames within one fragmented message: at most WB_WS_NESTED_MAX
+ * (more: WB_E_PROTOCOL; the limit keeps a peer from growing the log without end). UTF-8:   not checked here: the codec does
+ * that on its way through the bytes (close reason text is checked). Threads: one. Source: RFC 6455 sections 5, 7. */
+#ifndef WB_IO_WS_H
+#define WB_IO_WS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WB_WS_CONTINUATION = 0, WB_WS_TEXT = 1, WB_WS_BINARY = 2, WB_WS_CLOSE = 8, WB_WS_PING = 9, WB_WS_PONG = 10 };
+enum { WB_WS_HEADER_BYTES_MAX = 14, WB_WS_NESTED_MAX = 64, WB_WS_CONTROL_BYTES_MAX = 125 };
+enum { WB_WS_CLIENT = 0, WB_WS_SERVER = 1 }; /* which end WE are: a client refuses masked frames, a server unmasked ones */
+
+/* One whole message or control frame. bytes[0..count) lies in the buffer that was read (or, for a control frame nested in a
+ * fragmented message, in wb_ws.nested until that message is complete). */
+typedef struct wb_ws_item {
+  uint8_t opcode; /* TEXT, BINARY, CLOSE, PING, PONG */
+  bool nested;    /* control frame between the fragments of a message that is not complete yet */
+  uint32_t fragments;
+  uint8_t *bytes;
+  size_t count;
+} wb_ws_item;
+
+typedef struct wb_ws {
+  uint64_t message_bytes_max;
+  int role;
+  /* state of the message at the front of the unconsumed bytes, offsets from its first byte */
+  uint8_t opcode; /* 0: no fragmented message open */
+  uint32_t fragments;
+  size_t fill; /* end of the payload put together so far */
+  size_t scan; /* start of the next frame header */
+  uint32_t nested_count;
+  size_t nested_used; /* bytes of nested[] in use */
+  uint8_t nested[WB_WS_NESTED_MAX * WB_WS_CONTROL_BYTES_MAX];
+} wb_ws;
+
+void wb_ws_init(wb_ws *ws, int role, uint64_t message_bytes_max);
+
+/* wb_ws_read looks at bytes[0..count), the bytes not yet consumed, which may grow at the end from call to call (and may move as
+ * a whole, contents kept). Returns 1 and fills *item; 0 if more bytes are needed; WB_E_PROTOCOL, WB_E_TOO_LARGE or WB_E_UTF8
+ * (bad close reason). *consumed: how many bytes at the front are done with after the item was used; the caller continues at
+ * bytes + *consumed. For a nested item it is 0: the caller calls again with the same bytes. For 0 it is 0; *wanted (may be
+ * NULL) is then the least count that can make progress, so that the caller knows how much room a large message needs. After an
+ * error the connection is to be failed with wb_ws_close_code(error). */
+int wb_ws_read(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_item *item, size_t *consumed, size_t *wanted);
+
+/* wb_ws_header writes a frame header into header[WB_WS_HEADER_BYTES_MAX] and returns its length (2..14). mask: 4 bytes for a
+ * client's frame, NULL for a server's. */
+size_t wb_ws_header(uint8_t *header, int opcode, bool fin, uint64_t payload_bytes, const uint8_t *mask);
+
+/* wb_ws_mask applies (or takes off) a mask in place. phase: offset of bytes[0] within the payload. SIMD-friendly. */
+void wb_ws_mask(uint8_t *bytes, size_t count, const uint8_t mask[4], size_t phase);
+
+/* wb_ws_close_parse reads the payload of a CLOSE frame: *code (1005 if empty), reason text within bytes. Returns 0,
+ * WB_E_PROTOCOL (1-byte payload, or a code that must not be sent, RFC 6455 7.4) or WB_E_UTF8. */
+int wb_ws_close_parse(const uint8_t *bytes, size_t count, unsigned *code, const char **reason, size_t *reason_bytes);
+
+/* wb_ws_close_code maps an error of wb_ws_read to the close code to send: 1002, 1007, 1009. */
+unsigned wb_ws_close_code(int error);
+
+/* wb_utf8_valid checks UTF-8 (RFC 3629: no overlong forms, no surrogates, up to U+10FFFF). */
+bool wb_utf8_valid(const uint8_t *bytes, size_t count);
+
+#endif
