@@ -109,4 +109,9 @@ typedef struct wb_message {
 } wb_message;
 _Static_assert(sizeof(wb_message) == 64, "header of a message is one cache line");
 
+/* wb_message_bytes returns the room a message takes in a ring: whole cache lines. */
+static inline uint32_t wb_message_bytes(uint32_t delta_count) {
+  return (uint32_t)(sizeof(wb_message) + delta_count * sizeof(wb_delta) + WB_CACHE_LINE_BYTES - 1) & ~(uint32_t)(WB_CACHE_LINE_BYTES - 1);
+}
+
 #endif

@@ -51,26 +51,16 @@ typedef struct wb_codec {
 const wb_codec *wb_codec_find(const char *name);
 const wb_codec *wb_codec_at(unsigned index);
 
-/* ------------------------------------------------------------------------------------------------ agent: one stage */
-
-/* do_work does a bounded amount and returns how much (0: nothing to do). idle waits for work at most timeout_ns in the way of
- * this agent (a kernel queue), NULL where it has none. wake, callable from another thread, ends such a wait early; NULL where
- * it cannot be. */
-typedef struct wb_agent {
-  const char *name;
-  void *self;
-  int (*do_work)(void *self);
-  void (*idle)(void *self, uint64_t timeout_ns);
-  void (*wake)(void *self);
-} wb_agent;
-
 /* ------------------------------------------------------------------------------------------------ host: what the engine asks
  * of the world */
 
-/* now_ns: CLOCK_MONOTONIC. log: one line, level 0 error, 1 warning, 2 info, 3 debug; may be called from any thread. */
+/* now_ns: CLOCK_MONOTONIC. utc_offset_ns: CLOCK_REALTIME - CLOCK_MONOTONIC as of now. log: one line, may be called from any thread and never
+ * waits for a disk. */
+enum { WB_LOG_ERROR = 0, WB_LOG_WARNING, WB_LOG_INFO, WB_LOG_DEBUG };
 typedef struct wb_host {
   void *self;
   uint64_t (*now_ns)(void *self);
+  int64_t (*utc_offset_ns)(void *self);
   void (*log)(void *self, int level, const char *text);
 } wb_host;
 

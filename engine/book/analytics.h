@@ -1,0 +1,41 @@
+/* analytics.h - best bid and ask, spread, max spread, mid and mid average of one product, in exact integers.
+ *
+ * Definitions (docs/architecture.md): spread = best ask - best bid, negative when crossed; max spread = largest |spread| since
+ * start; mid = (best bid + best ask) / 2; mid average = mean of the last `mid_window` mids, one mid per applied message after
+ * which both sides exist. Mids are kept doubled (bid + ask), so no half is ever rounded. Units: 10^-decimals of the product, as
+ * in the book. Threads: one. */
+#ifndef WB_BOOK_ANALYTICS_H
+#define WB_BOOK_ANALYTICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/limits.h"
+
+typedef struct wb_analytics {
+  uint64_t best_bid, best_bid_size, best_ask, best_ask_size; /* 0, 0 where a side is empty */
+  uint64_t max_spread;
+  uint64_t mid_count;         /* mids since start */
+  unsigned __int128 mid2_sum; /* of the last min(mid_count, mid_window) doubled mids */
+  uint32_t mid_window, mid_next;
+  bool both; /* both sides exist: spread and mid have a value */
+  uint64_t mid2[WB_MID_WINDOW_MAX];
+} wb_analytics;
+
+/* mid_window: 1..WB_MID_WINDOW_MAX. */
+void wb_analytics_init(wb_analytics *analytics, uint32_t mid_window);
+
+/* wb_analytics_update takes the touch after a whole message; size 0 means that the side is empty. O(1). */
+void wb_analytics_update(wb_analytics *analytics, uint64_t bid, uint64_t bid_size, uint64_t ask, uint64_t ask_size);
+
+/* wb_analytics_scale: the product's units became finer by these factors (powers of ten). Mids too large for the new units,
+ * which no price of a book can make, restart the average. */
+void wb_analytics_scale(wb_analytics *analytics, uint64_t price_factor, uint64_t size_factor);
+
+/* wb_analytics_restart forgets mids and max spread (the units became coarser, so the old ones may not be whole numbers any
+ * more). */
+void wb_analytics_restart(wb_analytics *analytics);
+
+static inline int64_t wb_analytics_spread(const wb_analytics *a) { return (int64_t)(a->best_ask - a->best_bid); }
+
+#endif

@@ -1,0 +1,414 @@
+#include "engine/book/book.h"
+
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/book/far.h"
+#include "engine/book/staging.h"
+#include "engine/book/tick.h"
+#include "engine/book/window.h"
+
+enum { WINDOW_TICKS_DEFAULT = 1 << 18, LEVEL_COUNT_DEFAULT = 1 << 18, LEVEL_COUNT_MAX = 1 << 22 };
+
+/* The window is placed by the eighth best level (of large sides), so that a few lone orders far off do not drag it along, with
+ * a quarter of it on the better side. */
+enum { ANCHOR_RANK = 8 };
+
+/* It is moved only after so many changes missed it, one in so many of all, and only by an eighth of itself or more. */
+enum { MISS_COUNT = 64, MISS_LEVELS = 32, MISS_RATE = 32 };
+
+typedef struct wb_book_side {
+  wb_window window;
+  wb_far far;
+  wb_level touch; /* the best level, as wb_book_best gives it */
+  uint64_t flip;  /* key = tick ^ flip */
+  uint32_t level_count;
+  uint32_t miss_count;   /* changes outside the window ... */
+  uint64_t change_start; /* ... since the book's change_count was this */
+} wb_book_side;
+
+struct wb_book {
+  wb_tick tick;
+  uint32_t level_count_max;
+  bool load_open;
+  uint64_t change_count, recentres, refinements;
+  wb_book_side side[2];
+  wb_staging staging[2];
+  unsigned staged_exponent;
+  wb_level *scratch; /* 2 * level_count_max, used within a call only */
+};
+
+/* ---------------------------------------------------------------------------------------------------- memory */
+
+static void *carve(char *memory, size_t *bytes, size_t count, size_t each) {
+  size_t at = *bytes;
+  *bytes = (at + count * each + 63) & ~(size_t)63;
+  return memory ? memory + at : NULL;
+}
+
+/* Places everything behind the book at memory, or only counts if memory is NULL; *book is filled either way. */
+static size_t layout(const wb_book_config *config, char *memory, wb_book *book) {
+  uint32_t ticks = config->window_ticks ? config->window_ticks : WINDOW_TICKS_DEFAULT;
+  uint32_t levels = config->level_count_max ? config->level_count_max : LEVEL_COUNT_DEFAULT;
+  if (ticks < WB_WINDOW_TICKS_MIN || ticks > WB_WINDOW_TICKS_MAX || (ticks & (ticks - 1)) || levels > LEVEL_COUNT_MAX) return 0;
+  uint32_t lines = ticks / 8 < levels ? ticks / 8 : levels, blocks = wb_far_blocks_max(levels);
+  size_t bytes = 0;
+  carve(memory, &bytes, 1, sizeof *book);
+  book->level_count_max = levels;
+  for (unsigned i = 0; i < 2; i++) {
+    wb_book_side *side = &book->side[i];
+    side->window.mask = ticks - 1;
+    side->window.line_limit = lines;
+    side->window.cell = carve(memory, &bytes, ticks / 64, sizeof *side->window.cell);
+    side->window.spare = carve(memory, &bytes, lines + 1, sizeof *side->window.spare);
+    side->window.line = carve(memory, &bytes, lines + 1, sizeof *side->window.line);
+    side->far.first = carve(memory, &bytes, blocks, sizeof *side->far.first);
+    side->far.entry = carve(memory, &bytes, blocks, sizeof *side->far.entry);
+    side->far.pool = carve(memory, &bytes, blocks, sizeof *side->far.pool);
+    book->staging[i].level_max = 2 * levels;
+    book->staging[i].level = carve(memory, &bytes, 2 * (size_t)levels, sizeof(wb_level));
+  }
+  book->scratch = carve(memory, &bytes, 2 * (size_t)levels, sizeof(wb_level));
+  return bytes;
+}
+
+size_t wb_book_bytes(const wb_book_config *config) {
+  wb_book book;
+  return config ? layout(config, NULL, &book) : 0;
+}
+
+wb_book *wb_book_init(void *memory, const wb_book_config *config) {
+  wb_book *book = memory;
+  if (!memory || !config || (uintptr_t)memory % WB_CACHE_LINE_BYTES || !wb_book_bytes(config)) return NULL;
+  memset(book, 0, sizeof *book);
+  layout(config, memory, book);
+  for (unsigned i = 0; i < 2; i++) {
+    book->side[i].flip = i == WB_SIDE_BID ? WB_QUANTITY_MAX : 0;
+    book->staging[i].flip = book->side[i].flip;
+  }
+  wb_book_clear(book);
+  return book;
+}
+
+/* ---------------------------------------------------------------------------------------------------- one side */
+
+static void side_clear(wb_book_side *side) {
+  wb_window_clear(&side->window);
+  wb_far_clear(&side->far);
+  side->level_count = 0;
+  side->touch = (wb_level){0, 0};
+}
+
+/* All levels of a side in key order: those of the overflow before the window, the window's, the rest of the overflow. */
+typedef struct cursor {
+  wb_far_position far;
+  uint64_t window; /* next key of the window */
+} cursor;
+
+static cursor side_begin(const wb_book_side *side) { return (cursor){{0, 0}, side->window.best}; }
+
+static bool side_next(const wb_book_side *side, cursor *at, uint64_t *key, uint64_t **size) {
+  bool have = wb_far_get(&side->far, at->far, key, size);
+  if (have && *key < at->window) {
+    wb_far_advance(&side->far, &at->far);
+    return true;
+  }
+  if (at->window == WB_KEY_NONE) return false;
+  *key = at->window;
+  *size = wb_window_at(&side->window, *key);
+  at->window = wb_window_next(&side->window, *key + 1);
+  return true;
+}
+
+static void side_touch(wb_book_side *side, uint64_t unit) {
+  uint64_t inside = side->window.best, outside = side->far.best;
+  if (inside < outside) side->touch = (wb_level){(inside ^ side->flip) * unit, *wb_window_at(&side->window, inside)};
+  else if (outside != WB_KEY_NONE)
+    side->touch = (wb_level){(outside ^ side->flip) * unit, side->far.pool[side->far.entry[0].block].size[0]};
+  else side->touch = (wb_level){0, 0};
+}
+
+static uint64_t base_for(const wb_window *window, uint64_t anchor) {
+  uint64_t lead = (window->mask + 1) / 4;
+  return (anchor > lead ? anchor - lead : 0) & ~UINT64_C(63);
+}
+
+static uint32_t anchor_rank(uint32_t level_count) { return level_count / 8 < ANCHOR_RANK ? level_count / 8 : ANCHOR_RANK; }
+
+/* Replaces a side by levels sorted best first. */
+static void side_build(wb_book_side *side, const wb_tick *tick, const wb_level *level, uint32_t count) {
+  side_clear(side);
+  if (!count) return;
+  side->window.base = base_for(&side->window, wb_tick_of(tick, level[anchor_rank(count)].price) ^ side->flip);
+  for (uint32_t i = 0; i < count; i++) {
+    uint64_t key = wb_tick_of(tick, level[i].price) ^ side->flip;
+    if (wb_window_covers(&side->window, key)) wb_window_put(&side->window, key, level[i].size);
+    else wb_far_append(&side->far, key, level[i].size);
+  }
+  side->level_count = count;
+  side_touch(side, tick->unit);
+}
+
+static uint32_t side_levels(const wb_book_side *side, uint64_t unit, wb_level *level, uint32_t max) {
+  uint32_t count = 0;
+  uint64_t key, *size;
+  for (cursor at = side_begin(side); count < max && side_next(side, &at, &key, &size); count++)
+    level[count] = (wb_level){(key ^ side->flip) * unit, *size};
+  return count;
+}
+
+static void window_move(wb_book_side *side, uint64_t base) {
+  wb_window *window = &side->window;
+  uint64_t ticks = window->mask + 1, from = window->base, to = window->base + ticks;
+  if (base > from) to = base < to ? base : to;
+  else from = base + ticks > from ? base + ticks : from;
+  for (uint64_t key = wb_window_next(window, from); key < to; key = wb_window_next(window, key + 1)) {
+    wb_far_insert(&side->far, key, *wb_window_at(window, key));
+    wb_window_put(window, key, 0);
+  }
+  window->base = base;
+  uint64_t key, *size;
+  while (wb_far_get(&side->far, wb_far_seek(&side->far, base), &key, &size) && key < base + ticks) {
+    wb_window_put(window, key, *size);
+    wb_far_remove(&side->far, key);
+  }
+}
+
+static void side_missed(wb_book *book, wb_book_side *side) {
+  wb_window *window = &side->window;
+  uint32_t window_levels = side->level_count - side->far.level_count;
+  if (++side->miss_count < MISS_COUNT + window_levels / MISS_LEVELS) return;
+  if ((uint64_t)side->miss_count * MISS_RATE >= book->change_count - side->change_start && side->level_count) {
+    uint64_t key = 0, *size;
+    uint32_t rank = anchor_rank(side->level_count);
+    cursor at = side_begin(side);
+    do side_next(side, &at, &key, &size);
+    while (rank--);
+    uint64_t base = base_for(window, key);
+    uint64_t shift = base > window->base ? base - window->base : window->base - base;
+    if (shift > window->mask / 8) {
+      window_move(side, base);
+      book->recentres++;
+    }
+  }
+  side->miss_count = 0;
+  side->change_start = book->change_count;
+}
+
+/* ---------------------------------------------------------------------------------------------------- changes */
+
+static void refine(wb_book *book, unsigned exponent) {
+  wb_tick fine;
+  wb_tick_set(&fine, exponent);
+  if (book->side[0].level_count + book->side[1].level_count) book->refinements++;
+  for (unsigned i = 0; i < 2; i++) {
+    uint32_t count = side_levels(&book->side[i], book->tick.unit, book->scratch, book->level_count_max);
+    side_build(&book->side[i], &fine, book->scratch, count);
+  }
+  book->tick = fine;
+}
+
+/* A change outside the window, or of a price that the tick does not divide. Returns what is to be added to the unknown
+ * removals, or WB_E_FULL. */
+static __attribute__((noinline, cold)) int apply_outside(wb_book *book, wb_book_side *side, uint64_t price, uint64_t size) {
+  if (!wb_tick_divides(&book->tick, price)) {
+    if (!size) return 1;
+    if (side->level_count == book->level_count_max) return WB_E_FULL;
+    refine(book, wb_tick_exponent(price, book->tick.exponent));
+  }
+  uint64_t key = wb_tick_of(&book->tick, price) ^ side->flip;
+  if (size && !side->level_count) side->window.base = base_for(&side->window, key);
+  if (wb_window_covers(&side->window, key)) {
+    side->level_count += size && !wb_window_has(&side->window, key);
+    wb_window_put(&side->window, key, size);
+    side_touch(side, book->tick.unit);
+    return 0;
+  }
+  uint64_t *known = wb_far_find(&side->far, key);
+  int unknown = 0;
+  if (!size) {
+    unknown = !known;
+    side->level_count -= wb_far_remove(&side->far, key);
+  } else if (known) {
+    *known = size;
+  } else if (side->level_count == book->level_count_max) {
+    return WB_E_FULL;
+  } else {
+    wb_far_insert(&side->far, key, size);
+    side->level_count++;
+  }
+  side_touch(side, book->tick.unit);
+  side_missed(book, side);
+  return unknown;
+}
+
+int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t *unknown) {
+  uint64_t missing = 0;
+  int result = 0;
+  book->change_count += count;
+  for (uint32_t i = 0; i < count; i++) {
+    WB_DCHECK(delta[i].price <= WB_QUANTITY_MAX && delta[i].size <= WB_QUANTITY_MAX);
+    wb_book_side *side = &book->side[delta[i].side];
+    uint64_t size = delta[i].size, tick = wb_tick_of(&book->tick, delta[i].price), key = tick ^ side->flip;
+    if (__builtin_expect(tick <= book->tick.limit && wb_window_covers(&side->window, key), 1)) {
+      bool had = wb_window_has(&side->window, key), has = size != 0;
+      if (__builtin_expect(side->level_count == book->level_count_max, 0) && has && !had) {
+        result = WB_E_FULL;
+        break;
+      }
+      if (wb_window_put(&side->window, key, size)) side_touch(side, book->tick.unit);
+      side->level_count += has - had;
+      missing += !(has | had);
+    } else {
+      result = apply_outside(book, side, delta[i].price, size);
+      if (result < 0) break;
+      missing += (unsigned)result;
+      result = 0;
+    }
+  }
+  if (unknown) *unknown += missing;
+  return result;
+}
+
+void wb_book_clear(wb_book *book) {
+  side_clear(&book->side[0]);
+  side_clear(&book->side[1]);
+  wb_tick_set(&book->tick, WB_DECIMALS_MAX);
+}
+
+int wb_book_scale(wb_book *book, uint64_t price_factor, uint64_t size_factor) {
+  unsigned shift = 0;
+  for (uint64_t power = 1; power != price_factor; power *= 10)
+    if (++shift > WB_DECIMALS_MAX) return WB_E_INVALID;
+  unsigned size_shift = 0;
+  for (uint64_t power = 1; power != size_factor; power *= 10)
+    if (++size_shift > WB_DECIMALS_MAX) return WB_E_INVALID;
+  uint64_t price_max = WB_QUANTITY_MAX / price_factor, size_max = WB_QUANTITY_MAX / size_factor, key, *size;
+  for (unsigned i = 0; i < 2; i++) {
+    const wb_book_side *side = &book->side[i];
+    for (cursor at = side_begin(side); side_next(side, &at, &key, &size);)
+      if ((key ^ side->flip) * book->tick.unit > price_max || *size > size_max) return WB_E_RANGE;
+    if (book->load_open && !wb_staging_fits(&book->staging[i], price_max, size_max)) return WB_E_RANGE;
+  }
+  for (unsigned i = 0; i < 2; i++) {
+    wb_book_side *side = &book->side[i];
+    for (cursor at = side_begin(side); side_next(side, &at, &key, &size);) *size *= size_factor;
+    side->touch = (wb_level){side->touch.price * price_factor, side->touch.size * size_factor};
+    if (book->load_open) wb_staging_scale(&book->staging[i], price_factor, size_factor);
+  }
+  /* The ticks stay; the tick grows. Beyond 10^18 only the price 0 is left, and that is a multiple of everything. */
+  unsigned exponent = book->tick.exponent + shift, staged_exponent = book->staged_exponent + shift;
+  wb_tick_set(&book->tick, exponent < WB_DECIMALS_MAX ? exponent : WB_DECIMALS_MAX);
+  book->staged_exponent = staged_exponent < WB_DECIMALS_MAX ? staged_exponent : WB_DECIMALS_MAX;
+  return 0;
+}
+
+/* ---------------------------------------------------------------------------------------------------- snapshots */
+
+void wb_book_load_begin(wb_book *book) {
+  wb_staging_begin(&book->staging[0]);
+  wb_staging_begin(&book->staging[1]);
+  book->staged_exponent = WB_DECIMALS_MAX;
+  book->load_open = true;
+}
+
+int wb_book_load_add(wb_book *book, const wb_delta *delta, uint32_t count) {
+  if (!book->load_open) return WB_E_STATE;
+  wb_tick tick;
+  wb_tick_set(&tick, book->staged_exponent);
+  for (uint32_t i = 0; i < count; i++) {
+    WB_DCHECK(delta[i].price <= WB_QUANTITY_MAX && delta[i].size <= WB_QUANTITY_MAX);
+    wb_staging *staging = &book->staging[delta[i].side];
+    if (staging->level_count == staging->level_max) {
+      wb_staging_sort(staging, book->scratch);
+      if (staging->level_count > book->level_count_max) return WB_E_FULL;
+    }
+    wb_staging_add(staging, delta[i].price, delta[i].size);
+    if (delta[i].size && !wb_tick_divides(&tick, delta[i].price))
+      wb_tick_set(&tick, wb_tick_exponent(delta[i].price, tick.exponent));
+  }
+  book->staged_exponent = tick.exponent;
+  return 0;
+}
+
+int wb_book_load_end(wb_book *book) {
+  if (!book->load_open) return WB_E_STATE;
+  book->load_open = false;
+  for (unsigned i = 0; i < 2; i++) {
+    wb_staging_sort(&book->staging[i], book->scratch);
+    if (book->staging[i].level_count > book->level_count_max) return WB_E_FULL;
+  }
+  wb_tick_set(&book->tick, book->staged_exponent);
+  for (unsigned i = 0; i < 2; i++) {
+    side_build(&book->side[i], &book->tick, book->staging[i].level, book->staging[i].level_count);
+    book->side[i].miss_count = 0;
+    book->side[i].change_start = book->change_count;
+  }
+  return 0;
+}
+
+void wb_book_load_drop(wb_book *book) { book->load_open = false; }
+
+/* ---------------------------------------------------------------------------------------------------- reading */
+
+bool wb_book_best(const wb_book *book, wb_side side, wb_level *level) {
+  *level = book->side[side].touch;
+  return level->size != 0;
+}
+
+uint64_t wb_book_size(const wb_book *book, wb_side side, uint64_t price) {
+  const wb_book_side *s = &book->side[side];
+  if (!wb_tick_divides(&book->tick, price)) return 0;
+  uint64_t key = wb_tick_of(&book->tick, price) ^ s->flip;
+  if (wb_window_covers(&s->window, key)) return wb_window_has(&s->window, key) ? *wb_window_at(&s->window, key) : 0;
+  const uint64_t *size = wb_far_find(&s->far, key);
+  return size ? *size : 0;
+}
+
+uint32_t wb_book_level_count(const wb_book *book, wb_side side) { return book->side[side].level_count; }
+
+uint32_t wb_book_levels(const wb_book *book, wb_side side, wb_level *level, uint32_t max) {
+  return side_levels(&book->side[side], book->tick.unit, level, max);
+}
+
+uint64_t wb_book_hash(const wb_book *book) {
+  uint64_t hash = 0, key, *size;
+  for (unsigned i = 0; i < 2; i++) {
+    const wb_book_side *side = &book->side[i];
+    for (cursor at = side_begin(side); side_next(side, &at, &key, &size);)
+      hash += wb_level_hash((wb_side)i, (key ^ side->flip) * book->tick.unit, *size);
+  }
+  return hash;
+}
+
+void wb_book_stats_get(const wb_book *book, wb_book_stats *stats) {
+  stats->recentres = book->recentres;
+  stats->refinements = book->refinements;
+  stats->overflow_levels = (uint64_t)book->side[0].far.level_count + book->side[1].far.level_count;
+}
+
+/* ---------------------------------------------------------------------------------------------------- self check */
+
+const char *wb_book_check(const wb_book *book) {
+  for (unsigned i = 0; i < 2; i++) {
+    const wb_book_side *side = &book->side[i];
+    const char *broken = wb_window_check(&side->window);
+    if (!broken) broken = wb_far_check(&side->far);
+    if (broken) return broken;
+    uint64_t key, *size, last = 0;
+    uint32_t count = 0, outside = 0;
+    for (cursor at = side_begin(side); side_next(side, &at, &key, &size); count++) {
+      if (count && key <= last) return "levels are in order";
+      if (*size == 0) return "no level is empty";
+      if ((key ^ side->flip) > WB_QUANTITY_MAX / book->tick.unit) return "prices are in range";
+      outside += !wb_window_covers(&side->window, key);
+      last = key;
+    }
+    if (count != side->level_count || count > book->level_count_max) return "levels are counted";
+    wb_level best = {0, 0};
+    side_levels(side, book->tick.unit, &best, 1);
+    if (best.price != side->touch.price || best.size != side->touch.size) return "the touch is the best level";
+    if (outside != side->far.level_count) return "the overflow holds the levels outside the window, and no other";
+  }
+  return NULL;
+}

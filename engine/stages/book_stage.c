@@ -1,0 +1,339 @@
+#include "engine/stages/book_stage.h"
+
+#include <string.h>
+
+#include "engine/base/decimal.h"
+#include "engine/ring/atomic.h"
+
+enum { TICK_NS = 50000000, MESSAGES_PER_WORK = 256 };
+
+static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
+
+void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config, wb_book_product *product, wb_level *capture,
+                        uint32_t *capture_count, wb_view_data *capture_view) {
+  memset(stage, 0, sizeof *stage);
+  stage->config = *config;
+  if (!stage->config.recover) stage->config.recover = &wb_recover_default;
+  stage->product = product;
+  stage->product_count = config->products->count;
+  stage->capture = capture;
+  stage->capture_count = capture_count;
+  stage->capture_view = capture_view;
+  wb_hist_init(&stage->wire_to_book);
+  wb_hist_init(&stage->exchange_to_book);
+  uint64_t now_ns = config->host->now_ns(config->host->self);
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    wb_recover_init(&product[i].recover, stage->config.recover, now_ns);
+    wb_analytics_init(&product[i].analytics, config->mid_window);
+    product[i].price_decimals = config->products->product[i].price_decimals;
+    product[i].size_decimals = config->products->product[i].size_decimals;
+    product[i].time_ns = WB_TIME_NONE;
+  }
+}
+
+static void publish(const wb_book_product *product) {
+  const wb_analytics *a = &product->analytics;
+  wb_view_data data = {
+      .best_bid = a->best_bid,
+      .best_bid_size = a->best_bid_size,
+      .best_ask = a->best_ask,
+      .best_ask_size = a->best_ask_size,
+      .max_spread = a->max_spread,
+      .mid2_sum_low = (uint64_t)a->mid2_sum,
+      .mid2_sum_high = (uint64_t)(a->mid2_sum >> 64),
+      .mid_held = a->mid_count < a->mid_window ? a->mid_count : a->mid_window,
+      .snapshots = product->snapshots,
+      .updates = product->updates,
+      .changes = product->changes,
+      .rejected = product->rejected,
+      .unknown = product->unknown,
+      .crossed = product->crossed,
+      .resyncs = product->recover.resyncs,
+      .bid_levels = wb_book_level_count(product->book, WB_SIDE_BID),
+      .ask_levels = wb_book_level_count(product->book, WB_SIDE_ASK),
+      .recv_ns = product->recv_ns,
+      .state_since_ns = product->recover.since_ns,
+      .time_ns = product->time_ns,
+      .state = product->recover.state,
+      .reason = product->recover.reason,
+      .reject = product->recover.reject,
+      .price_decimals = product->price_decimals,
+      .size_decimals = product->size_decimals,
+      .connected = product->recover.connected,
+  };
+  wb_view_publish(product->view, &data);
+}
+
+static void command(wb_book_stage *stage, const wb_command *what) {
+  if (!stage->config.commands) return;
+  wb_command *slot = wb_ring_claim(stage->config.commands, sizeof *slot);
+  if (!slot) {
+    add(&stage->commands_dropped, 1); /* asked again at the next tick */
+    return;
+  }
+  *slot = *what;
+  wb_ring_commit(stage->config.commands);
+}
+
+static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
+  wb_book_product *product = &stage->product[index];
+  if (!stage->config.commands) return;
+  wb_action action = wb_recover_poll(&product->recover, now_ns);
+  if (action == WB_ACTION_NONE) return;
+  if (action == WB_ACTION_RESUBSCRIBE) add(&stage->resyncs, 1);
+  command(stage, &(wb_command){
+                     .kind = action == WB_ACTION_RESUBSCRIBE ? WB_COMMAND_RESUBSCRIBE : WB_COMMAND_RECONNECT,
+                     .product = (uint16_t)index,
+                     .close_code = 1000,
+                     .reason = product->recover.reason,
+                     .reject = product->recover.reject,
+                 });
+  publish(product);
+}
+
+static void suspect(wb_book_stage *stage, uint32_t index, wb_reason reason, wb_reject reject, uint64_t now_ns) {
+  wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
+  publish(&stage->product[index]);
+  act(stage, index, now_ns);
+}
+
+static void flush_latencies(wb_book_stage *stage) {
+  if (!stage->pending_count) return;
+  uint64_t now_ns = stage->config.host->now_ns(stage->config.host->self);
+  int64_t offset_ns = stage->config.host->utc_offset_ns(stage->config.host->self);
+  for (uint32_t i = 0; i < stage->pending_count; i++) {
+    wb_hist_record(&stage->wire_to_book, now_ns - stage->pending_recv_ns[i]);
+    if (stage->pending_time_ns[i] == WB_TIME_NONE) continue;
+    int64_t since_ns = (int64_t)now_ns + offset_ns - stage->pending_time_ns[i];
+    wb_hist_record(&stage->exchange_to_book, since_ns > 0 ? (uint64_t)since_ns : 0);
+  }
+  stage->pending_count = 0;
+}
+
+/* The end of a whole message that changed a book. */
+static void applied(wb_book_stage *stage, wb_book_product *product, const wb_message *message) {
+  wb_level bid, ask;
+  wb_book_best(product->book, WB_SIDE_BID, &bid);
+  wb_book_best(product->book, WB_SIDE_ASK, &ask);
+  wb_analytics_update(&product->analytics, bid.price, bid.size, ask.price, ask.size);
+  if (product->analytics.both && bid.price >= ask.price) {
+    product->crossed++;
+    if (!product->crossed_since_ns) product->crossed_since_ns = message->recv_ns;
+  } else {
+    product->crossed_since_ns = 0;
+  }
+  product->recv_ns = message->recv_ns;
+  if (message->time_ns != WB_TIME_NONE) product->time_ns = message->time_ns;
+  publish(product);
+  add(&stage->messages_applied, 1);
+  if (!stage->config.timed) return;
+  stage->pending_recv_ns[stage->pending_count] = message->recv_ns;
+  stage->pending_time_ns[stage->pending_count] = message->time_ns;
+  if (++stage->pending_count == WB_LATENCY_BATCH) flush_latencies(stage);
+}
+
+static void reject(wb_book_stage *stage, const wb_message *message, wb_reject reason) {
+  add(&stage->rejected[reason], 1);
+  uint64_t now_ns = message->recv_ns;
+  if (message->product != WB_PRODUCT_NONE) {
+    stage->product[message->product].rejected++;
+    suspect(stage, message->product, WB_REASON_REJECTED, reason, now_ns);
+    return;
+  }
+  if (reason == WB_REJECT_UNKNOWN_PRODUCT) return;
+  /* Nobody can tell whose change was lost. */
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    wb_recover_suspect(&stage->product[i].recover, WB_REASON_REJECTED, reason, now_ns);
+    publish(&stage->product[i]);
+  }
+  command(stage, &(wb_command){
+                     .kind = WB_COMMAND_RECONNECT,
+                     .line = message->line,
+                     .product = WB_PRODUCT_NONE,
+                     .close_code = reason == WB_REJECT_BAD_UTF8 ? 1007
+                                   : reason == WB_REJECT_BINARY ? 1003
+                                                                : 1000,
+                     .reason = WB_REASON_REJECTED,
+                     .reject = (uint8_t)reason,
+                 });
+}
+
+static void take_update(wb_book_stage *stage, const wb_message *message) {
+  wb_book_product *product = &stage->product[message->product];
+  if (message->part & WB_PART_FIRST) {
+    product->applying = product->recover.state == WB_STATE_LIVE;
+    if (!product->applying && product->recover.state == WB_STATE_WAITING && !product->skipped++) {
+      reject(stage, message, WB_REJECT_NO_SNAPSHOT);
+      return;
+    }
+  }
+  if (!product->applying) return;
+  if (wb_book_apply(product->book, message->deltas, message->delta_count, &product->unknown) != 0) {
+    product->applying = false;
+    add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
+    product->rejected++;
+    suspect(stage, message->product, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
+    return;
+  }
+  product->changes += message->delta_count;
+  add(&stage->changes, message->delta_count);
+  if (!(message->part & WB_PART_LAST)) return;
+  product->updates++;
+  applied(stage, product, message);
+}
+
+static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
+  wb_book_product *product = &stage->product[message->product];
+  if (message->part & WB_PART_FIRST) {
+    if (product->loading) wb_book_load_drop(product->book);
+    wb_book_load_begin(product->book);
+    product->loading = true;
+    product->load_failed = false;
+  }
+  if (!product->loading) return;
+  if (!product->load_failed && !(message->part & WB_PART_ABORT))
+    product->load_failed = wb_book_load_add(product->book, message->deltas, message->delta_count) != 0;
+  if (!(message->part & WB_PART_LAST)) return;
+  product->loading = false;
+  if (message->part & WB_PART_ABORT) {
+    wb_book_load_drop(product->book);
+    return;
+  }
+  if (product->load_failed || wb_book_load_end(product->book) != 0) {
+    if (product->load_failed) wb_book_load_drop(product->book);
+    add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
+    product->rejected++;
+    suspect(stage, message->product, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
+    return;
+  }
+  product->snapshots++;
+  product->crossed_since_ns = 0;
+  wb_recover_snapshot(&product->recover, message->recv_ns);
+  applied(stage, product, message);
+}
+
+static void take_scale(wb_book_stage *stage, const wb_message *message) {
+  wb_book_product *product = &stage->product[message->product];
+  unsigned price = message->u.scale.price_decimals, size = message->u.scale.size_decimals;
+  if (price < product->price_decimals || size < product->size_decimals) {
+    /* Coarser units come only right before a snapshot. */
+    wb_book_clear(product->book);
+    wb_analytics_restart(&product->analytics);
+    wb_analytics_update(&product->analytics, 0, 0, 0, 0);
+    wb_recover_suspect(&product->recover, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
+  } else {
+    uint64_t price_factor = wb_pow10(price - product->price_decimals), size_factor = wb_pow10(size - product->size_decimals);
+    if (wb_book_scale(product->book, price_factor, size_factor) == 0) {
+      wb_analytics_scale(&product->analytics, price_factor, size_factor);
+    } else {
+      wb_book_clear(product->book);
+      wb_analytics_restart(&product->analytics);
+      wb_analytics_update(&product->analytics, 0, 0, 0, 0);
+      product->price_decimals = (uint8_t)price;
+      product->size_decimals = (uint8_t)size;
+      add(&stage->rejected[WB_REJECT_NUMBER_RANGE], 1);
+      product->rejected++;
+      suspect(stage, message->product, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
+      return;
+    }
+  }
+  product->price_decimals = (uint8_t)price;
+  product->size_decimals = (uint8_t)size;
+  publish(product);
+}
+
+static void take_subscriptions(wb_book_stage *stage, const wb_message *message) {
+  if (message->part & WB_PART_FIRST)
+    for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].marked = false;
+  if (message->product != WB_PRODUCT_NONE) stage->product[message->product].marked = true;
+  if (!(message->part & WB_PART_LAST)) return;
+  for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].recover.acknowledged = stage->product[i].marked;
+}
+
+static void take_line(wb_book_stage *stage, const wb_message *message) {
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    wb_book_product *product = &stage->product[i];
+    if (product->loading) wb_book_load_drop(product->book);
+    product->loading = product->applying = false;
+    if (message->kind == WB_MESSAGE_CONNECT) {
+      product->skipped = 0;
+      wb_recover_connected(&product->recover, message->recv_ns);
+    } else {
+      wb_recover_disconnected(&product->recover, message->recv_ns);
+    }
+    publish(product);
+  }
+}
+
+void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
+  switch (message->kind) {
+  case WB_MESSAGE_UPDATE: take_update(stage, message); break;
+  case WB_MESSAGE_SNAPSHOT: take_snapshot(stage, message); break;
+  case WB_MESSAGE_SCALE: take_scale(stage, message); break;
+  case WB_MESSAGE_REJECT: reject(stage, message, (wb_reject)message->u.reject.reason); break;
+  case WB_MESSAGE_SUBSCRIPTIONS: take_subscriptions(stage, message); break;
+  case WB_MESSAGE_CONNECT:
+  case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
+  case WB_MESSAGE_ERROR: add(&stage->errors, 1); break;
+  default: break;
+  }
+}
+
+static void tick(wb_book_stage *stage, uint64_t now_ns) {
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    wb_book_product *product = &stage->product[i];
+    if (stage->config.crossed_ns && product->crossed_since_ns && product->recover.state == WB_STATE_LIVE &&
+        now_ns > product->crossed_since_ns + stage->config.crossed_ns)
+      suspect(stage, i, WB_REASON_CROSSED, WB_REJECT_NONE, now_ns);
+    else act(stage, i, now_ns);
+  }
+}
+
+void wb_book_stage_settle(wb_book_stage *stage) {
+  flush_latencies(stage);
+  if (wb_load_relaxed(&stage->capture_asked) != stage->capture_done) {
+    uint64_t asked = wb_load_acquire(&stage->capture_asked); /* B2 */
+    wb_book_stage_capture_now(stage);
+    wb_store_release(&stage->capture_done, asked); /* B2 */
+  }
+  if (!stage->config.commands) return;
+  uint64_t now_ns = stage->config.host->now_ns(stage->config.host->self);
+  if (now_ns < stage->tick_due_ns) return;
+  stage->tick_due_ns = now_ns + TICK_NS;
+  tick(stage, now_ns);
+}
+
+int wb_book_stage_work(void *self) {
+  wb_book_stage *stage = self;
+  size_t bytes;
+  const uint8_t *at = wb_ring_peek(stage->messages, &bytes);
+  int count = 0;
+  size_t used = 0;
+  while (used < bytes && count < MESSAGES_PER_WORK) {
+    const wb_message *message = (const void *)(at + used);
+    wb_book_stage_take(stage, message);
+    used += wb_message_bytes(message->delta_count);
+    count++;
+  }
+  if (used) wb_ring_release(stage->messages, used);
+  wb_book_stage_settle(stage);
+  return count;
+}
+
+void wb_book_stage_capture_now(wb_book_stage *stage) {
+  uint32_t depth = stage->config.depth;
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    wb_view_read(stage->product[i].view, &stage->capture_view[i]);
+    for (unsigned side = 0; side < 2; side++)
+      stage->capture_count[2 * i + side] =
+          wb_book_levels(stage->product[i].book, (wb_side)side, stage->capture + ((size_t)2 * i + side) * depth, depth);
+  }
+}
+
+void wb_book_stage_capture_ask(wb_book_stage *stage) {
+  wb_store_release(&stage->capture_asked, stage->capture_asked + 1); /* B2 */
+}
+
+bool wb_book_stage_capture_ready(const wb_book_stage *stage) {
+  return wb_load_acquire(&stage->capture_done) == stage->capture_asked; /* B2 */
+}

@@ -1,0 +1,110 @@
+/* book_stage.h - the stage that owns the books: takes normalized messages in order, keeps books, analytics and product states,
+ * publishes views, and asks the ingest stage for resyncs.
+ *
+ * Threads: all functions from the book thread but those said to be for any thread. Edges V1 (views), B1 (commands to ingest),
+ * B2 (capture of depth), see docs/threading.md.
+ * Memory: everything is given at init; nothing is allocated afterwards.
+ * Order: a message's changes are applied together; readers and analytics see the book between messages only. */
+#ifndef WB_STAGES_BOOK_STAGE_H
+#define WB_STAGES_BOOK_STAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/hist.h"
+#include "engine/book/analytics.h"
+#include "engine/book/book.h"
+#include "engine/feed/recover.h"
+#include "engine/port.h"
+#include "engine/ring/ring.h"
+#include "engine/stages/view.h"
+
+/* What the book stage asks of the ingest stage, over a ring of these. */
+typedef enum { WB_COMMAND_RESUBSCRIBE = 1, WB_COMMAND_RECONNECT } wb_command_kind;
+typedef struct wb_command {
+  uint8_t kind; /* wb_command_kind */
+  uint8_t line;
+  uint16_t product;    /* RESUBSCRIBE */
+  uint16_t close_code; /* RECONNECT: WebSocket close code to say */
+  uint8_t reason, reject;
+} wb_command;
+_Static_assert(sizeof(wb_command) == 8, "commands are one word");
+
+typedef struct wb_book_product {
+  wb_book *book;
+  wb_view *view;
+  wb_recover recover;
+  wb_analytics analytics;
+  uint64_t snapshots, updates, changes, rejected, unknown, skipped, crossed;
+  uint64_t crossed_since_ns; /* 0: not crossed */
+  uint64_t recv_ns;
+  int64_t time_ns;
+  uint8_t price_decimals, size_decimals;
+  bool loading;     /* between FIRST and LAST of a snapshot */
+  bool load_failed; /* its levels do not fit */
+  bool applying;    /* an update's parts are being applied */
+  bool marked;      /* named by the ack that is being read */
+} wb_book_product;
+
+enum { WB_LATENCY_BATCH = 16 };
+
+typedef struct wb_book_stage_config {
+  const wb_products *products;
+  const wb_host *host;
+  wb_ring *commands;   /* to ingest; NULL: nothing is asked for (replay) */
+  uint64_t crossed_ns; /* a book crossed for longer is resynchronised; 0: never */
+  uint32_t mid_window;
+  uint32_t depth;                   /* levels a side in a capture */
+  bool timed;                       /* measure latencies (live); replay does not */
+  const wb_recover_config *recover; /* NULL: wb_recover_default */
+} wb_book_stage_config;
+
+typedef struct wb_book_stage {
+  wb_book_stage_config config;
+  wb_book_product *product; /* config.products->count of them */
+  uint32_t product_count;
+  wb_ring *messages; /* from the parser; NULL when the parser calls wb_book_stage_take itself */
+
+  wb_hist wire_to_book, exchange_to_book;
+  uint64_t pending_recv_ns[WB_LATENCY_BATCH];
+  int64_t pending_time_ns[WB_LATENCY_BATCH];
+  uint32_t pending_count;
+
+  uint64_t rejected[WB_REJECT_COUNT];                                    /* W book, R any */
+  uint64_t changes, messages_applied, errors, resyncs, commands_dropped; /* W book, R any */
+  uint64_t tick_due_ns;
+
+  /* capture of depth on request [B2] */
+  uint64_t capture_asked;     /* W any one thread, R book */
+  uint64_t capture_done;      /* W book, R that thread */
+  wb_level *capture;          /* product_count * 2 * depth levels: bids then asks of each product */
+  uint32_t *capture_count;    /* product_count * 2 */
+  wb_view_data *capture_view; /* product_count: the views of the same moment */
+} wb_book_stage;
+
+/* wb_book_stage_init. product: zeroed array, with book and view already set by the caller. capture: room for product_count * 2
+ * * depth levels and counts. */
+void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config, wb_book_product *product, wb_level *capture,
+                        uint32_t *capture_count, wb_view_data *capture_view);
+
+/* wb_book_stage_take takes one message or part. */
+void wb_book_stage_take(wb_book_stage *stage, const wb_message *message);
+
+/* wb_book_stage_settle ends a burst: records the latencies of the messages taken since (all against one clock reading taken
+ * now, so that none is understated), runs what is due by time, answers a capture. Call it at the end of every burst and when
+ * idle. */
+void wb_book_stage_settle(wb_book_stage *stage);
+
+/* wb_book_stage_work is the agent's do_work where messages come over a ring. */
+int wb_book_stage_work(void *stage);
+
+/* wb_book_stage_capture_now copies depth levels of every product into the capture arrays. Book thread, or any when that has
+ * ended. */
+void wb_book_stage_capture_now(wb_book_stage *stage);
+
+/* Any one other thread: ask for a capture, then see whether it is done (the arrays are then that thread's until it asks again).
+ */
+void wb_book_stage_capture_ask(wb_book_stage *stage);
+bool wb_book_stage_capture_ready(const wb_book_stage *stage);
+
+#endif

@@ -1,0 +1,107 @@
+#include "engine/stages/parse_stage.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/ring/atomic.h"
+
+enum { FRAMES_PER_WORK = 256, FRAMES_PER_RELEASE = 32, LOGS_PER_SECOND = 10 };
+
+static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
+
+static void log_trouble(wb_parse_stage *stage, const wb_message *message) {
+  uint64_t now_ns = message->recv_ns;
+  if (now_ns - stage->log_window_ns >= UINT64_C(1000000000)) {
+    stage->log_window_ns = now_ns;
+    stage->reject_logs = 0;
+  }
+  if (stage->reject_logs++ >= LOGS_PER_SECOND) return;
+  char text[512];
+  int shown = stage->frame->bytes < 200 ? (int)stage->frame->bytes : 200;
+  const char *bytes = (const char *)stage->frame_bytes;
+  if (message->kind == WB_MESSAGE_ERROR) snprintf(text, sizeof text, "exchange says: %.*s", shown, bytes);
+  else
+    snprintf(text, sizeof text, "rejected %s: %s at byte %u of frame %llu: %.*s",
+             message->product == WB_PRODUCT_NONE ? "message" : stage->products->product[message->product].id,
+             wb_reject_name((wb_reject)message->u.reject.reason), message->u.reject.offset, (unsigned long long)message->number,
+             shown, bytes);
+  for (char *c = text; *c; c++)
+    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
+  stage->host->log(stage->host->self, WB_LOG_WARNING, text);
+}
+
+static wb_message *claim(wb_out *out, uint32_t delta_count) {
+  wb_parse_stage *stage = (wb_parse_stage *)out;
+  wb_message *message = stage->scratch;
+  if (stage->messages) {
+    if (stage->claimed_bytes) wb_ring_trim(stage->messages, stage->claimed_bytes);
+    stage->claimed_bytes = wb_message_bytes(delta_count);
+    while (!(message = wb_ring_claim(stage->messages, stage->claimed_bytes))) wb_pause(); /* the book thread is draining it */
+  }
+  memset(message, 0, sizeof *message);
+  return message;
+}
+
+static void commit(wb_out *out, wb_message *message) {
+  wb_parse_stage *stage = (wb_parse_stage *)out;
+  if (message->kind == WB_MESSAGE_REJECT || message->kind == WB_MESSAGE_ERROR) log_trouble(stage, message);
+  if (!stage->messages) {
+    wb_book_stage_take(stage->book, message);
+    return;
+  }
+  uint32_t used = wb_message_bytes(message->delta_count);
+  wb_ring_trim(stage->messages, stage->claimed_bytes - used);
+  stage->claimed_bytes = 0;
+  wb_ring_commit(stage->messages);
+}
+
+void wb_parse_stage_init(wb_parse_stage *stage) {
+  stage->out.claim = claim;
+  stage->out.commit = commit;
+  stage->current = 0;
+  stage->next_number = 0;
+  stage->claimed_bytes = 0;
+}
+
+/* Decodes a run of frames of one ring that carry the next numbers. */
+static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
+  int done = 0;
+  while (done < budget) {
+    size_t count;
+    const wb_frame *frame = wb_frames_peek(ring, stage->reader, 0, FRAMES_PER_RELEASE, &count);
+    size_t used = 0;
+    uint64_t messages = 0, bytes = 0;
+    while (used < count && frame[used].number == stage->next_number) {
+      stage->frame = &frame[used];
+      stage->frame_bytes = wb_frames_at(ring, frame[used].position);
+      stage->codec->decode(stage->codec_state, stage->frame, stage->frame_bytes, &stage->out);
+      if (frame[used].kind == WB_FRAME_TEXT || frame[used].kind == WB_FRAME_BINARY) {
+        messages++;
+        bytes += frame[used].bytes;
+      }
+      stage->next_number++;
+      used++;
+    }
+    if (!used) break;
+    wb_frames_release(ring, stage->reader, used);
+    add(&stage->messages_in, messages);
+    add(&stage->bytes_in, bytes);
+    add(&stage->frames, used);
+    done += (int)used;
+    if (used < count) break;
+  }
+  return done;
+}
+
+int wb_parse_stage_work(void *self) {
+  wb_parse_stage *stage = self;
+  int done = drain(stage, stage->ring[stage->current], FRAMES_PER_WORK);
+  for (uint32_t i = 0; i < stage->ring_count && done < FRAMES_PER_WORK; i++) {
+    if (i == stage->current) continue;
+    int more = drain(stage, stage->ring[i], FRAMES_PER_WORK - done);
+    if (more) stage->current = i;
+    done += more;
+  }
+  if (!stage->messages) wb_book_stage_settle(stage->book);
+  return done;
+}

@@ -1,0 +1,103 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "engine/feed/recover.h"
+
+static const uint64_t S = UINT64_C(1000000000);
+
+static wb_recover make(void) {
+  wb_recover recover;
+  wb_recover_init(&recover, &wb_recover_default, 5 * S);
+  return recover;
+}
+
+Test(recover, a_new_product_waits_and_asks_for_nothing_while_the_line_is_down) {
+  wb_recover r = make();
+  cr_assert_eq(r.state, WB_STATE_WAITING);
+  cr_assert_eq(r.reason, WB_REASON_START);
+  for (uint64_t t = 5; t < 100; t++) cr_assert_eq(wb_recover_poll(&r, t * S), WB_ACTION_NONE);
+}
+
+Test(recover, a_connected_line_has_ten_seconds_for_its_snapshot) {
+  wb_recover r = make();
+  wb_recover_connected(&r, 6 * S);
+  cr_assert_eq(wb_recover_poll(&r, 15 * S), WB_ACTION_NONE);
+  cr_assert_eq(wb_recover_poll(&r, 16 * S), WB_ACTION_RESUBSCRIBE);
+  cr_assert_eq(r.state, WB_STATE_WAITING);
+  cr_assert_eq(r.reason, WB_REASON_NOT_ACKNOWLEDGED);
+}
+
+Test(recover, silence_after_an_ack_is_told_from_no_ack) {
+  wb_recover r = make();
+  wb_recover_connected(&r, 6 * S);
+  r.acknowledged = true;
+  cr_assert_eq(wb_recover_poll(&r, 17 * S), WB_ACTION_RESUBSCRIBE);
+  cr_assert_eq(r.reason, WB_REASON_SILENT);
+}
+
+Test(recover, a_snapshot_makes_the_book_live_and_a_suspicion_stale_at_once_and_asks_at_once) {
+  wb_recover r = make();
+  wb_recover_connected(&r, 6 * S);
+  wb_recover_snapshot(&r, 7 * S);
+  cr_assert_eq(r.state, WB_STATE_LIVE);
+  cr_assert_eq(wb_recover_poll(&r, 1000 * S), WB_ACTION_NONE);
+  wb_recover_suspect(&r, WB_REASON_REJECTED, WB_REJECT_BAD_NUMBER, 1001 * S);
+  cr_assert_eq(r.state, WB_STATE_STALE);
+  cr_assert_eq(r.reject, WB_REJECT_BAD_NUMBER);
+  cr_assert_eq(wb_recover_poll(&r, 1001 * S), WB_ACTION_RESUBSCRIBE);
+  cr_assert_eq(r.state, WB_STATE_RESYNCING);
+  cr_assert_eq(r.reason, WB_REASON_REJECTED);
+  wb_recover_snapshot(&r, 1002 * S);
+  cr_assert_eq(r.state, WB_STATE_LIVE);
+  cr_assert_eq(r.tries, 0u);
+}
+
+Test(recover, resyncs_of_a_product_that_keeps_failing_are_a_second_apart_then_double_then_the_line_reconnects) {
+  wb_recover r = make();
+  wb_recover_connected(&r, 6 * S);
+  wb_recover_snapshot(&r, 7 * S);
+  uint64_t asked[8], count = 0;
+  wb_action last = WB_ACTION_NONE;
+  for (uint64_t t = 8 * S; t < 60 * S && last != WB_ACTION_RECONNECT; t += S / 10) {
+    wb_recover_suspect(&r, WB_REASON_REJECTED, WB_REJECT_BAD_JSON, t); /* every answer is bad again */
+    wb_action action = wb_recover_poll(&r, t);
+    if (action == WB_ACTION_NONE) continue;
+    asked[count++] = t;
+    last = action;
+  }
+  cr_assert_eq(last, WB_ACTION_RECONNECT);
+  cr_assert_eq(count, 4u);
+  cr_assert_eq(asked[0], 8 * S);
+  cr_assert_eq(asked[1] - asked[0], S);
+  cr_assert_eq(asked[2] - asked[1], 2 * S);
+  cr_assert_eq(asked[3] - asked[2], 4 * S);
+}
+
+Test(recover, a_lost_line_makes_a_live_book_stale_and_leaves_a_waiting_one_waiting) {
+  wb_recover live = make(), waiting = make();
+  wb_recover_connected(&live, 6 * S);
+  wb_recover_snapshot(&live, 7 * S);
+  wb_recover_disconnected(&live, 8 * S);
+  wb_recover_disconnected(&waiting, 8 * S);
+  cr_assert_eq(live.state, WB_STATE_STALE);
+  cr_assert_eq(live.since_ns, 8 * S);
+  cr_assert_eq(waiting.state, WB_STATE_WAITING);
+  cr_assert_eq(wb_recover_poll(&live, 100 * S), WB_ACTION_NONE);
+}
+
+Test(recover, the_first_reason_of_a_stale_book_is_kept) {
+  wb_recover r = make();
+  wb_recover_connected(&r, 6 * S);
+  wb_recover_snapshot(&r, 7 * S);
+  wb_recover_suspect(&r, WB_REASON_CROSSED, WB_REJECT_NONE, 8 * S);
+  wb_recover_suspect(&r, WB_REASON_REJECTED, WB_REJECT_BAD_JSON, 9 * S);
+  cr_assert_eq(r.reason, WB_REASON_CROSSED);
+  cr_assert_eq(r.since_ns, 8 * S);
+}
+
+Test(recover, every_state_and_reason_has_a_text) {
+  for (int i = 0; i < 4; i++) cr_assert(strlen(wb_state_name((wb_state)i)) > 3);
+  for (int i = 1; i < WB_REASON_COUNT; i++) cr_assert(strlen(wb_reason_text((wb_reason)i)) > 5);
+  cr_assert_str_eq(wb_state_name((wb_state)99), "unknown");
+  cr_assert_str_eq(wb_reason_text((wb_reason)99), "unknown");
+}
