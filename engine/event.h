@@ -30,7 +30,8 @@ typedef enum {
   WB_FRAME_SENT = 18,       /* a text message that the node sent (subscribe, unsubscribe) */
   WB_FRAME_RESYNC = 19,     /* {"event":"resync","product":...,"reason":...} */
   WB_FRAME_GAP = 20,        /* {"event":"gap",...}: something is known to be missing here */
-  WB_FRAME_STALL = 21       /* {"event":"stall",...}: the node stopped reading because a reader was too far behind */
+  WB_FRAME_STALL = 21,      /* {"event":"stall",...}: the node stopped reading because a reader was too far behind */
+  WB_FRAME_END = 22         /* {"event":"end",...}: the node ended the connection by its own will; books stay as they are */
 } wb_frame_kind;
 
 /* One record. 32 bytes, so that two share a cache line and none straddles one. */
@@ -111,7 +112,8 @@ _Static_assert(sizeof(wb_message) == 64, "header of a message is one cache line"
 
 /* wb_message_bytes returns the room a message takes in a ring: whole cache lines. */
 static inline uint32_t wb_message_bytes(uint32_t delta_count) {
-  return (uint32_t)(sizeof(wb_message) + delta_count * sizeof(wb_delta) + WB_CACHE_LINE_BYTES - 1) & ~(uint32_t)(WB_CACHE_LINE_BYTES - 1);
+  return (uint32_t)(sizeof(wb_message) + delta_count * sizeof(wb_delta) + WB_CACHE_LINE_BYTES - 1) &
+         ~(uint32_t)(WB_CACHE_LINE_BYTES - 1);
 }
 
 #endif

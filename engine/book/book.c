@@ -17,24 +17,25 @@ enum { ANCHOR_RANK = 8 };
 /* It is moved only after so many changes missed it, one in so many of all, and only by an eighth of itself or more. */
 enum { MISS_COUNT = 64, MISS_LEVELS = 32, MISS_RATE = 32 };
 
+/* A change reads the first two lines of its side. */
 typedef struct wb_book_side {
   wb_window window;
-  wb_far far;
   wb_level touch; /* the best level, as wb_book_best gives it */
   uint64_t flip;  /* key = tick ^ flip */
-  uint32_t level_count;
-  uint32_t miss_count;   /* changes outside the window ... */
-  uint64_t change_start; /* ... since the book's change_count was this */
-} wb_book_side;
+  uint32_t level_count, level_count_max;
+  uint64_t change_start; /* miss_count changes lay outside the window since the book's change_count was this */
+  uint32_t miss_count;
+  wb_far far;
+} __attribute__((aligned(WB_CACHE_LINE_BYTES))) wb_book_side;
 
 struct wb_book {
   wb_tick tick;
-  uint32_t level_count_max;
-  bool load_open;
-  uint64_t change_count, recentres, refinements;
+  uint64_t change_count;
   wb_book_side side[2];
-  wb_staging staging[2];
+  uint64_t recentres, refinements;
+  bool load_open;
   unsigned staged_exponent;
+  wb_staging staging[2];
   wb_level *scratch; /* 2 * level_count_max, used within a call only */
 };
 
@@ -54,12 +55,13 @@ static size_t layout(const wb_book_config *config, char *memory, wb_book *book) 
   uint32_t lines = ticks / 8 < levels ? ticks / 8 : levels, blocks = wb_far_blocks_max(levels);
   size_t bytes = 0;
   carve(memory, &bytes, 1, sizeof *book);
-  book->level_count_max = levels;
   for (unsigned i = 0; i < 2; i++) {
     wb_book_side *side = &book->side[i];
+    side->level_count_max = levels;
     side->window.mask = ticks - 1;
     side->window.line_limit = lines;
     side->window.cell = carve(memory, &bytes, ticks / 64, sizeof *side->window.cell);
+    side->window.summary = carve(memory, &bytes, (ticks + 4095) / 4096, sizeof *side->window.summary);
     side->window.spare = carve(memory, &bytes, lines + 1, sizeof *side->window.spare);
     side->window.line = carve(memory, &bytes, lines + 1, sizeof *side->window.line);
     side->far.first = carve(memory, &bytes, blocks, sizeof *side->far.first);
@@ -159,9 +161,9 @@ static uint32_t side_levels(const wb_book_side *side, uint64_t unit, wb_level *l
 
 static void window_move(wb_book_side *side, uint64_t base) {
   wb_window *window = &side->window;
-  uint64_t ticks = window->mask + 1, from = window->base, to = window->base + ticks;
-  if (base > from) to = base < to ? base : to;
-  else from = base + ticks > from ? base + ticks : from;
+  uint64_t ticks = window->mask + 1;
+  bool up = base > window->base;
+  uint64_t from = up ? window->base : base + ticks, to = up ? base : window->base + ticks;
   for (uint64_t key = wb_window_next(window, from); key < to; key = wb_window_next(window, key + 1)) {
     wb_far_insert(&side->far, key, *wb_window_at(window, key));
     wb_window_put(window, key, 0);
@@ -202,7 +204,7 @@ static void refine(wb_book *book, unsigned exponent) {
   wb_tick_set(&fine, exponent);
   if (book->side[0].level_count + book->side[1].level_count) book->refinements++;
   for (unsigned i = 0; i < 2; i++) {
-    uint32_t count = side_levels(&book->side[i], book->tick.unit, book->scratch, book->level_count_max);
+    uint32_t count = side_levels(&book->side[i], book->tick.unit, book->scratch, book->side[i].level_count_max);
     side_build(&book->side[i], &fine, book->scratch, count);
   }
   book->tick = fine;
@@ -213,7 +215,7 @@ static void refine(wb_book *book, unsigned exponent) {
 static __attribute__((noinline, cold)) int apply_outside(wb_book *book, wb_book_side *side, uint64_t price, uint64_t size) {
   if (!wb_tick_divides(&book->tick, price)) {
     if (!size) return 1;
-    if (side->level_count == book->level_count_max) return WB_E_FULL;
+    if (side->level_count >= side->level_count_max) return WB_E_FULL;
     refine(book, wb_tick_exponent(price, book->tick.exponent));
   }
   uint64_t key = wb_tick_of(&book->tick, price) ^ side->flip;
@@ -231,7 +233,7 @@ static __attribute__((noinline, cold)) int apply_outside(wb_book *book, wb_book_
     side->level_count -= wb_far_remove(&side->far, key);
   } else if (known) {
     *known = size;
-  } else if (side->level_count == book->level_count_max) {
+  } else if (side->level_count >= side->level_count_max) {
     return WB_E_FULL;
   } else {
     wb_far_insert(&side->far, key, size);
@@ -246,28 +248,44 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
   uint64_t missing = 0;
   int result = 0;
   book->change_count += count;
-  for (uint32_t i = 0; i < count; i++) {
-    WB_DCHECK(delta[i].price <= WB_QUANTITY_MAX && delta[i].size <= WB_QUANTITY_MAX);
-    wb_book_side *side = &book->side[delta[i].side];
-    uint64_t size = delta[i].size, tick = wb_tick_of(&book->tick, delta[i].price), key = tick ^ side->flip;
-    if (__builtin_expect(tick <= book->tick.limit && wb_window_covers(&side->window, key), 1)) {
-      bool had = wb_window_has(&side->window, key), has = size != 0;
-      if (__builtin_expect(side->level_count == book->level_count_max, 0) && has && !had) {
-        result = WB_E_FULL;
-        break;
-      }
-      if (wb_window_put(&side->window, key, size)) side_touch(side, book->tick.unit);
-      side->level_count += has - had;
-      missing += !(has | had);
-    } else {
-      result = apply_outside(book, side, delta[i].price, size);
+  for (const wb_delta *end = delta + count; delta < end; delta++) {
+    WB_DCHECK(delta->price <= WB_QUANTITY_MAX && delta->size <= WB_QUANTITY_MAX);
+    wb_book_side *side = &book->side[delta->side];
+    __asm__("" : "+r"(side)); /* or its address is computed anew at every use */
+    uint64_t size = delta->size, tick = wb_tick_of(&book->tick, delta->price), key = tick ^ side->flip;
+    if (__builtin_expect(tick > book->tick.limit || !wb_window_covers(&side->window, key), 0)) {
+      result = apply_outside(book, side, delta->price, size);
       if (result < 0) break;
       missing += (unsigned)result;
       result = 0;
+      continue;
     }
+    bool had = wb_window_has(&side->window, key), has = size != 0;
+    if (__builtin_expect(side->level_count >= side->level_count_max, 0) && has && !had) {
+      result = WB_E_FULL;
+      break;
+    }
+    bool best = wb_window_put(&side->window, key, size);
+    side->level_count += has - had;
+    missing += !(has | had);
+    if (__builtin_expect(best, 0)) side_touch(side, book->tick.unit);
   }
   if (unknown) *unknown += missing;
   return result;
+}
+
+void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    const wb_window *window = &book->side[delta[i].side].window;
+    uint64_t key = wb_tick_of(&book->tick, delta[i].price) ^ book->side[delta[i].side].flip;
+    if (!wb_window_covers(window, key)) continue;
+    const wb_cell *cell = &window->cell[(key & window->mask) >> 6];
+    __builtin_prefetch(&window->summary[(key & window->mask) >> 12]);
+    __builtin_prefetch(&window->spare[window->line_count]);
+    __builtin_prefetch(window->line[cell->line[key >> 3 & 7]], 1);
+  }
+  __builtin_prefetch(&book->side[0].touch);
+  __builtin_prefetch(&book->side[1].touch);
 }
 
 void wb_book_clear(wb_book *book) {
@@ -321,7 +339,7 @@ int wb_book_load_add(wb_book *book, const wb_delta *delta, uint32_t count) {
     wb_staging *staging = &book->staging[delta[i].side];
     if (staging->level_count == staging->level_max) {
       wb_staging_sort(staging, book->scratch);
-      if (staging->level_count > book->level_count_max) return WB_E_FULL;
+      if (staging->level_count > staging->level_max / 2) return WB_E_FULL;
     }
     wb_staging_add(staging, delta[i].price, delta[i].size);
     if (delta[i].size && !wb_tick_divides(&tick, delta[i].price))
@@ -336,7 +354,7 @@ int wb_book_load_end(wb_book *book) {
   book->load_open = false;
   for (unsigned i = 0; i < 2; i++) {
     wb_staging_sort(&book->staging[i], book->scratch);
-    if (book->staging[i].level_count > book->level_count_max) return WB_E_FULL;
+    if (book->staging[i].level_count > book->side[i].level_count_max) return WB_E_FULL;
   }
   wb_tick_set(&book->tick, book->staged_exponent);
   for (unsigned i = 0; i < 2; i++) {
@@ -404,7 +422,7 @@ const char *wb_book_check(const wb_book *book) {
       outside += !wb_window_covers(&side->window, key);
       last = key;
     }
-    if (count != side->level_count || count > book->level_count_max) return "levels are counted";
+    if (count != side->level_count || count > side->level_count_max) return "levels are counted";
     wb_level best = {0, 0};
     side_levels(side, book->tick.unit, &best, 1);
     if (best.price != side->touch.price || best.size != side->touch.size) return "the touch is the best level";

@@ -28,7 +28,7 @@ void wb_staging_sort(wb_staging *staging, wb_level *scratch) {
   wb_level *level = staging->level;
   uint32_t count = staging->level_count, kept = 0;
   if (!count) return;
-  if (!staging->best_first && staging->worst_first) {
+  if (staging->worst_first) {
     for (uint32_t i = 0, j = count - 1; i < j; i++, j--) {
       wb_level swap = level[i];
       level[i] = level[j];

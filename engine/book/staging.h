@@ -17,7 +17,7 @@ typedef struct wb_staging {
   uint32_t level_count, level_max;
   uint64_t flip;                /* price ^ flip is smaller for better prices */
   uint64_t last;                /* price ^ flip of the last one */
-  bool best_first, worst_first; /* strictly, so far */
+  bool best_first, worst_first; /* so far; worst first strictly, as turning it round turns equal prices round */
 } wb_staging;
 
 static inline void wb_staging_begin(wb_staging *staging) {
@@ -29,7 +29,7 @@ static inline void wb_staging_begin(wb_staging *staging) {
 static inline void wb_staging_add(wb_staging *staging, uint64_t price, uint64_t size) {
   uint64_t key = price ^ staging->flip;
   if (staging->level_count) {
-    staging->best_first &= key > staging->last;
+    staging->best_first &= key >= staging->last;
     staging->worst_first &= key < staging->last;
   }
   staging->last = key;

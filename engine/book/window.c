@@ -20,11 +20,10 @@ static uint64_t index_next(const wb_window *window, uint64_t index) {
 uint64_t wb_window_next(const wb_window *window, uint64_t key) {
   if (key < window->base) key = window->base;
   if (!wb_window_covers(window, key)) return WB_KEY_NONE;
-  uint64_t from = key & window->mask, start = window->base & window->mask;
-  uint64_t index = index_next(window, from);
-  if (index == INDEX_NONE && from >= start) index = index_next(window, 0);
+  uint64_t index = index_next(window, key & window->mask);
+  if (index == INDEX_NONE) index = index_next(window, 0);
   if (index == INDEX_NONE) return WB_KEY_NONE;
-  uint64_t next = window->base + ((index - start) & window->mask);
+  uint64_t next = window->base + ((index - window->base) & window->mask);
   return next >= key ? next : WB_KEY_NONE;
 }
 

@@ -29,17 +29,19 @@ typedef struct wb_cell {
 } wb_cell;
 _Static_assert(sizeof(wb_cell) == 32, "two cells share a cache line");
 
+/* One cache line. */
 typedef struct wb_window {
   uint64_t base; /* a multiple of 64 */
   uint64_t mask; /* ticks - 1 */
   uint64_t best; /* smallest key, or WB_KEY_NONE */
   wb_cell *cell;
+  uint64_t *summary; /* a bit a cell: it is not empty */
   uint64_t (*line)[8];
   uint16_t *spare;     /* spare[i] ^ i for i >= line_count: the free lines, next one first; all zero is 0, 1, 2, ... */
   uint32_t line_count; /* in use */
   uint32_t line_limit; /* line[line_limit] and spare[line_limit] are there, too, for removals of what is not there */
-  uint64_t summary[WB_WINDOW_TICKS_MAX / 4096];
 } wb_window;
+_Static_assert(sizeof(wb_window) == 64, "what a change needs of a window is one cache line");
 
 /* wb_window_next returns the smallest occupied key that is >= key, or WB_KEY_NONE. A few scans, at worst one a 4096 ticks. */
 uint64_t wb_window_next(const wb_window *window, uint64_t key);

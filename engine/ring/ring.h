@@ -72,6 +72,12 @@ static inline const void *wb_ring_peek(wb_ring *ring, size_t *bytes) {
   return ring->base + (ring->tail & ring->mask);
 }
 
+/* wb_ring_expect, after a peek that found nothing, has the CPU fetch the line where the next record will begin, so that it
+ * comes together with the word that announces it and not after it. For a consumer that waits for one record at a time: it
+ * shortens that hop by about a quarter (bench_ring rtt/...); one that follows close behind a busy producer of small records
+ * does better without. Consumer only. */
+static inline void wb_ring_expect(const wb_ring *ring) { __builtin_prefetch(ring->base + (ring->tail & ring->mask)); }
+
 /* wb_ring_release gives `bytes` bytes back to the producer, by one release store [R2]. Consumer only. */
 static inline void wb_ring_release(wb_ring *ring, size_t bytes) {
   WB_DCHECK(bytes <= ring->head_seen - ring->tail);

@@ -95,7 +95,7 @@ int wb_chunk_header_read(const uint8_t *bytes, size_t count, wb_chunk *chunk) {
   uint64_t frames_end = sizeof header + (uint64_t)header.frame_count * sizeof(wb_frame);
   uint64_t data_end = (uint64_t)header.data_offset + header.data_bytes;
   if (header.chunk_bytes % 8 || header.data_offset < frames_end || header.chunk_bytes < data_end) return WB_E_DAMAGED;
-  if (header.first_position + header.data_bytes < header.first_position) return WB_E_DAMAGED;
+  if (header.first_position + header.data_bytes < header.first_position || header.line > UINT8_MAX) return WB_E_DAMAGED;
   *chunk = (wb_chunk){.chunk_bytes = header.chunk_bytes,
                       .frame_count = header.frame_count,
                       .data_offset = header.data_offset,
@@ -128,8 +128,7 @@ int wb_segment_next(wb_segment_cursor *cursor, bool verify, wb_chunk *chunk, con
     wb_frame record;
     memcpy(&record, frames + at, sizeof record);
     uint64_t offset = record.position - found.first_position;
-    if (record.position < found.first_position || offset > found.data_bytes || record.bytes > found.data_bytes - offset ||
-        record.line != found.line)
+    if (record.position < found.first_position || offset > found.data_bytes || record.bytes > found.data_bytes - offset)
       return WB_E_DAMAGED;
   }
   if (verify) {

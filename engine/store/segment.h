@@ -2,18 +2,21 @@
  *
  * A segment file is one header, then chunks; append only, nothing is ever rewritten. All integers little endian.
  *
- *   file header (4096 bytes): magic "wirebook", version, header CRC, segment number, created_utc_ns, node id (16 random bytes),
- * previous segment's last frame number, then UTF-8 JSON text (feed, lines' URLs, products, program version) padded with zeros.
- * A reader refuses a version it does not know. chunk: chunk header (64 bytes), frame_count wb_frame records, then the journal
- * bytes those records lie in, then zero padding to chunk_bytes. chunk header: magic, chunk_bytes (whole chunk, multiple of 8),
- * frame_count, data_offset (from the chunk's start), data_bytes, first_position (journal position of data[0]), utc_offset_ns
- * (CLOCK_REALTIME - CLOCK_MONOTONIC when it was written), number of the chunk (from 0), line, crc of frames and data, crc of
- * the header itself (last field). Bytes between records (WebSocket headers) are kept as they came. A chunk holds the records of
- * one line. Frame n's bytes lie at data + (frame.position - first_position).
+ *   file header (4096 bytes): magic "wirebook", version, header CRC, segment number, created_utc_ns, node id (16 random
+ *     bytes), number of the first frame it may hold, then UTF-8 JSON text (feed, lines' URLs, products, program version)
+ *     padded with zeros. A reader refuses a version it does not know.
+ *   chunk: chunk header (64 bytes), frame_count wb_frame records, then the journal bytes those records lie in, then zero
+ *     padding to chunk_bytes.
+ *     chunk header: magic, chunk_bytes (whole chunk, multiple of 8), frame_count, data_offset (from the chunk's start),
+ *     data_bytes, number of the chunk (from 0), first_position (journal position of data[0]), utc_offset_ns (CLOCK_REALTIME
+ *     - CLOCK_MONOTONIC when it was written), line, crc of frames and data, crc of the header itself (last field).
+ * A chunk holds records of one journal. Frame n's bytes lie at data + (frame.position - first_position). Bytes between
+ * records (WebSocket headers) are kept as they came.
  *
- * Recovery: the longest prefix of whole chunks with right checksums is the log; what follows is damage. A file cut at any byte
- * reads as that prefix. Direct I/O: a writer may pad chunks to 4096 and let data_offset be anything that keeps the source
- * aligned; readers only follow the offsets. */
+ * Recovery: the longest prefix of whole chunks with right checksums is the log; what follows is damage. A file cut at any
+ * byte reads as that prefix.
+ * Direct I/O: a writer may pad chunks to 4096 and let data_offset be anything that keeps the source aligned; readers only
+ * follow the offsets. */
 #ifndef WB_STORE_SEGMENT_H
 #define WB_STORE_SEGMENT_H
 
@@ -46,8 +49,8 @@ typedef struct wb_chunk {
   uint32_t chunk_bytes, frame_count, data_offset, data_bytes;
   uint64_t first_position;
   int64_t utc_offset_ns;
-  uint32_t number; /* from 0 within the segment */
-  uint32_t line;
+  uint32_t number;   /* from 0 within the segment */
+  uint32_t line;     /* 0..255, index of the journal: a line's, or one past the last line's for the node's own records */
   uint32_t body_crc; /* CRC-32C of the frames followed by the data */
 } wb_chunk;
 

@@ -140,7 +140,7 @@ Test(products, a_hundred_thousand_random_operations_equal_a_linear_list) {
       if (count < CAPACITY) strcpy(list[count++], id);
     }
     cr_assert_eq(add(&products, id), expected, "%s", id);
-    cr_assert_eq(products.count, count);
+    cr_assert_eq((int)products.count, count);
   }
   cr_assert_eq(count, CAPACITY);
   free(products.product);

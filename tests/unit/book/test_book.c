@@ -183,6 +183,24 @@ Test(book, a_finer_price_refines_the_tick_once_and_loses_nothing) {
   expect_sound(book);
 }
 
+/* What division by multiplication makes of a price that the tick does not divide is no number of ticks, but it may be one that
+ * the window covers. */
+Test(book, a_price_that_the_tick_does_not_divide_is_not_taken_for_another) {
+  const uint64_t tick = UINT64_C(100000000000000), image = 184468, price = image * tick; /* modulo 2^64 */
+  cr_assert(price < (uint64_t)WB_QUANTITY_MAX && price % tick);
+  wb_book *book = book_open(0, 0);
+  apply(book, ASK(3 * tick, 1));
+  uint64_t unknown = 0;
+  cr_assert_eq(wb_book_apply(book, &ASK(price, 0), 1, &unknown), 0);
+  cr_assert_eq(unknown, 1);
+  cr_assert_eq(wb_book_size(book, WB_SIDE_ASK, price), 0);
+  apply(book, ASK(price, 2));
+  expect_best(book, WB_SIDE_ASK, price, 2);
+  cr_assert_eq(wb_book_size(book, WB_SIDE_ASK, 3 * tick), 1);
+  cr_assert_eq(wb_book_level_count(book, WB_SIDE_ASK), 2);
+  expect_sound(book);
+}
+
 Test(book, the_level_limit_holds_inside_and_outside_the_window) {
   wb_book *book = book_open(1024, 4);
   apply(book, BID(P(100, 0), 1));
@@ -190,21 +208,21 @@ Test(book, the_level_limit_holds_inside_and_outside_the_window) {
   apply(book, BID(P(1, 0), 1));
   apply(book, BID(P(9000, 0), 1));
   uint64_t hash = wb_book_hash(book);
+  wb_book_stats stats;
+  wb_book_stats_get(book, &stats);
+  uint64_t refinements = stats.refinements, unknown = 0;
   cr_assert_eq(wb_book_apply(book, &BID(P(100, 2), 1), 1, NULL), WB_E_FULL);
   cr_assert_eq(wb_book_apply(book, &BID(P(2, 0), 1), 1, NULL), WB_E_FULL);
   cr_assert_eq(wb_book_apply(book, &BID(P(100, 2) + 1, 1), 1, NULL), WB_E_FULL);
   cr_assert_eq(wb_book_hash(book), hash);
-  wb_book_stats stats;
   wb_book_stats_get(book, &stats);
-  uint64_t refinements = stats.refinements, unknown = 0;
+  cr_assert_eq(stats.refinements, refinements, "a refused price does not refine");
   apply(book, ASK(P(9001, 0), 1));
   wb_delta delta[] = {BID(P(100, 0), 5), BID(P(77, 0), 0), BID(P(100, 3), 1), BID(P(100, 1), 9)};
   cr_assert_eq(wb_book_apply(book, delta, 4, &unknown), WB_E_FULL);
   cr_assert_eq(unknown, 1);
   cr_assert_eq(wb_book_size(book, WB_SIDE_BID, P(100, 0)), 5, "changes before the one refused are applied");
   cr_assert_eq(wb_book_size(book, WB_SIDE_BID, P(100, 1)), 1, "changes after it are not");
-  wb_book_stats_get(book, &stats);
-  cr_assert_eq(stats.refinements, refinements, "a refused price does not refine");
   apply(book, BID(P(1, 0), 0));
   apply(book, BID(P(2, 0), 1));
   cr_assert_eq(wb_book_level_count(book, WB_SIDE_BID), 4);
@@ -341,6 +359,18 @@ Test(book, scaling_reaches_what_an_open_load_holds) {
   expect_sound(book);
 }
 
+Test(book, a_scaled_load_keeps_the_coarse_tick) {
+  wb_book *book = book_open(1024, 0);
+  wb_book_load_begin(book);
+  for (unsigned i = 0; i < 512; i++) cr_assert_eq(wb_book_load_add(book, &BID(P(100, i), 7), 1), 0);
+  cr_assert_eq(wb_book_scale(book, 1000, 1), 0);
+  cr_assert_eq(wb_book_load_end(book), 0);
+  wb_book_stats stats;
+  wb_book_stats_get(book, &stats);
+  cr_assert_eq(stats.overflow_levels, 0);
+  expect_best(book, WB_SIDE_BID, 1000 * P(100, 511), 7);
+}
+
 Test(book, a_price_of_zero_alone_survives_any_scale) {
   wb_book *book = book_open(1024, 0);
   apply(book, BID(0, 1));
@@ -370,6 +400,30 @@ Test(book, the_window_follows_the_touch_and_rarely) {
   cr_assert_lt(stats.recentres, 2 * steps / 128, "only after an eighth of the window");
   cr_assert_lt(stats.overflow_levels, 400, "and most levels stay in it");
   expect_sound(book);
+}
+
+Test(book, the_window_stays_while_the_touch_moves_little) {
+  wb_book *book = book_open(1024, 0);
+  for (unsigned i = 0; i < 20; i++) apply(book, BID(P(100, i), 1));
+  for (unsigned i = 0; i < 20000; i++) {
+    apply(book, BID(P(100, 20 + i % 60), i % 2));
+    apply(book, BID(P(1, i % 50), 1 + i));
+  }
+  wb_book_stats stats;
+  wb_book_stats_get(book, &stats);
+  cr_assert_eq(stats.recentres, 0, "however many changes lie outside");
+  cr_assert_eq(stats.overflow_levels, 50);
+}
+
+Test(book, the_window_of_an_empty_side_is_wherever_its_first_level_comes) {
+  wb_book *book = book_open(1024, 0);
+  wb_book_stats stats;
+  for (unsigned i = 1; i < 100; i++) {
+    apply(book, ASK(P(i * 100, 0) + 1, 1));
+    wb_book_stats_get(book, &stats);
+    cr_assert_eq(stats.overflow_levels, 0);
+    apply(book, ASK(P(i * 100, 0) + 1, 0));
+  }
 }
 
 Test(book, a_lone_order_far_off_does_not_drag_the_window_along) {

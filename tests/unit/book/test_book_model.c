@@ -74,7 +74,7 @@ typedef struct setting {
   uint32_t spread;    /* of the changes, in ticks */
   unsigned remove;    /* of 16 changes */
   uint64_t drift;     /* ticks a change, at most */
-  bool scale;
+  bool scale, finer;  /* now and then: other decimals, a price between the ticks */
   uint64_t seed;
 } setting;
 
@@ -139,6 +139,7 @@ static wb_delta random_change(const rig *r) {
     int64_t ticks = (int64_t)(r->mid / set->tick) + (side ? away : -away);
     price = (uint64_t)(ticks > 0 ? ticks : 1) * set->tick;
   }
+  if (set->finer && below(2000) == 0) price += below(set->tick);
   if (price > WB_QUANTITY_MAX) price = WB_QUANTITY_MAX / set->tick * set->tick;
   if (remove) size = 0;
   return (wb_delta){.price = price, .size = size, .side = side};
@@ -262,29 +263,35 @@ static void compare(const setting *set, uint64_t changes) {
 #define CENT 1000000u
 #define BTC (UINT64_C(6000000) * CENT)
 
-Test(book_model, a_tiny_window_under_drift) { compare(&(setting){1024, 4096, CENT, BTC, 700, 5, 8, false, 1}, 150000); }
-Test(book_model, a_tiny_window_under_fast_drift) { compare(&(setting){1024, 4096, CENT, BTC, 300, 6, 400, false, 2}, 120000); }
+Test(book_model, a_tiny_window_under_drift) { compare(&(setting){1024, 4096, CENT, BTC, 700, 5, 8, false, false, 1}, 150000); }
+Test(book_model, a_tiny_window_under_fast_drift) {
+  compare(&(setting){1024, 4096, CENT, BTC, 300, 6, 400, false, false, 2}, 120000);
+}
 Test(book_model, changes_spread_over_many_windows) {
-  compare(&(setting){1024, 1 << 14, CENT, BTC, 60000, 4, 10, false, 3}, 120000);
+  compare(&(setting){1024, 1 << 14, CENT, BTC, 60000, 4, 10, false, false, 3}, 120000);
 }
 Test(book_model, a_level_limit_that_is_always_reached) {
-  compare(&(setting){1024, 60, CENT, BTC, 200, 4, 3, false, 4}, 120000);
+  compare(&(setting){1024, 60, CENT, BTC, 200, 4, 3, false, false, 4}, 120000);
 }
-Test(book_model, a_book_that_is_often_empty) { compare(&(setting){1024, 64, CENT, BTC, 50, 14, 60, false, 5}, 120000); }
-Test(book_model, a_price_near_zero) { compare(&(setting){1024, 2048, 1, 900, 1200, 5, 2, false, 6}, 120000); }
+Test(book_model, a_book_that_is_often_empty) { compare(&(setting){1024, 64, CENT, BTC, 50, 14, 60, false, false, 5}, 120000); }
+Test(book_model, a_price_near_zero) { compare(&(setting){1024, 2048, 1, 900, 1200, 5, 2, false, false, 6}, 120000); }
 Test(book_model, a_price_near_the_largest) {
-  compare(&(setting){1024, 2048, 1, WB_QUANTITY_MAX - 100000, 1200, 5, 2, false, 7}, 120000);
+  compare(&(setting){1024, 2048, 1, WB_QUANTITY_MAX - 100000, 1200, 5, 2, false, false, 7}, 120000);
 }
-Test(book_model, growing_scales) { compare(&(setting){1024, 2048, CENT, BTC, 500, 5, 5, true, 8}, 120000); }
-Test(book_model, the_default_window) { compare(&(setting){1 << 18, 8192, CENT, BTC, 40000, 5, 30, false, 9}, 120000); }
-Test(book_model, the_largest_window) { compare(&(setting){1 << 19, 8192, CENT, BTC, 40000, 5, 3000, false, 10}, 100000); }
+Test(book_model, growing_scales) { compare(&(setting){1024, 2048, CENT, BTC, 500, 5, 5, true, false, 8}, 120000); }
+Test(book_model, the_default_window) { compare(&(setting){1 << 18, 8192, CENT, BTC, 40000, 5, 30, false, false, 9}, 120000); }
+Test(book_model, the_largest_window) {
+  compare(&(setting){1 << 19, 8192, CENT, BTC, 40000, 5, 3000, false, false, 10}, 100000);
+}
 
-/* Ticks that get finer in the middle of things: prices at random powers of ten. */
-Test(book_model, ticks_that_get_finer) {
+Test(book_model, prices_between_the_ticks) {
+  compare(&(setting){1024, 2048, UINT64_C(10000000000), BTC, 500, 5, 3, false, true, 11}, 120000);
+}
+Test(book_model, prices_between_the_ticks_of_many_kinds) {
   for (uint64_t seed = 100; seed < 160; seed++) {
     uint64_t tick = 1;
     for (uint64_t i = seed % 12; i; i--) tick *= 10;
-    compare(&(setting){1024, 512, tick, tick * 5000, 300, 5, 5, seed % 2, seed}, 2000);
-    compare(&(setting){1024, 512, tick, tick * 70000, 3000, 5, 50, false, seed}, 500);
+    compare(&(setting){1024, 512, tick, tick * 5000, 300, 5, 5, seed % 2, true, seed}, 4000);
+    compare(&(setting){4096, 512, tick, tick * 70000, 3000, 5, 50, false, true, seed}, 2000);
   }
 }

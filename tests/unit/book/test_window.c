@@ -18,6 +18,7 @@ static wb_window *window_open(uint32_t ticks, uint64_t base, uint32_t line_limit
   window->mask = ticks - 1;
   window->best = WB_KEY_NONE;
   window->cell = calloc(ticks / 64, sizeof *window->cell);
+  window->summary = calloc((ticks + 4095) / 4096, sizeof *window->summary);
   window->line = calloc(line_limit + 1, sizeof *window->line);
   window->spare = calloc(line_limit + 1, sizeof *window->spare);
   window->line_limit = line_limit;
@@ -26,6 +27,7 @@ static wb_window *window_open(uint32_t ticks, uint64_t base, uint32_t line_limit
 
 static void window_close(wb_window *window) {
   free(window->cell);
+  free(window->summary);
   free(window->line);
   free(window->spare);
   free(window);

@@ -84,6 +84,20 @@ Test(ring, a_claim_larger_than_the_ring_is_never_given) {
 }
 #endif
 
+Test(ring, to_expect_a_record_changes_nothing) {
+  size_t bytes;
+  for (unsigned i = 0; i < 2 * BYTES / 8 + 1; i++) {
+    wb_ring before = ring;
+    wb_ring_expect(&ring);
+    cr_assert(ring.head == before.head && ring.tail == before.tail && ring.head_seen == before.head_seen);
+    cr_assert_null(wb_ring_peek(&ring, &bytes));
+    *(uint64_t *)wb_ring_claim(&ring, 8) = i;
+    wb_ring_commit(&ring);
+    cr_assert_eq(*(const uint64_t *)wb_ring_peek(&ring, &bytes), i);
+    wb_ring_release(&ring, 8);
+  }
+}
+
 Test(ring, what_is_claimed_cannot_be_seen_before_commit) {
   size_t bytes;
   memset(wb_ring_claim(&ring, 16), 'a', 16);

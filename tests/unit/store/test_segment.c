@@ -178,8 +178,8 @@ Test(segment, refuses_a_chunk_header_that_contradicts_itself) {
                          .first_position = 1000,
                          .number = 3,
                          .line = 1};
-  wb_chunk bad[8], back;
-  for (int i = 0; i < 8; i++) bad[i] = good;
+  wb_chunk bad[9], back;
+  for (int i = 0; i < 9; i++) bad[i] = good;
   bad[0].chunk_bytes += 4;                /* no multiple of 8 */
   bad[1].chunk_bytes = 136;               /* data reaches past the end */
   bad[2].data_offset = 127;               /* data overlaps the frames */
@@ -188,20 +188,21 @@ Test(segment, refuses_a_chunk_header_that_contradicts_itself) {
   bad[5].data_bytes = UINT32_MAX;         /* sum overflows 32 bits */
   bad[6].first_position = UINT64_MAX - 8; /* positions wrap */
   bad[7].chunk_bytes = 0;
+  bad[8].line = 256; /* more than a frame can name */
   uint8_t bytes[WB_CHUNK_HEADER_BYTES];
   wb_chunk_header_write(&good, bytes);
   cr_assert_eq(wb_chunk_header_read(bytes, sizeof bytes, &back), 0);
   cr_assert(same_chunk(&back, &good));
   cr_assert_eq(wb_chunk_header_read(bytes, sizeof bytes - 1, &back), WB_E_DAMAGED);
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; i < 9; i++) {
     wb_chunk_header_write(&bad[i], bytes);
     cr_assert_eq(wb_chunk_header_read(bytes, sizeof bytes, &back), WB_E_DAMAGED, "case %d", i);
   }
 }
 
-/* Right checksums everywhere, yet a frame that lies outside its chunk's data, or belongs to another line. */
+/* Right checksums everywhere, yet a frame that lies outside its chunk's data. */
 Test(segment, refuses_frames_outside_their_chunk) {
-  for (int c = 0; c < 6; c++) {
+  for (int c = 0; c < 5; c++) {
     start(1);
     build(&shared, image, 1, 0, 0);
     model_chunk *made = &shared.chunk[0];
@@ -212,7 +213,6 @@ Test(segment, refuses_frames_outside_their_chunk) {
     case 2: made->frame[0].bytes = 101; break;
     case 3: made->frame[0].position = 5101, made->frame[0].bytes = 0; break;
     case 4: made->frame[0].position = UINT64_MAX, made->frame[0].bytes = UINT32_MAX; break;
-    case 5: made->frame[0].line = 3; break;
     default: break;
     }
     size_t bytes = WB_SEGMENT_HEADER_BYTES + put_chunk(image, WB_SEGMENT_HEADER_BYTES, made, 0, 0), good;

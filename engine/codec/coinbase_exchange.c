@@ -1,0 +1,117 @@
+#include "engine/codec/coinbase_exchange.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "engine/base/decimal.h"
+#include "engine/codec/coinbase_roads.h"
+
+static uint32_t slot_count(uint32_t products) {
+  uint32_t count = 16;
+  while (count < 4 * products) count *= 2;
+  return count;
+}
+
+static size_t state_size(const wb_products *products) {
+  size_t bytes =
+      sizeof(wb_coinbase) + products->count * sizeof(wb_coinbase_product) + slot_count(products->count) * sizeof(uint16_t);
+  return (bytes + WB_CACHE_LINE_BYTES - 1) / WB_CACHE_LINE_BYTES * WB_CACHE_LINE_BYTES;
+}
+
+static void fill_forms(wb_coinbase *state) {
+  for (unsigned decimals = 0; decimals <= WB_DECIMALS_MAX; decimals++)
+    for (unsigned bytes = 1; bytes <= 16; bytes++)
+      for (unsigned dot = 0; dot < 16; dot++) {
+        unsigned places = 15 - dot, digits = bytes - (places > 0), whole = digits - places;
+        if (places + 2 > bytes && places > 0) continue;
+        if (places > decimals || whole + decimals > WB_DECIMALS_MAX) continue;
+        state->form[decimals][bytes][dot].least = whole > 1 ? state->pow10[digits - 1] : 0;
+        state->form[decimals][bytes][dot].times = state->pow10[decimals - places];
+      }
+}
+
+static int state_init(void *memory, const wb_products *products) {
+  if (!memory || !products) return WB_E_INVALID;
+  wb_coinbase *state = memory;
+  memset(state, 0, state_size(products));
+  state->products = products;
+  state->product = (wb_coinbase_product *)(state + 1);
+  state->slots = (uint16_t *)(void *)(state->product + products->count);
+  state->slot_mask = slot_count(products->count) - 1;
+  memcpy(state->minute, "1970-01-01T00:00", sizeof state->minute);
+  state->fast = wb_coinbase_fast;
+#if defined(__x86_64__)
+  if (wb_coinbase_has_avx512()) state->fast = wb_coinbase_fast_avx512;
+#endif
+  for (unsigned i = 0; i <= WB_DECIMALS_MAX; i++) state->pow10[i] = wb_pow10(i);
+  fill_forms(state);
+  for (uint32_t i = 0; i < products->count; i++) {
+    const wb_product *product = &products->product[i];
+    if (product->price_decimals > WB_DECIMALS_MAX || product->size_decimals > WB_DECIMALS_MAX) return WB_E_INVALID;
+    state->product[i].price_decimals = product->price_decimals;
+    state->product[i].size_decimals = product->size_decimals;
+    uint64_t word[2];
+    memcpy(word, product->id, sizeof word);
+    uint32_t slot = wb_coinbase_id_slot(state, word[0], word[1]);
+    while (state->slots[slot]) slot = (slot + 1) & state->slot_mask;
+    state->slots[slot] = (uint16_t)(i + 1);
+  }
+  return 0;
+}
+
+static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb_out *out) {
+  wb_coinbase *state = memory;
+  wb_message *message;
+  switch (frame->kind) {
+  case WB_FRAME_TEXT:
+    if (!state->fast(state, frame, bytes, out)) wb_coinbase_full(state, frame, bytes, out);
+    return;
+  case WB_FRAME_BINARY:
+    message = wb_coinbase_claim(out, frame, WB_MESSAGE_REJECT, WB_PRODUCT_NONE, 0);
+    message->u.reject.reason = WB_REJECT_BINARY;
+    break;
+  case WB_FRAME_CONNECT: message = wb_coinbase_claim(out, frame, WB_MESSAGE_CONNECT, WB_PRODUCT_NONE, 0); break;
+  case WB_FRAME_DISCONNECT: message = wb_coinbase_claim(out, frame, WB_MESSAGE_DISCONNECT, WB_PRODUCT_NONE, 0); break;
+  default: message = wb_coinbase_claim(out, frame, WB_MESSAGE_IGNORED, WB_PRODUCT_NONE, 0); break;
+  }
+  out->commit(out, message);
+}
+
+/* A text that grows in a buffer of fixed size; length may pass size, which says that it did not fit. */
+typedef struct text_buffer {
+  char *text;
+  size_t size, length;
+} text_buffer;
+
+__attribute__((format(printf, 2, 3))) static void put(text_buffer *to, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  size_t room = to->length < to->size ? to->size - to->length : 0;
+  to->length += (size_t)vsnprintf(room ? to->text + to->length : NULL, room, format, arguments);
+  va_end(arguments);
+}
+
+static int subscribe(const wb_products *products, const char *const *channels, const uint16_t *index, uint32_t count,
+                     bool unsubscribe, char *text, size_t size) {
+  text_buffer to = {text, size, 0};
+  put(&to, "{\"type\":\"%s\",\"channels\":[", unsubscribe ? "unsubscribe" : "subscribe");
+  for (const char *const *channel = channels; *channel; channel++) {
+    put(&to, "%s{\"name\":\"%s\",\"product_ids\":[", channel == channels ? "" : ",", *channel);
+    for (uint32_t i = 0; i < count; i++) put(&to, "%s\"%s\"", i ? "," : "", products->product[index[i]].id);
+    put(&to, "]}");
+  }
+  put(&to, "]}");
+  return to.length < size ? (int)to.length : WB_E_LIMIT;
+}
+
+static const char *const default_channels[] = {"level2_batch", "heartbeat", NULL};
+
+const wb_codec wb_codec_coinbase_exchange = {
+    .name = "coinbase-exchange",
+    .url = "wss://ws-feed.exchange.coinbase.com",
+    .channels = default_channels,
+    .size = state_size,
+    .init = state_init,
+    .decode = decode,
+    .subscribe = subscribe,
+};

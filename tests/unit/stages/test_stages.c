@@ -1,0 +1,385 @@
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/ring/atomic.h"
+#include "engine/stages/parse_stage.h"
+#include "io/host.h"
+#include "io/memory.h"
+
+/* Two products, one line ring and the notes, all stages on the test's thread; time stands still unless a test moves it. */
+typedef struct rig {
+  wb_products products;
+  wb_host host;
+  uint64_t now_ns, number;
+  wb_frames ring[2];
+  wb_ring commands, messages;
+  wb_parse_stage parse;
+  wb_book_stage book;
+  wb_book_product product[2];
+  wb_view *views;
+} rig;
+
+enum { JOURNAL = 1 << 22, S = 1000000000 };
+
+static uint64_t rig_now(void *self) { return ((rig *)self)->now_ns; }
+static int64_t rig_offset(void *self) { return 0; }
+static void rig_log(void *self, int level, const char *text) {}
+
+static void *zeroed(size_t bytes) {
+  size_t whole = (bytes + 127) & ~(size_t)127;
+  void *memory = aligned_alloc(128, whole);
+  cr_assert_not_null(memory);
+  return memset(memory, 0, whole);
+}
+
+static rig *rig_open(bool pipelined, bool interactive) {
+  rig *r = zeroed(sizeof *r);
+  r->now_ns = S;
+  wb_products_init(&r->products, zeroed(wb_products_bytes(4)), 4);
+  wb_products_add(&r->products, "BTC-USD", 7);
+  wb_products_add(&r->products, "ETH-USD", 7);
+  r->host = (wb_host){.self = r, .now_ns = rig_now, .utc_offset_ns = rig_offset, .log = rig_log};
+  for (int i = 0; i < 2; i++)
+    cr_assert_eq(
+        wb_frames_init(&r->ring[i], wb_mirror_open(JOURNAL, false, NULL), JOURNAL, zeroed(4096 * sizeof(wb_frame)), 4096, 1),
+        0);
+  wb_ring_init(&r->commands, wb_mirror_open(65536, false, NULL), 65536);
+  wb_ring_init(&r->messages, wb_mirror_open(1 << 20, false, NULL), 1 << 20);
+  wb_book_config config = {.window_ticks = 1024, .level_count_max = 32768};
+  r->views = zeroed(2 * sizeof *r->views);
+  for (int i = 0; i < 2; i++) {
+    r->product[i].book = wb_book_init(zeroed(wb_book_bytes(&config)), &config);
+    r->product[i].view = &r->views[i];
+  }
+  wb_book_stage_init(&r->book,
+                     &(wb_book_stage_config){.products = &r->products,
+                                             .host = &r->host,
+                                             .commands = interactive ? &r->commands : NULL,
+                                             .crossed_ns = S,
+                                             .mid_window = 10,
+                                             .depth = 10,
+                                             .timed = interactive},
+                     r->product, zeroed(2 * 2 * 10 * sizeof(wb_level)), zeroed(4 * sizeof(uint32_t)),
+                     zeroed(2 * sizeof(wb_view_data)));
+  if (pipelined) r->book.messages = &r->messages;
+  const wb_codec *codec = wb_codec_find("coinbase-exchange");
+  r->parse = (wb_parse_stage){.ring = {&r->ring[0], &r->ring[1]},
+                              .ring_count = 2,
+                              .codec = codec,
+                              .codec_state = zeroed(codec->size(&r->products)),
+                              .products = &r->products,
+                              .host = &r->host,
+                              .messages = pipelined ? &r->messages : NULL,
+                              .book = &r->book,
+                              .scratch = zeroed(WB_PARSE_SCRATCH_BYTES)};
+  cr_assert_eq(codec->init(r->parse.codec_state, &r->products), 0);
+  wb_parse_stage_init(&r->parse);
+  return r;
+}
+
+static void push(rig *r, int ring, wb_frame_kind kind, const char *text) {
+  size_t bytes = strlen(text);
+  wb_frames *frames = &r->ring[ring];
+  cr_assert_geq(wb_frames_room(frames, bytes), bytes);
+  cr_assert_geq(wb_frames_slots(frames, 1), 1u);
+  memcpy(wb_frames_head(frames), text, bytes);
+  wb_frame frame = {
+      .position = frames->head, .recv_ns = r->now_ns, .number = r->number++, .bytes = (uint32_t)bytes, .kind = (uint8_t)kind};
+  wb_frames_advance(frames, bytes);
+  wb_frames_push(frames, &frame);
+  wb_frames_publish(frames);
+}
+
+static void work(rig *r) {
+  while (wb_parse_stage_work(&r->parse) + (r->book.messages ? wb_book_stage_work(&r->book) : 0)) {
+  }
+}
+
+static void say(rig *r, const char *format, ...) {
+  char text[4096];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  push(r, 0, WB_FRAME_TEXT, text);
+  work(r);
+}
+
+static wb_view_data view(const rig *r, int product) {
+  wb_view_data data;
+  wb_view_read(&r->views[product], &data);
+  return data;
+}
+
+static void live(rig *r) {
+  push(r, 1, WB_FRAME_CONNECT, "{}");
+  say(r, "{\"type\":\"snapshot\",\"product_id\":\"BTC-USD\",\"asks\":[[\"101\",\"2\"]],\"bids\":[[\"100\",\"1\"],[\"99\",\"5\"]"
+         "]}");
+  say(r, "{\"type\":\"snapshot\",\"product_id\":\"ETH-USD\",\"asks\":[[\"11\",\"2\"]],\"bids\":[[\"10\",\"1\"]]}");
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  cr_assert_eq(view(r, 1).state, WB_STATE_LIVE);
+}
+
+static int commands(rig *r, wb_command *out, int max) {
+  size_t bytes;
+  const wb_command *command = wb_ring_peek(&r->commands, &bytes);
+  int count = (int)(bytes / sizeof *command);
+  for (int i = 0; i < count && i < max; i++) out[i] = command[i];
+  if (bytes) wb_ring_release(&r->commands, bytes);
+  return count;
+}
+
+#define E8 UINT64_C(100000000)
+
+Test(stages, an_update_is_seen_as_a_whole_with_its_analytics) {
+  rig *r = rig_open(false, false);
+  live(r);
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"100.5\",\"3\"],[\"sell\",\"101\",\"0\"],["
+         "\"sell\",\"102\",\"4\"]],"
+         "\"time\":\"2026-08-02T05:43:52.535977Z\"}");
+  wb_view_data v = view(r, 0);
+  cr_assert_eq(v.best_bid, 100 * E8 + E8 / 2);
+  cr_assert_eq(v.best_bid_size, 3 * E8);
+  cr_assert_eq(v.best_ask, 102 * E8);
+  cr_assert_eq(v.max_spread, 3 * E8 / 2);
+  cr_assert_eq(v.mid_held, 2u);
+  cr_assert_eq(v.updates, 1u);
+  cr_assert_eq(v.changes, 3u);
+  cr_assert_eq(v.bid_levels, 3u);
+  cr_assert_eq(v.ask_levels, 1u);
+  cr_assert_eq(view(r, 1).updates, 0u);
+}
+
+Test(stages, between_two_changes_of_one_message_nothing_is_computed) {
+  rig *r = rig_open(false, false);
+  live(r);
+  /* Crossed in the middle, not at the end. */
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"200\",\"3\"],[\"buy\",\"200\",\"0\"]],"
+         "\"time\":\"\"}");
+  cr_assert_eq(view(r, 0).crossed, 0u);
+  cr_assert_eq(view(r, 0).max_spread, 1 * E8);
+}
+
+Test(stages, a_malformed_message_changes_no_book_and_makes_it_stale_until_the_next_snapshot) {
+  rig *r = rig_open(false, false);
+  live(r);
+  uint64_t hash = wb_book_hash(r->product[0].book);
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"100\",\"7\"],[\"buy\",\"98\",\"0.-10000\"]]"
+         ",\"time\":\"\"}");
+  cr_assert_eq(wb_book_hash(r->product[0].book), hash);
+  cr_assert_eq(view(r, 0).state, WB_STATE_STALE);
+  cr_assert_eq(view(r, 0).reason, WB_REASON_REJECTED);
+  cr_assert_eq(view(r, 0).reject, WB_REJECT_BAD_NUMBER);
+  cr_assert_eq(r->book.rejected[WB_REJECT_BAD_NUMBER], 1u);
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"100\",\"7\"]],\"time\":\"\"}");
+  cr_assert_eq(wb_book_hash(r->product[0].book), hash);
+  cr_assert_eq(view(r, 0).updates, 0u);
+  cr_assert_eq(view(r, 1).state, WB_STATE_LIVE);
+  say(r, "{\"type\":\"snapshot\",\"product_id\":\"BTC-USD\",\"asks\":[[\"7\",\"2\"]],\"bids\":[[\"6\",\"1\"]]}");
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  cr_assert_eq(view(r, 0).best_ask, 7 * E8);
+  cr_assert_eq(view(r, 0).snapshots, 2u);
+}
+
+Test(stages, a_malformed_snapshot_leaves_the_old_book_in_place) {
+  rig *r = rig_open(false, false);
+  live(r);
+  uint64_t hash = wb_book_hash(r->product[0].book);
+  say(r, "{\"type\":\"snapshot\",\"product_id\":\"BTC-USD\",\"asks\":[[\"7\",\"2\"],[\"8\",\"x\"]],\"bids\":[[\"6\",\"1\"]]}");
+  cr_assert_eq(wb_book_hash(r->product[0].book), hash);
+  cr_assert_eq(view(r, 0).state, WB_STATE_STALE);
+  cr_assert_eq(view(r, 0).best_ask, 101 * E8);
+}
+
+Test(stages, an_update_before_the_snapshot_is_counted_once_and_changes_nothing) {
+  rig *r = rig_open(false, false);
+  for (int i = 0; i < 3; i++)
+    say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"100\",\"7\"]],\"time\":\"\"}");
+  cr_assert_eq(r->book.rejected[WB_REJECT_NO_SNAPSHOT], 1u);
+  cr_assert_eq(view(r, 0).state, WB_STATE_WAITING);
+  cr_assert_eq(wb_book_level_count(r->product[0].book, WB_SIDE_BID), 0u);
+}
+
+Test(stages, a_bad_message_of_one_product_asks_for_a_resync_of_that_product) {
+  rig *r = rig_open(false, true);
+  live(r);
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"ETH-USD\",\"changes\":[[\"bid\",\"10\",\"7\"]],\"time\":\"\"}");
+  wb_command command[4];
+  cr_assert_eq(commands(r, command, 4), 1);
+  cr_assert_eq(command[0].kind, WB_COMMAND_RESUBSCRIBE);
+  cr_assert_eq(command[0].product, 1u);
+  cr_assert_eq(command[0].reject, WB_REJECT_UNKNOWN_SIDE);
+  cr_assert_eq(view(r, 1).state, WB_STATE_RESYNCING);
+}
+
+Test(stages, a_message_that_nobody_can_assign_makes_all_books_suspect_and_the_line_reconnect) {
+  rig *r = rig_open(false, true);
+  live(r);
+  say(r, "{\"type\":\"l2upd");
+  wb_command command[4];
+  cr_assert_eq(commands(r, command, 4), 1);
+  cr_assert_eq(command[0].kind, WB_COMMAND_RECONNECT);
+  cr_assert_eq(command[0].close_code, 1000u);
+  cr_assert_eq(view(r, 0).state, WB_STATE_STALE);
+  cr_assert_eq(view(r, 1).state, WB_STATE_STALE);
+}
+
+Test(stages, invalid_utf8_closes_the_line_with_1007_and_binary_with_1003) {
+  rig *r = rig_open(false, true);
+  live(r);
+  wb_command command[4];
+  say(r, "{\"type\":\"ticker\",\"x\":\"\xc3\x28\"}");
+  cr_assert_eq(commands(r, command, 4), 1);
+  cr_assert_eq(command[0].close_code, 1007u);
+  push(r, 0, WB_FRAME_BINARY, "abc");
+  work(r);
+  cr_assert_eq(commands(r, command, 4), 1);
+  cr_assert_eq(command[0].close_code, 1003u);
+}
+
+Test(stages, a_product_not_asked_for_is_counted_and_troubles_no_book) {
+  rig *r = rig_open(false, true);
+  live(r);
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"XRP-USD\",\"changes\":[[\"buy\",\"10\",\"7\"]],\"time\":\"\"}");
+  wb_command command[4];
+  cr_assert_eq(r->book.rejected[WB_REJECT_UNKNOWN_PRODUCT], 1u);
+  cr_assert_eq(commands(r, command, 4), 0);
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+}
+
+Test(stages, a_book_crossed_for_longer_than_allowed_is_resynchronised_and_its_analytics_keep_running) {
+  rig *r = rig_open(false, true);
+  live(r);
+  wb_command command[4];
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"150\",\"1\"]],\"time\":\"\"}");
+  wb_view_data v = view(r, 0);
+  cr_assert_eq(v.state, WB_STATE_LIVE);
+  cr_assert_eq(v.crossed, 1u);
+  cr_assert_eq((int64_t)(v.best_ask - v.best_bid), -49 * (int64_t)E8);
+  r->now_ns += S / 2;
+  work(r);
+  cr_assert_eq(commands(r, command, 4), 0);
+  r->now_ns += S;
+  work(r);
+  cr_assert_eq(commands(r, command, 4), 1);
+  cr_assert_eq(command[0].reason, WB_REASON_CROSSED);
+  cr_assert_eq(view(r, 0).state, WB_STATE_RESYNCING);
+}
+
+Test(stages, a_lost_line_makes_books_stale_and_a_new_snapshot_makes_them_live_again) {
+  rig *r = rig_open(false, true);
+  live(r);
+  push(r, 1, WB_FRAME_DISCONNECT, "{}");
+  work(r);
+  cr_assert_eq(view(r, 0).state, WB_STATE_STALE);
+  cr_assert_eq(view(r, 0).connected, 0u);
+  live(r);
+}
+
+Test(stages, finer_numbers_than_the_units_hold_rescale_the_book_exactly) {
+  rig *r = rig_open(false, false);
+  live(r);
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"100.0000000001\",\"0.123456789\"]],"
+         "\"time\":\"\"}");
+  wb_view_data v = view(r, 0);
+  cr_assert_eq(v.state, WB_STATE_LIVE);
+  cr_assert_eq(v.price_decimals, 10u);
+  cr_assert_eq(v.size_decimals, 9u);
+  cr_assert_eq(v.best_bid, UINT64_C(1000000000001));
+  cr_assert_eq(v.best_bid_size, UINT64_C(123456789));
+  cr_assert_eq(v.best_ask, UINT64_C(1010000000000));
+  cr_assert_eq(wb_book_size(r->product[0].book, WB_SIDE_BID, UINT64_C(990000000000)), 5 * E8 * 10);
+  cr_assert_eq(view(r, 1).price_decimals, 8u);
+}
+
+Test(stages, frames_of_several_rings_are_taken_in_the_order_of_their_numbers) {
+  rig *r = rig_open(false, false);
+  live(r);
+  push(r, 1, WB_FRAME_DISCONNECT, "{}");
+  push(r, 1, WB_FRAME_CONNECT, "{}");
+  push(r, 0, WB_FRAME_TEXT, "{\"type\":\"snapshot\",\"product_id\":\"BTC-USD\",\"asks\":[],\"bids\":[]}");
+  push(r, 1, WB_FRAME_DISCONNECT, "{}");
+  push(r, 0, WB_FRAME_TEXT, "{\"type\":\"snapshot\",\"product_id\":\"BTC-USD\",\"asks\":[],\"bids\":[]}");
+  work(r);
+  cr_assert_eq(r->parse.next_number, r->number);
+  cr_assert_eq(view(r, 0).snapshots, 3u);
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  cr_assert_eq(view(r, 1).state, WB_STATE_STALE);
+}
+
+Test(stages, latency_is_counted_from_receive_for_every_applied_message) {
+  rig *r = rig_open(false, true);
+  live(r);
+  uint64_t before = r->book.wire_to_book.count;
+  for (int i = 0; i < 100; i++)
+    push(r, 0, WB_FRAME_TEXT,
+         "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"100\",\"7\"]],\"time\":\"\"}");
+  r->now_ns += 5000;
+  work(r);
+  cr_assert_eq(r->book.wire_to_book.count - before, 100u);
+  cr_assert_eq(r->book.wire_to_book.max, 5000u);
+}
+
+Test(stages, a_capture_holds_levels_and_views_of_one_moment) {
+  rig *r = rig_open(false, false);
+  live(r);
+  wb_book_stage_capture_ask(&r->book);
+  cr_assert_not(wb_book_stage_capture_ready(&r->book));
+  work(r);
+  cr_assert(wb_book_stage_capture_ready(&r->book));
+  cr_assert_eq(r->book.capture_count[0], 2u);
+  cr_assert_eq(r->book.capture_count[3], 1u);
+  cr_assert_eq(r->book.capture[0].price, 100 * E8);
+  cr_assert_eq(r->book.capture[1].price, 99 * E8);
+  cr_assert_eq(r->book.capture_view[0].best_bid, 100 * E8);
+}
+
+static void *book_thread(void *self) {
+  rig *r = self;
+  while (!__atomic_load_n(&r->number, __ATOMIC_ACQUIRE) ||
+         wb_load_acquire(&r->messages.tail) != wb_load_acquire(&r->messages.head) ||
+         !__atomic_load_n(&r->now_ns, __ATOMIC_ACQUIRE))
+    wb_book_stage_work(&r->book);
+  return NULL;
+}
+
+Test(stages, parse_and_book_on_two_threads_give_the_same_book_as_on_one) {
+  rig *one = rig_open(false, false), *two = rig_open(true, false);
+  live(one);
+  live(two);
+  /* From here on the book thread owns two's books until it is told, by the clock set to something, to end. */
+  two->now_ns = 0;
+  pthread_t thread;
+  pthread_create(&thread, NULL, book_thread, two);
+  srand(11);
+  for (int i = 0; i < 20000; i++) {
+    char text[4096];
+    int n = snprintf(text, sizeof text, "{\"type\":\"l2update\",\"product_id\":\"%s\",\"changes\":[",
+                     rand() % 2 ? "BTC-USD" : "ETH-USD");
+    int changes = 1 + rand() % 5;
+    for (int c = 0; c < changes; c++)
+      n += snprintf(text + n, sizeof text - (size_t)n, "%s[\"%s\",\"%d.%02d\",\"%d\"]", c ? "," : "",
+                    rand() % 2 ? "buy" : "sell", 50 + rand() % 100, rand() % 100, rand() % 3);
+    snprintf(text + n, sizeof text - (size_t)n, "],\"time\":\"2026-08-02T05:43:52.535977Z\"}");
+    push(one, 0, WB_FRAME_TEXT, text);
+    push(two, 0, WB_FRAME_TEXT, text);
+    while (wb_parse_stage_work(&one->parse)) {
+    }
+    while (wb_parse_stage_work(&two->parse)) {
+    }
+  }
+  __atomic_store_n(&two->now_ns, S, __ATOMIC_RELEASE);
+  pthread_join(thread, NULL);
+  for (int i = 0; i < 2; i++) {
+    wb_view_data a = view(one, i), b = view(two, i);
+    cr_assert_eq(wb_book_hash(one->product[i].book), wb_book_hash(two->product[i].book));
+    cr_assert_eq(a.updates, b.updates);
+    cr_assert_eq(a.mid2_sum_low, b.mid2_sum_low);
+    cr_assert_eq(a.max_spread, b.max_spread);
+    cr_assert_gt(a.updates, 9000u);
+  }
+}
