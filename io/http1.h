@@ -1,7 +1,8 @@
-/* http1.h - the HTTP/1.1 upgrade to WebSocket, both ends, bytes in and bytes out; parsing by a library (picohttpparser or
- * llhttp as Debian has it), not by hand.
+/* http1.h - the HTTP/1.1 upgrade to WebSocket, both ends, bytes in and bytes out; heads are parsed by http-parser,
+ * and stricter than it: lines end in CRLF, no folded lines, no control bytes, names are tokens.
  *
- * Threads: one. Source: RFC 6455 section 4, RFC 9110, RFC 9112. */
+ * Shape:   stateless: each call gets all the bytes that came so far and starts from the first.
+ * Threads: pure. Source: RFC 6455 section 4, RFC 9110, RFC 9112. */
 #ifndef WB_IO_HTTP1_H
 #define WB_IO_HTTP1_H
 
@@ -23,35 +24,39 @@ typedef struct wb_url {
 } wb_url;
 
 /* wb_url_parse reads text. Returns 0 or WB_E_CONFIG with a detail for people (scheme, host, port out of range, user info or
- * fragment not allowed). */
+ * fragment not allowed); the detail never repeats the text, which may hold a secret.
+ * error.position is the character. WB_E_INVALID for NULL. *url is written on success only. */
 int wb_url_parse(const char *text, wb_url *url, wb_error *error);
 
 /* wb_ws_key makes a Sec-WebSocket-Key (base64 of 16 random bytes, NUL-terminated); wb_ws_accept the answer to it. */
 void wb_ws_key(const uint8_t random[16], char key[WB_WS_KEY_BYTES + 1]);
 void wb_ws_accept(const char key[WB_WS_KEY_BYTES + 1], char accept[WB_WS_ACCEPT_BYTES + 1]);
 
-/* wb_http_upgrade_request writes the client's request and returns its length, WB_E_LIMIT if size is too small. deflate: offer
- * permessage-deflate (off on the hot path). */
+/* wb_http_upgrade_request writes the client's request, NUL-terminated, and returns its length, WB_E_LIMIT if size is too small,
+ * WB_E_INVALID for text that would break the head (control bytes) or a key of the wrong length. user_agent may be NULL. No
+ * extension is offered: permessage-deflate costs latency. */
 int wb_http_upgrade_request(const wb_url *url, const char *key, const char *user_agent, char *text, size_t size);
 
-/* What came back. head_bytes: length of the response head; bytes after it belong to the WebSocket (or to the body of a
- * refusal). */
+/* What came back. head_bytes: length of the response head, with the interim (1xx) heads before it; bytes after it belong to the
+ * WebSocket (or to the body of a refusal). */
 typedef struct wb_http_response {
   unsigned status;
   size_t head_bytes;
-  unsigned retry_after_s; /* of Retry-After in seconds, 0 if absent */
-  char location[1024];    /* of a redirect, "" if absent */
+  unsigned retry_after_s; /* of Retry-After in seconds, 0 if absent or a date */
+  char location[1024];    /* of a redirect (3xx), "" if absent or longer */
 } wb_http_response;
 
 /* wb_http_upgrade_response reads what came so far. Returns 1 when the head is complete and is a correct 101 (status line,
  * Upgrade, Connection, Sec-WebSocket-Accept, no extension or protocol that was not asked for); 0 if more is needed;
  * WB_E_REFUSED when the head is complete and is another status (response is filled); WB_E_PROTOCOL for bytes that are no HTTP
- * or a wrong 101; WB_E_TOO_LARGE above WB_HTTP_HEAD_BYTES_MAX. */
+ * or a wrong 101; WB_E_TOO_LARGE above WB_HTTP_HEAD_BYTES_MAX. error (may be NULL) is filled on failure: "429 Too Many
+ * Requests, retry after 5 s". */
 int wb_http_upgrade_response(const char *bytes, size_t count, const char *key, wb_http_response *response, wb_error *error);
 
 /* Server side. wb_http_upgrade_read reads a client's request: 1 complete and good (key, target filled, head_bytes), 0 more
- * needed, WB_E_PROTOCOL (answer 400), WB_E_TOO_LARGE (431), WB_E_REFUSED (no upgrade asked for, 426). wb_http_upgrade_answer
- * writes the 101. */
+ * needed, WB_E_PROTOCOL (answer 400), WB_E_TOO_LARGE (431), WB_E_REFUSED (no upgrade to version 13 asked for, 426; head_bytes
+ * and target are filled). The target is in origin form ("/path?query"). wb_http_upgrade_answer writes the 101, NUL-terminated,
+ * and returns its length, WB_E_LIMIT or WB_E_INVALID (key). */
 typedef struct wb_http_request {
   size_t head_bytes;
   char key[WB_WS_KEY_BYTES + 1];
