@@ -1,0 +1,410 @@
+#include "io/log_reader.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/limits.h"
+
+enum { DEPTH_MAX = 32, LINES = UINT8_MAX + 1, NONE = UINT32_MAX };
+
+typedef struct file {
+  wb_log_segment segment; /* first: what the caller sees */
+  int64_t run_utc_ns;
+  dev_t device;
+  ino_t inode;
+  uint8_t *base; /* mapped, or NULL */
+  size_t mapped_bytes;
+  uint32_t queued; /* chunks */
+} file;
+
+typedef struct chunk {
+  wb_chunk head;
+  const uint8_t *frame, *data;
+  file *file;
+  uint32_t at, next; /* frame to come; next chunk of the line, or of the free ones */
+} chunk;
+
+/* Chunks of one line in the order of the log, none of them used up. */
+typedef struct queue {
+  uint32_t first, last;
+  bool known;     /* in `active` */
+  wb_frame frame; /* to come */
+} queue;
+
+struct wb_log_reader {
+  wb_log_reader_config config;
+  file *file;
+  size_t count, capacity, readable;
+  size_t current, run_end; /* segment being read; first one of the next run */
+  bool open, run_started, lead;
+  wb_segment_cursor cursor;
+  uint64_t expected;
+  bool gap;
+  uint64_t gap_first, gap_last;
+  chunk *chunk;
+  uint32_t free;
+  queue queue[LINES];
+  uint8_t active[LINES];
+  unsigned active_count;
+  queue *given; /* its frame was given by the last call */
+  wb_log_totals totals;
+};
+
+bool wb_log_is_segment(const uint8_t *bytes, size_t count) { return count >= 8 && !memcmp(bytes, "wirebook", 8); }
+
+static void note(wb_log_reader *reader, const wb_log_note *what) {
+  if (reader->config.note) reader->config.note(reader->config.self, what);
+}
+
+static void damaged(wb_log_reader *reader, file *f, int code, uint64_t offset) {
+  f->segment.code = code;
+  reader->totals.damages++;
+  note(reader, &(wb_log_note){.kind = WB_LOG_NOTE_DAMAGE,
+                              .segment = &f->segment,
+                              .run = f->segment.run,
+                              .code = code,
+                              .offset = offset,
+                              .bytes = f->segment.file_bytes - offset});
+}
+
+/* ------------------------------------------------------------------------------------------------ finding the files */
+
+static int add_file(wb_log_reader *reader, const char *path, unsigned path_index, const struct stat *about, wb_error *error) {
+  for (size_t i = 0; i < reader->count; i++)
+    if (reader->file[i].device == about->st_dev && reader->file[i].inode == about->st_ino) return 0;
+  if (reader->count == reader->capacity) {
+    size_t capacity = reader->capacity ? 2 * reader->capacity : 64;
+    file *more = realloc(reader->file, capacity * sizeof *more);
+    if (!more) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "open", "no memory for %zu segments", capacity);
+    reader->file = more;
+    reader->capacity = capacity;
+  }
+  file *f = &reader->file[reader->count];
+  *f = (file){.device = about->st_dev, .inode = about->st_ino};
+  f->segment.path_index = path_index;
+  f->segment.file_bytes = (uint64_t)about->st_size;
+  if (!(f->segment.path = strdup(path))) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "open", "no memory");
+  reader->count++;
+
+  uint8_t header[WB_SEGMENT_HEADER_BYTES];
+  wb_segment_info info;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t found = fd < 0 ? -1 : pread(fd, header, sizeof header, 0);
+  int os_errno = errno;
+  if (fd >= 0) close(fd);
+  if (found < 0) {
+    reader->count--;
+    free(f->segment.path);
+    return wb_error_set(error, WB_E_SYSTEM, os_errno, "open", "cannot read %s: %s", path, strerror(os_errno));
+  }
+  int result = wb_segment_header_read(header, (size_t)found, &info);
+  f->segment.code = result;
+  if (result) return 0;
+  f->segment.readable = true;
+  memcpy(f->segment.node, info.node, sizeof info.node);
+  f->segment.segment = info.segment;
+  f->segment.first_number = info.first_number;
+  f->segment.created_utc_ns = info.created_utc_ns;
+  f->segment.good_bytes = WB_SEGMENT_HEADER_BYTES;
+  if (!(f->segment.text = strdup(info.text))) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "open", "no memory");
+  return 0;
+}
+
+static int add_path(wb_log_reader *reader, const char *path, unsigned path_index, unsigned depth, wb_error *error) {
+  struct stat about;
+  if (stat(path, &about)) return wb_error_set(error, WB_E_SYSTEM, errno, "open", "%s: %s", path, strerror(errno));
+  if (S_ISREG(about.st_mode)) return add_file(reader, path, path_index, &about, error);
+  if (!S_ISDIR(about.st_mode)) return wb_error_set(error, WB_E_CONFIG, 0, "open", "%s is no file and no folder", path);
+  if (depth == DEPTH_MAX) return wb_error_set(error, WB_E_LIMIT, 0, "open", "%s: folders deeper than %d", path, DEPTH_MAX);
+  DIR *folder = opendir(path);
+  if (!folder) return wb_error_set(error, WB_E_SYSTEM, errno, "open", "%s: %s", path, strerror(errno));
+  int result = 0;
+  struct dirent *entry;
+  while (!result && (entry = readdir(folder))) {
+    const char *name = entry->d_name;
+    if (*name == '.') continue;
+    size_t bytes = strlen(path) + strlen(name) + 2, name_bytes = strlen(name);
+    char *child = malloc(bytes);
+    if (!child) {
+      result = wb_error_set(error, WB_E_MEMORY, ENOMEM, "open", "no memory");
+      break;
+    }
+    snprintf(child, bytes, "%s%s%s", path, path[strlen(path) - 1] == '/' ? "" : "/", name);
+    bool wanted = name_bytes > 6 && !strcmp(name + name_bytes - 6, ".wbseg");
+    if (stat(child, &about)) {
+      if (errno != ENOENT) result = wb_error_set(error, WB_E_SYSTEM, errno, "open", "%s: %s", child, strerror(errno));
+    } else if (S_ISDIR(about.st_mode) || (S_ISREG(about.st_mode) && wanted)) {
+      result = add_path(reader, child, path_index, depth + 1, error);
+      if (result && access(child, F_OK)) result = 0; /* removed meanwhile */
+    }
+    free(child);
+  }
+  closedir(folder);
+  return result;
+}
+
+#define COMPARE(x, y)                                                                                                          \
+  if ((x) != (y)) return (x) < (y) ? -1 : 1
+
+static int by_node(const void *one, const void *other) {
+  const wb_log_segment *a = one, *b = other;
+  COMPARE(b->readable, a->readable);
+  int nodes = memcmp(a->node, b->node, sizeof a->node);
+  if (nodes) return nodes;
+  COMPARE(a->segment, b->segment);
+  COMPARE(a->created_utc_ns, b->created_utc_ns);
+  return strcmp(a->path, b->path);
+}
+
+static int by_run(const void *one, const void *other) {
+  const file *a = one, *b = other;
+  COMPARE(b->segment.readable, a->segment.readable);
+  COMPARE(a->run_utc_ns, b->run_utc_ns);
+  return by_node(one, other);
+}
+
+static void sort_files(wb_log_reader *reader) {
+  file *f = reader->file;
+  if (!reader->count) return;
+  qsort(f, reader->count, sizeof *f, by_node);
+  while (reader->readable < reader->count && f[reader->readable].segment.readable) reader->readable++;
+  for (size_t i = 0, begin = 0; i < reader->readable; i++) {
+    if (memcmp(f[begin].segment.node, f[i].segment.node, sizeof f->segment.node)) begin = i;
+    f[i].run_utc_ns = f[begin].segment.created_utc_ns;
+  }
+  qsort(f, reader->count, sizeof *f, by_run);
+  for (size_t i = 1; i < reader->readable; i++)
+    f[i].segment.run = f[i - 1].segment.run + (memcmp(f[i - 1].segment.node, f[i].segment.node, sizeof f->segment.node) != 0);
+}
+
+wb_log_reader *wb_log_reader_open(const wb_log_reader_config *config, wb_error *error) {
+  wb_log_reader *reader = calloc(1, sizeof *reader);
+  uint32_t window = config->window_chunks ? config->window_chunks : WB_LOG_WINDOW_CHUNKS_DEFAULT;
+  if (reader) reader->chunk = malloc((size_t)window * sizeof *reader->chunk);
+  if (!reader || !reader->chunk) {
+    free(reader);
+    wb_error_set(error, WB_E_MEMORY, ENOMEM, "open", "no memory for a window of %u chunks", window);
+    return NULL;
+  }
+  reader->config = *config;
+  for (uint32_t i = 0; i < window; i++) reader->chunk[i].next = i + 1 < window ? i + 1 : NONE;
+  for (unsigned i = 0; i < LINES; i++) reader->queue[i].first = NONE;
+  for (size_t i = 0; i < config->path_count; i++)
+    if (add_path(reader, config->path[i], (unsigned)i, 0, error)) {
+      wb_log_reader_close(reader);
+      return NULL;
+    }
+  sort_files(reader);
+  for (size_t i = reader->readable; i < reader->count; i++) damaged(reader, &reader->file[i], reader->file[i].segment.code, 0);
+  return reader;
+}
+
+/* ------------------------------------------------------------------------------------------------ segments and chunks */
+
+static void unmap(file *f) {
+  if (f->base) munmap(f->base, f->mapped_bytes);
+  f->base = NULL;
+}
+
+void wb_log_reader_close(wb_log_reader *reader) {
+  if (!reader) return;
+  for (size_t i = 0; i < reader->count; i++) {
+    unmap(&reader->file[i]);
+    free(reader->file[i].segment.path);
+    free(reader->file[i].segment.text);
+  }
+  free(reader->file);
+  free(reader->chunk);
+  free(reader);
+}
+
+/* Maps a file with a page of zeros behind it, for the slack. */
+static int map(file *f) {
+  int fd = open(f->segment.path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+  f->segment.growing = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK; /* before its size: see the writer's end */
+  struct stat about;
+  int result = fstat(fd, &about) ? -errno : 0;
+  if (!result) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (size_t)about.st_size;
+    f->segment.file_bytes = bytes;
+    f->mapped_bytes = (bytes + page - 1) / page * page + page;
+    f->base = mmap(NULL, f->mapped_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (f->base == MAP_FAILED) {
+      f->base = NULL;
+      result = -errno;
+    } else if (bytes && mmap(f->base, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+      result = -errno;
+      unmap(f);
+    } else if (bytes) {
+      madvise(f->base, bytes, MADV_SEQUENTIAL);
+    }
+  }
+  close(fd);
+  return result;
+}
+
+static void load(queue *q, const chunk *c) { memcpy(&q->frame, c->frame + (size_t)c->at * sizeof q->frame, sizeof q->frame); }
+
+static void enqueue(wb_log_reader *reader, file *f, const wb_chunk *head, const uint8_t *frame, const uint8_t *data) {
+  uint32_t index = reader->free;
+  chunk *c = &reader->chunk[index];
+  reader->free = c->next;
+  *c = (chunk){.head = *head, .frame = frame, .data = data, .file = f, .next = NONE};
+  f->queued++;
+  queue *q = &reader->queue[head->line];
+  if (!q->known) {
+    q->known = true;
+    reader->active[reader->active_count++] = (uint8_t)head->line;
+  }
+  if (q->first == NONE) {
+    q->first = index;
+    load(q, c);
+  } else {
+    reader->chunk[q->last].next = index;
+  }
+  q->last = index;
+}
+
+/* Takes the frame to come off its queue. */
+static void dequeue(wb_log_reader *reader, queue *q) {
+  uint32_t index = q->first;
+  chunk *c = &reader->chunk[index];
+  if (++c->at == c->head.frame_count) {
+    q->first = c->next;
+    c->next = reader->free;
+    reader->free = index;
+    if (!--c->file->queued && c->file->segment.done) unmap(c->file);
+    if (q->first == NONE) return;
+    c = &reader->chunk[q->first];
+  }
+  load(q, c);
+}
+
+typedef enum { FETCHED, WINDOW_FULL, BARRIER, RUN_END } fetched;
+
+/* Reads ahead: one chunk, or past the end of a segment. */
+static fetched fetch(wb_log_reader *reader) {
+  if (reader->current == reader->run_end) return RUN_END;
+  file *f = &reader->file[reader->current];
+  if (!reader->open) {
+    if (f->segment.first_number > reader->expected) return BARRIER;
+    wb_segment_info info;
+    int result = map(f) ? WB_E_SYSTEM : wb_segment_open(&reader->cursor, f->base, f->segment.file_bytes, &info);
+    if (result) {
+      damaged(reader, f, result, 0);
+      f->segment.done = true;
+      unmap(f);
+      reader->current++;
+      return FETCHED;
+    }
+    reader->open = true;
+  }
+  if (reader->free == NONE) return WINDOW_FULL;
+  wb_chunk head;
+  const uint8_t *frame, *data;
+  bool verify = reader->config.verify || f->segment.growing || reader->current + 1 == reader->run_end;
+  int result = wb_segment_next(&reader->cursor, verify, &head, &frame, &data);
+  f->segment.good_bytes = reader->cursor.offset;
+  if (result == 1) {
+    f->segment.chunks++;
+    f->segment.frames += head.frame_count;
+    if (head.frame_count) enqueue(reader, f, &head, frame, data);
+    return FETCHED;
+  }
+  if (result < 0 && !f->segment.growing) damaged(reader, f, result, reader->cursor.offset);
+  f->segment.done = true;
+  if (!f->queued) unmap(f);
+  reader->open = false;
+  reader->current++;
+  return FETCHED;
+}
+
+/* ------------------------------------------------------------------------------------------------ order */
+
+static void flush_gap(wb_log_reader *reader, const wb_log_segment *next) {
+  if (!reader->gap) return;
+  reader->gap = false;
+  reader->totals.gaps++;
+  reader->totals.numbers_missing += reader->gap_last - reader->gap_first + 1;
+  unsigned run = next ? next->run : reader->file[reader->current - 1].segment.run;
+  note(reader, &(wb_log_note){
+                   .kind = WB_LOG_NOTE_GAP, .segment = next, .run = run, .first = reader->gap_first, .last = reader->gap_last});
+}
+
+static void skip_to(wb_log_reader *reader, uint64_t number) {
+  if (!reader->lead) {
+    if (!reader->gap) reader->gap_first = reader->expected;
+    reader->gap_last = number - 1;
+    reader->gap = true;
+  }
+  reader->expected = number;
+}
+
+static bool start_run(wb_log_reader *reader) {
+  flush_gap(reader, NULL);
+  if (reader->current == reader->readable) return false;
+  const wb_log_segment *first = &reader->file[reader->current].segment;
+  while (reader->run_end < reader->readable && reader->file[reader->run_end].segment.run == first->run) reader->run_end++;
+  reader->expected = first->first_number;
+  reader->lead = first->segment != 0; /* what came before is not here: not a gap */
+  return true;
+}
+
+int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
+  if (reader->given) dequeue(reader, reader->given);
+  reader->given = NULL;
+  queue *q;
+  for (;;) {
+    q = NULL;
+    for (unsigned i = 0; i < reader->active_count; i++) {
+      queue *one = &reader->queue[reader->active[i]];
+      if (one->first != NONE && (!q || one->frame.number < q->frame.number)) q = one;
+    }
+    if (q && q->frame.number == reader->expected) break;
+    if (q && q->frame.number < reader->expected) {
+      reader->totals.duplicates++;
+      dequeue(reader, q);
+      continue;
+    }
+    switch (fetch(reader)) {
+    case FETCHED: break;
+    case BARRIER: {
+      uint64_t barrier = reader->file[reader->current].segment.first_number;
+      skip_to(reader, q && q->frame.number < barrier ? q->frame.number : barrier);
+      break;
+    }
+    case WINDOW_FULL: skip_to(reader, q->frame.number); break;
+    case RUN_END:
+      if (q) skip_to(reader, q->frame.number);
+      else if (!start_run(reader)) return 0;
+      break;
+    }
+  }
+  const chunk *c = &reader->chunk[q->first];
+  flush_gap(reader, &c->file->segment);
+  reader->lead = false;
+  reader->expected++;
+  reader->given = q;
+  reader->totals.frames++;
+  *record = (wb_log_record){.frame = q->frame,
+                            .bytes = c->data + (q->frame.position - c->head.first_position),
+                            .utc_ns = (int64_t)(q->frame.recv_ns + (uint64_t)c->head.utc_offset_ns),
+                            .run = c->file->segment.run,
+                            .segment = &c->file->segment};
+  return 1;
+}
+
+const wb_log_segment *wb_log_reader_segment(const wb_log_reader *reader, size_t index) {
+  return index < reader->count ? &reader->file[index].segment : NULL;
+}
+
+wb_log_totals wb_log_reader_totals(const wb_log_reader *reader) { return reader->totals; }

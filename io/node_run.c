@@ -1,0 +1,552 @@
+#include "io/node_run.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/ring/atomic.h"
+#include "engine/stages/parse_stage.h"
+#include "io/cpu.h"
+#include "io/memory.h"
+#include "io/source_replay.h"
+#include "io/source_ws.h"
+
+enum { NOTES_BYTES = 1 << 20, NOTES_FRAMES = 8192, LINE_FRAMES = 1 << 18, MESSAGES_BYTES = 8 << 20, COMMANDS_BYTES = 64 << 10 };
+enum { READER_PARSE = 0, READER_FLUSH = 1 };
+static const uint64_t CLOSE_TIMEOUT_NS = UINT64_C(5000000000);
+
+typedef struct node_thread {
+  wb_loop loop;
+  pthread_t thread;
+  wb_node *node;
+  int cpu; /* -1: not pinned */
+  bool flushes, running;
+} node_thread;
+
+struct wb_node {
+  wb_node_config config;
+  wb_host host;
+  wb_loop_host loop_host;
+  node_thread thread[WB_NODE_THREADS_MAX];
+  unsigned thread_count, book_thread;
+  wb_loop all; /* every stage, for wb_node_poll */
+  wb_layout layout;
+  wb_wait wait;
+  bool started, finished;
+
+  wb_frames *frames; /* lines, then notes */
+  unsigned ring_count;
+  void *journal[WB_PARSE_RINGS_MAX];
+  size_t journal_bytes[WB_PARSE_RINGS_MAX];
+  wb_frame *descriptors[WB_PARSE_RINGS_MAX];
+
+  wb_source_ws *live;
+  wb_source_replay *replay;
+  wb_uring *flush_ring;
+  wb_sink_segment *sink;
+  wb_sink_segment_status sink_status; /* final, after finish */
+  int sink_result;
+  wb_error sink_error;
+
+  wb_parse_stage parse;
+  wb_book_stage book;
+  wb_ring commands, messages;
+  void *commands_memory, *messages_memory;
+  wb_book_product *product;
+  wb_view *views;
+  void *books;
+  size_t books_bytes;
+  wb_level *capture;
+  uint32_t *capture_count;
+  wb_view_data *capture_view;
+  void *codec_state;
+  wb_message *scratch;
+
+  int64_t started_utc_ns;
+  uint64_t started_ns, finished_ns;
+};
+
+static void host_yield(void) { sched_yield(); }
+
+static uint64_t power_of_two(uint64_t at_least) {
+  uint64_t n = 65536;
+  while (n < at_least) n *= 2;
+  return n;
+}
+
+static void *lines_alloc(size_t bytes) {
+  size_t whole = (bytes + WB_CACHE_PAIR_BYTES - 1) & ~(size_t)(WB_CACHE_PAIR_BYTES - 1);
+  void *memory = aligned_alloc(WB_CACHE_PAIR_BYTES, whole ? whole : WB_CACHE_PAIR_BYTES);
+  if (memory) memset(memory, 0, whole);
+  return memory;
+}
+
+/* ------------------------------------------------------------------------------------------------ open */
+
+static int open_rings(wb_node *node, wb_error *error) {
+  const wb_node_config *config = &node->config;
+  unsigned lines = config->line_count ? config->line_count : 1;
+  unsigned readers = config->data_dir ? 2 : 1;
+  node->ring_count = config->line_count ? lines + 1 : lines;
+  node->frames = lines_alloc(node->ring_count * sizeof *node->frames);
+  if (!node->frames) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for frame rings");
+  uint64_t line_bytes =
+      config->journal_bytes ? power_of_two(config->journal_bytes) : power_of_two(2 * config->message_bytes_max);
+  if (line_bytes < config->message_bytes_max + (1u << 20))
+    return wb_error_set(error, WB_E_LIMIT, 0, "node", "a journal of %llu bytes cannot hold a message of %llu",
+                        (unsigned long long)line_bytes, (unsigned long long)config->message_bytes_max);
+  for (unsigned i = 0; i < node->ring_count; i++) {
+    bool notes = i == lines;
+    size_t count = notes ? NOTES_FRAMES : LINE_FRAMES;
+    node->journal_bytes[i] = notes ? NOTES_BYTES : line_bytes;
+    node->journal[i] = wb_mirror_open(node->journal_bytes[i], false, error);
+    if (!node->journal[i]) return WB_E_MEMORY;
+    node->descriptors[i] = wb_arena_open(count * sizeof(wb_frame), error);
+    if (!node->descriptors[i]) return WB_E_MEMORY;
+    int result =
+        wb_frames_init(&node->frames[i], node->journal[i], node->journal_bytes[i], node->descriptors[i], count, readers);
+    if (result != 0) return wb_error_set(error, result, 0, "node", "frame ring");
+  }
+  node->commands_memory = wb_mirror_open(COMMANDS_BYTES, false, error);
+  if (!node->commands_memory) return WB_E_MEMORY;
+  wb_ring_init(&node->commands, node->commands_memory, COMMANDS_BYTES);
+  if (node->layout == WB_LAYOUT_PIPELINED) {
+    node->messages_memory = wb_mirror_open(MESSAGES_BYTES, true, error);
+    if (!node->messages_memory) return WB_E_MEMORY;
+    wb_ring_init(&node->messages, node->messages_memory, MESSAGES_BYTES);
+  }
+  return 0;
+}
+
+static int open_books(wb_node *node, wb_error *error) {
+  const wb_node_config *config = &node->config;
+  uint32_t count = config->products->count;
+  size_t one = (wb_book_bytes(&config->book) + 4095) & ~(size_t)4095;
+  node->books_bytes = one * count;
+  node->books = wb_arena_open(node->books_bytes, error);
+  node->product = calloc(count, sizeof *node->product);
+  node->views = lines_alloc(count * sizeof *node->views);
+  node->capture = calloc((size_t)2 * count * config->depth, sizeof *node->capture);
+  node->capture_count = calloc((size_t)2 * count, sizeof *node->capture_count);
+  node->capture_view = calloc(count, sizeof *node->capture_view);
+  node->codec_state = lines_alloc(config->codec->size(config->products));
+  node->scratch = lines_alloc(WB_PARSE_SCRATCH_BYTES);
+  if (!node->books || !node->product || !node->views || !node->capture || !node->capture_count || !node->capture_view ||
+      !node->codec_state || !node->scratch)
+    return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u books of up to %zu bytes", count, one);
+  for (uint32_t i = 0; i < count; i++) {
+    node->product[i].book = wb_book_init((uint8_t *)node->books + i * one, &config->book);
+    if (!node->product[i].book) return wb_error_set(error, WB_E_INVALID, 0, "node", "book configuration out of range");
+    node->product[i].view = &node->views[i];
+  }
+  int result = config->codec->init(node->codec_state, config->products);
+  if (result != 0) return wb_error_set(error, result, 0, "node", "codec %s", config->codec->name);
+  bool live = config->line_count > 0;
+  wb_book_stage_init(&node->book,
+                     &(wb_book_stage_config){
+                         .products = config->products,
+                         .host = &node->host,
+                         .commands = live ? &node->commands : NULL,
+                         .crossed_ns = config->crossed_ms * 1000000,
+                         .mid_window = config->mid_window,
+                         .depth = config->depth,
+                         .timed = live,
+                     },
+                     node->product, node->capture, node->capture_count, node->capture_view);
+  if (node->layout == WB_LAYOUT_PIPELINED) node->book.messages = &node->messages;
+  node->parse = (wb_parse_stage){
+      .ring_count = node->ring_count,
+      .reader = READER_PARSE,
+      .codec = config->codec,
+      .codec_state = node->codec_state,
+      .products = config->products,
+      .host = &node->host,
+      .messages = node->layout == WB_LAYOUT_PIPELINED ? &node->messages : NULL,
+      .book = &node->book,
+      .scratch = node->scratch,
+  };
+  for (unsigned i = 0; i < node->ring_count; i++) node->parse.ring[i] = &node->frames[i];
+  wb_parse_stage_init(&node->parse);
+  return 0;
+}
+
+static int open_source(wb_node *node, wb_error *error) {
+  const wb_node_config *config = &node->config;
+  if (!config->line_count) {
+    node->replay = wb_source_replay_open(
+        &(wb_source_replay_config){.path = config->path, .speed = config->speed, .frames = node->frames, .host = &node->host},
+        error);
+    return node->replay ? 0 : WB_E_INVALID;
+  }
+  wb_source_ws_config source = {
+      .line_count = config->line_count,
+      .ca_file = config->ca_file,
+      .insecure = config->insecure,
+      .once = config->once,
+      .codec = config->codec,
+      .products = config->products,
+      .channels = config->channels,
+      .message_bytes_max = config->message_bytes_max,
+      .silence_ns = config->silence_ns,
+      .notes = &node->frames[config->line_count],
+      .commands = &node->commands,
+      .host = &node->host,
+  };
+  for (unsigned i = 0; i < config->line_count; i++) {
+    source.url[i] = config->url[i];
+    source.frames[i] = &node->frames[i];
+  }
+  node->live = wb_source_ws_open(&source, error);
+  return node->live ? 0 : WB_E_INVALID;
+}
+
+/* The JSON object of a segment's header: who recorded what. */
+static void describe_log(const wb_node *node, char *text, size_t size) {
+  const wb_node_config *config = &node->config;
+  size_t n = (size_t)snprintf(text, size, "{\"wirebook\":\"" WB_VERSION "\",\"feed\":\"%s\",\"lines\":[", config->codec->name);
+  for (unsigned i = 0; i < config->line_count; i++)
+    n += (size_t)snprintf(text + n, size - n, "%s\"%s\"", i ? "," : "", config->url[i]);
+  n += (size_t)snprintf(text + n, size - n, "],\"product_count\":%u,\"products\":[", config->products->count);
+  /* As many ids as there is room for; the whole list is in the subscribe messages of the log. */
+  for (uint32_t i = 0; i < config->products->count && n + WB_PRODUCT_ID_BYTES + 8 < size; i++)
+    n += (size_t)snprintf(text + n, size - n, "%s\"%s\"", i ? "," : "", config->products->product[i].id);
+  snprintf(text + n, size - n, "]}");
+}
+
+static int open_sink(wb_node *node, wb_error *error) {
+  const wb_node_config *config = &node->config;
+  if (!config->data_dir) return 0;
+  node->flush_ring = wb_uring_open(64, 0, error);
+  if (!node->flush_ring) return WB_E_SYSTEM;
+  char info[3000];
+  describe_log(node, info, sizeof info);
+  wb_frames *rings[WB_PARSE_RINGS_MAX];
+  for (unsigned i = 0; i < node->ring_count; i++) rings[i] = &node->frames[i];
+  node->sink = wb_sink_segment_open(&(wb_sink_segment_config){.dir = config->data_dir,
+                                                              .feed = config->codec->name,
+                                                              .info = info,
+                                                              .rotate_bytes = config->rotate_bytes,
+                                                              .rotate_ns = config->rotate_ns,
+                                                              .sync = config->sync,
+                                                              .line = rings,
+                                                              .line_count = node->ring_count,
+                                                              .reader = READER_FLUSH,
+                                                              .ring = node->flush_ring,
+                                                              .host = &node->host},
+                                    error);
+  return node->sink ? 0 : WB_E_SYSTEM;
+}
+
+/* ------------------------------------------------------------------------------------------------ layout */
+
+static const struct {
+  const char *name;
+  unsigned hot;
+} layouts[] = {[WB_LAYOUT_AUTO] = {"auto", 1}, [WB_LAYOUT_FUSED] = {"fused", 1}, [WB_LAYOUT_PIPELINED] = {"pipelined", 3}};
+
+/* Which CPU each thread gets. Chosen lists are taken as they are; `auto` pins only to CPUs that are this process's own:
+ * isolated, or left to it by an affinity mask narrower than the machine. A layout named explicitly pins in any case. */
+static int place(wb_node *node, wb_error *error) {
+  const wb_node_config *config = &node->config;
+  unsigned needed = layouts[node->layout].hot + (config->data_dir ? 1 : 0);
+  for (unsigned i = 0; i < WB_NODE_THREADS_MAX; i++) node->thread[i].cpu = -1;
+  if (config->cpu_count) {
+    if (config->cpu_count < needed)
+      return wb_error_set(error, WB_E_CONFIG, 0, "layout", "layout %s runs %u threads, but %u CPUs were named",
+                          layouts[node->layout].name, needed, config->cpu_count);
+    for (unsigned i = 0; i < needed; i++) node->thread[i].cpu = config->cpu[i];
+    return 0;
+  }
+  wb_cpu_list allowed, isolated, online;
+  if (wb_cpu_allowed(&allowed, error) != 0) return WB_E_SYSTEM;
+  if (wb_cpu_isolated(&isolated, NULL) != 0) isolated.count = 0;
+  if (wb_cpu_list_read("/sys/devices/system/cpu/online", &online, NULL) != 0) online.count = allowed.count;
+  if (config->layout == WB_LAYOUT_AUTO && !isolated.count && allowed.count >= online.count) return 0;
+  /* Hot threads from the last CPU downwards (interrupts tend to be served by the first), isolated ones first; the flusher
+   * shares what is left. */
+  unsigned hot = layouts[node->layout].hot, placed = 0;
+  for (unsigned pass = 0; pass < 2 && placed < hot; pass++)
+    for (unsigned i = allowed.count; i-- > 0 && placed < hot;) {
+      int cpu = allowed.cpu[i];
+      if ((wb_cpu_list_has(&isolated, cpu) == 1) != (pass == 0)) continue;
+      bool taken = false;
+      for (unsigned j = 0; j < placed; j++) taken |= node->thread[j].cpu == cpu;
+      if (!taken) node->thread[placed++].cpu = cpu;
+    }
+  if (placed < hot) /* fewer CPUs than hot threads: pinning would only set them against each other */
+    for (unsigned i = 0; i < hot; i++) node->thread[i].cpu = -1;
+  return 0;
+}
+
+static wb_wait wait_of(const wb_node *node) {
+  switch (node->config.wait) {
+  case WB_NODE_WAIT_SPIN: return WB_WAIT_SPIN;
+  case WB_NODE_WAIT_YIELD: return WB_WAIT_YIELD;
+  case WB_NODE_WAIT_BLOCK: return WB_WAIT_BLOCK;
+  default:
+    /* Spinning needs a CPU that nothing else wants: one for each hot thread, and two more for the rest of the machine. */
+    return wb_cpu_usable_count() >= layouts[node->layout].hot + 2 && node->thread[0].cpu >= 0 ? WB_WAIT_SPIN : WB_WAIT_BLOCK;
+  }
+}
+
+static wb_agent source_agent(wb_node *node) {
+  return node->live ? wb_source_ws_agent(node->live) : wb_source_replay_agent(node->replay);
+}
+
+static void open_threads(wb_node *node) {
+  bool pipelined = node->layout == WB_LAYOUT_PIPELINED;
+  wb_agent parse = {.name = "parse", .self = &node->parse, .do_work = wb_parse_stage_work};
+  wb_agent book = {.name = "book", .self = &node->book, .do_work = wb_book_stage_work};
+  wb_agent flush = {.name = "flush",
+                    .self = node->sink,
+                    .do_work = wb_sink_segment_do_work,
+                    .idle = wb_sink_segment_idle,
+                    .wake = wb_sink_segment_wake};
+  wb_agent source = source_agent(node);
+  wb_loop_init(&node->all, "all", &node->loop_host, node->wait);
+  wb_loop_add(&node->all, &source);
+  wb_loop_add(&node->all, &parse);
+  if (node->sink) wb_loop_add(&node->all, &flush);
+
+  node_thread *thread = node->thread;
+  wb_loop_init(&thread->loop, pipelined ? "ingest" : "hot", &node->loop_host, node->wait);
+  wb_loop_add(&thread->loop, &source);
+  if (pipelined) {
+    thread++;
+    wb_loop_init(&thread->loop, "parse", &node->loop_host, node->wait);
+    wb_loop_add(&thread->loop, &parse);
+    if (node->wait == WB_WAIT_BLOCK) wb_loop_feeds(&thread[-1].loop, &thread->loop);
+    thread++;
+    wb_loop_init(&thread->loop, "book", &node->loop_host, node->wait);
+    wb_loop_add(&thread->loop, &book);
+    if (node->wait == WB_WAIT_BLOCK) {
+      wb_loop_feeds(&thread[-1].loop, &thread->loop);
+      wb_loop_feeds(&thread->loop, &node->thread[0].loop); /* commands */
+    }
+  } else {
+    wb_loop_add(&thread->loop, &parse);
+  }
+  node->book_thread = (unsigned)(thread - node->thread);
+  if (node->sink) {
+    thread++;
+    wb_loop_init(&thread->loop, "flush", &node->loop_host, WB_WAIT_BLOCK);
+    thread->loop.spin_ns = 0;
+    wb_loop_add(&thread->loop, &flush);
+    thread->flushes = true;
+  }
+  node->thread_count = (unsigned)(thread - node->thread) + 1;
+  for (unsigned i = 0; i < node->thread_count; i++) node->thread[i].node = node;
+}
+
+wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
+  if (config->line_count >= WB_LINE_COUNT_MAX) {
+    wb_error_set(error, WB_E_LIMIT, 0, "node", "at most %d lines", WB_LINE_COUNT_MAX - 1);
+    return NULL;
+  }
+  wb_node *node = lines_alloc(sizeof *node);
+  if (!node) {
+    wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory");
+    return NULL;
+  }
+  node->config = *config;
+  if (!node->config.depth) node->config.depth = WB_DEPTH_DEFAULT;
+  if (!node->config.mid_window) node->config.mid_window = WB_MID_WINDOW_DEFAULT;
+  if (!node->config.message_bytes_max) node->config.message_bytes_max = WB_MESSAGE_BYTES_DEFAULT;
+  wb_host_make(&node->host, config->log);
+  node->loop_host = (wb_loop_host){.now_ns = node->host.now_ns,
+                                   .self = node->host.self,
+                                   .yield = host_yield,
+                                   .sleep = wb_futex_sleep,
+                                   .wake = wb_futex_wake};
+  /* Parse and book together cost less than one hand-over between CPUs (docs/adr), so auto fuses them. */
+  node->layout = config->layout == WB_LAYOUT_AUTO ? WB_LAYOUT_FUSED : config->layout;
+  node->started_ns = wb_clock_ns();
+  node->started_utc_ns = wb_clock_utc_ns();
+  if (place(node, error) != 0 || open_rings(node, error) != 0 || open_books(node, error) != 0 ||
+      open_source(node, error) != 0 || open_sink(node, error) != 0) {
+    wb_node_close(node);
+    return NULL;
+  }
+  node->wait = wait_of(node);
+  open_threads(node);
+  return node;
+}
+
+/* ------------------------------------------------------------------------------------------------ life */
+
+static void *thread_main(void *self) {
+  node_thread *thread = self;
+  wb_node *node = thread->node;
+  wb_loop_run(&thread->loop);
+  if (thread->flushes) {
+    node->sink_result = wb_sink_segment_close(node->sink, CLOSE_TIMEOUT_NS, &node->sink_status, &node->sink_error);
+    node->sink = NULL;
+  }
+  return NULL;
+}
+
+static void thread_join(node_thread *thread) {
+  if (!thread->running) return;
+  wb_loop_stop(&thread->loop);
+  pthread_join(thread->thread, NULL);
+  thread->running = false;
+}
+
+int wb_node_start(wb_node *node, wb_error *error) {
+  node->started = true;
+  for (unsigned i = node->thread_count; i-- > 0;) { /* readers before writers */
+    node_thread *thread = &node->thread[i];
+    int failed = pthread_create(&thread->thread, NULL, thread_main, thread);
+    if (failed) return wb_error_set(error, WB_E_SYSTEM, failed, "thread", "cannot start a thread: %s", strerror(failed));
+    thread->running = true;
+    char name[16];
+    snprintf(name, sizeof name, "wb-%s", thread->loop.name);
+    wb_cpu_name(thread->thread, name);
+    if (thread->cpu >= 0 && wb_cpu_pin(thread->thread, thread->cpu, error) != 0) return WB_E_SYSTEM;
+  }
+  return 0;
+}
+
+int wb_node_poll(wb_node *node) { return node->layout == WB_LAYOUT_FUSED ? wb_loop_turn(&node->all) : WB_E_STATE; }
+
+void wb_node_stop(wb_node *node) {
+  if (node->live) wb_source_ws_stop(node->live);
+  else wb_source_replay_stop(node->replay);
+}
+
+static bool settled(const wb_node *node) {
+  uint64_t taken = node->live ? wb_source_ws_taken(node->live) : wb_source_replay_taken(node->replay);
+  if (wb_load_acquire(&node->parse.frames) != taken) return false;
+  return node->layout != WB_LAYOUT_PIPELINED || wb_load_acquire(&node->messages.tail) == wb_load_acquire(&node->messages.head);
+}
+
+bool wb_node_ended(wb_node *node, wb_error *error) {
+  bool ended = node->live ? wb_source_ws_ended(node->live, error) : wb_source_replay_ended(node->replay, error);
+  return ended && settled(node);
+}
+
+int wb_node_finish(wb_node *node, wb_error *error) {
+  if (node->finished) return 0;
+  node->finished = true;
+  /* Ingest, parse, book, flush: each stage ends after the one that feeds it. */
+  for (unsigned i = 0; i < node->thread_count; i++) {
+    thread_join(&node->thread[i]);
+  }
+  if (node->sink)
+    node->sink_result = wb_sink_segment_close(node->sink, CLOSE_TIMEOUT_NS, &node->sink_status, &node->sink_error);
+  node->sink = NULL;
+  node->finished_ns = wb_clock_ns();
+  if (node->sink_result != 0 && error) *error = node->sink_error;
+  return node->sink_result;
+}
+
+void wb_node_close(wb_node *node) {
+  if (!node) return;
+  if (node->started || node->sink) wb_node_finish(node, NULL);
+  wb_source_ws_close(node->live);
+  wb_source_replay_close(node->replay);
+  wb_uring_close(node->flush_ring);
+  for (unsigned i = 0; i < node->ring_count; i++) {
+    if (node->journal[i]) wb_mirror_close(node->journal[i], node->journal_bytes[i]);
+    if (node->descriptors[i])
+      wb_arena_close(node->descriptors[i],
+                     (node->journal_bytes[i] == NOTES_BYTES ? NOTES_FRAMES : LINE_FRAMES) * sizeof(wb_frame));
+  }
+  if (node->commands_memory) wb_mirror_close(node->commands_memory, COMMANDS_BYTES);
+  if (node->messages_memory) wb_mirror_close(node->messages_memory, MESSAGES_BYTES);
+  if (node->books) wb_arena_close(node->books, node->books_bytes);
+  free(node->frames);
+  free(node->product);
+  free(node->views);
+  free(node->capture);
+  free(node->capture_count);
+  free(node->capture_view);
+  free(node->codec_state);
+  free(node->scratch);
+  free(node);
+}
+
+/* ------------------------------------------------------------------------------------------------ what it shows */
+
+const wb_view *wb_node_view(const wb_node *node, uint32_t product) { return &node->views[product]; }
+
+bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view) {
+  *level = node->capture;
+  *count = node->capture_count;
+  *view = node->capture_view;
+  if (node->finished || !node->started) {
+    wb_book_stage_capture_now(&node->book);
+    return true;
+  }
+  wb_book_stage_capture_ask(&node->book);
+  wb_loop_wake(&node->thread[node->book_thread].loop);
+  uint64_t due_ns = wb_clock_ns() + UINT64_C(1000000000);
+  while (!wb_book_stage_capture_ready(&node->book)) {
+    if (wb_clock_ns() > due_ns) return false;
+    sched_yield();
+  }
+  return true;
+}
+
+void wb_node_status_get(wb_node *node, wb_node_status *status) {
+  memset(status, 0, sizeof *status);
+  status->started_utc_ns = node->started_utc_ns;
+  status->elapsed_ns = (node->finished ? node->finished_ns : wb_clock_ns()) - node->started_ns;
+  status->messages = wb_load_relaxed(&node->parse.messages_in);
+  status->bytes = wb_load_relaxed(&node->parse.bytes_in);
+  status->changes = wb_load_relaxed(&node->book.changes);
+  status->applied = wb_load_relaxed(&node->book.messages_applied);
+  status->errors = wb_load_relaxed(&node->book.errors);
+  status->resyncs = wb_load_relaxed(&node->book.resyncs);
+  for (unsigned i = 0; i < WB_REJECT_COUNT; i++) status->rejected[i] = wb_load_relaxed(&node->book.rejected[i]);
+  status->line_count = node->config.line_count;
+  for (unsigned i = 0; i < status->line_count; i++) {
+    const wb_line_stats *stats = wb_source_ws_stats(node->live, i);
+    status->line[i] = (wb_node_line){.url = node->config.url[i],
+                                     .state = wb_line_state_name((wb_line_state)wb_load_relaxed(&stats->state)),
+                                     .messages = wb_load_relaxed(&stats->messages),
+                                     .bytes = wb_load_relaxed(&stats->bytes),
+                                     .connects = wb_load_relaxed(&stats->connects),
+                                     .reconnects = wb_load_relaxed(&stats->reconnects),
+                                     .stalls = wb_load_relaxed(&stats->stalls)};
+    status->reconnects += status->line[i].reconnects;
+  }
+  status->layout = layouts[node->layout].name;
+  static const char *const waits[] = {"spin", "yield", "block"};
+  status->wait = waits[node->wait];
+  status->storing = node->config.data_dir != NULL;
+  if (status->storing) {
+    wb_sink_segment_status sink = node->sink_status;
+    if (!node->finished) wb_sink_segment_status_read(node->sink, &sink);
+    status->stored_frames = sink.frames_written;
+    status->stored_bytes = sink.bytes_written;
+    status->store_errors = sink.errors;
+  }
+}
+
+void wb_node_latency(const wb_node *node, wb_hist *wire_to_book, wb_hist *exchange_to_book) {
+  wb_hist_copy(wire_to_book, &node->book.wire_to_book);
+  wb_hist_copy(exchange_to_book, &node->book.exchange_to_book);
+}
+
+const wb_node_config *wb_node_config_of(const wb_node *node) { return &node->config; }
+
+void wb_node_describe(const wb_node *node, char *text, size_t size) {
+  size_t n = (size_t)snprintf(text, size, "layout %s, wait %s, threads", layouts[node->layout].name,
+                              node->wait == WB_WAIT_SPIN    ? "spin"
+                              : node->wait == WB_WAIT_YIELD ? "yield"
+                                                            : "block");
+  for (unsigned i = 0; i < node->thread_count && n < size; i++) {
+    const node_thread *thread = &node->thread[i];
+    if (thread->cpu >= 0) n += (size_t)snprintf(text + n, size - n, " %s@%d", thread->loop.name, thread->cpu);
+    else n += (size_t)snprintf(text + n, size - n, " %s", thread->loop.name);
+  }
+  if (node->live && n < size) {
+    char ring[256];
+    snprintf(text + n, size - n, "; io_uring: %s; journal %zu MiB a line", wb_source_ws_describe(node->live, ring, sizeof ring),
+             node->journal_bytes[0] >> 20);
+  }
+}

@@ -1,0 +1,115 @@
+/* node_run.h - a whole node: a source, the parse and book stages, the flusher, the memory between them, and the threads they
+ * run on.
+ *
+ * What:    open reserves everything; start puts the stages on threads as the layout says, or the caller polls them all from his
+ * own thread; stop ends it in order: source, parser, books, log. Threads: open, start, stop, close, status and report from one
+ * thread (the control thread); views from any. With poll that same thread is also every stage. Memory:  nothing is allocated on
+ * the stages' threads after start (but by TLS while a connection is being set up). */
+#ifndef WB_IO_NODE_RUN_H
+#define WB_IO_NODE_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/hist.h"
+#include "engine/port.h"
+#include "engine/stages/book_stage.h"
+#include "engine/topo/loop.h"
+#include "io/host.h"
+#include "io/sink_segment.h"
+
+typedef struct wb_node wb_node;
+
+typedef enum { WB_LAYOUT_AUTO = 0, WB_LAYOUT_FUSED, WB_LAYOUT_PIPELINED } wb_layout;
+typedef enum { WB_NODE_WAIT_AUTO = 0, WB_NODE_WAIT_SPIN, WB_NODE_WAIT_YIELD, WB_NODE_WAIT_BLOCK } wb_node_wait;
+enum { WB_NODE_THREADS_MAX = 4 };
+
+typedef struct wb_node_config {
+  const wb_codec *codec;
+  const wb_products *products; /* outlives the node */
+  const char *const *channels; /* NULL-terminated */
+  wb_log *log;
+
+  /* live source: */
+  const char *url[WB_LINE_COUNT_MAX];
+  unsigned line_count; /* 0: replay */
+  const char *ca_file;
+  bool insecure, once;
+  uint64_t message_bytes_max;
+  uint64_t silence_ns; /* 0: 10 s */
+
+  /* replay source (line_count 0): */
+  char *const *path; /* NULL-terminated */
+  double speed;      /* 0: as fast as it goes; 1: as it was received; n: n times as fast */
+
+  /* store: */
+  const char *data_dir; /* NULL: no store */
+  wb_sync sync;
+  uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
+
+  wb_layout layout;
+  int cpu[WB_NODE_THREADS_MAX]; /* with cpu_count > 0: one CPU a thread, in the order of the stages */
+  unsigned cpu_count;
+  wb_node_wait wait;
+  uint64_t journal_bytes; /* a line; 0: the power of two that holds two largest messages */
+  uint32_t depth, mid_window;
+  uint64_t crossed_ms;
+  wb_book_config book;
+} wb_node_config;
+
+/* Opens everything. NULL on failure, *error says what. */
+wb_node *wb_node_open(const wb_node_config *config, wb_error *error);
+
+/* wb_node_start starts the threads. 0 or a negative error. */
+int wb_node_start(wb_node *node, wb_error *error);
+
+/* wb_node_poll does one turn of all stages on the caller's thread, instead of wb_node_start. Returns the work done; WB_E_STATE
+ * with the pipelined layout, whose stages wait for each other. */
+int wb_node_poll(wb_node *node);
+
+/* wb_node_stop asks the source to end (Close 1000 on live lines). wb_node_ended: the source has ended and everything it took
+ * has been through the books; *error as wb_source_ws_ended. */
+void wb_node_stop(wb_node *node);
+bool wb_node_ended(wb_node *node, wb_error *error);
+
+/* wb_node_finish ends the stages in order and brings the log to disk. Call it when wb_node_ended (or to cut short). Returns 0,
+ * or WB_E_SYSTEM when not everything could be stored. Status, views and capture stay readable until close. */
+int wb_node_finish(wb_node *node, wb_error *error);
+void wb_node_close(wb_node *node);
+
+const wb_view *wb_node_view(const wb_node *node, uint32_t product);
+
+/* wb_node_capture makes the stage's capture arrays fresh: asks the book thread and waits for its answer, or does it itself when
+ * the stages have ended or are polled. false if the book thread did not answer within a second. The arrays hold depth levels:
+ * bids of product 0, its asks, ...; view has
+ * the views of the same moment. */
+bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view);
+
+typedef struct wb_node_line {
+  const char *url;
+  const char *state;
+  uint64_t messages, bytes, connects, reconnects, stalls;
+} wb_node_line;
+
+typedef struct wb_node_status {
+  int64_t started_utc_ns;
+  uint64_t elapsed_ns;
+  uint64_t messages, bytes, changes, applied, errors;
+  uint64_t reconnects, resyncs, stored_frames, stored_bytes, store_errors;
+  uint64_t rejected[WB_REJECT_COUNT];
+  unsigned line_count;
+  wb_node_line line[WB_LINE_COUNT_MAX];
+  const char *layout, *wait;
+  bool storing;
+} wb_node_status;
+void wb_node_status_get(wb_node *node, wb_node_status *status);
+
+/* Copies of the histograms, good enough while running, exact after finish. */
+void wb_node_latency(const wb_node *node, wb_hist *wire_to_book, wb_hist *exchange_to_book);
+
+const wb_node_config *wb_node_config_of(const wb_node *node);
+
+/* wb_node_describe writes lines for people: layout, CPUs, wait strategy, io_uring in force, memory. */
+void wb_node_describe(const wb_node *node, char *text, size_t size);
+
+#endif

@@ -1,0 +1,210 @@
+#include "io/source_replay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/ring/atomic.h"
+#include "io/log_reader.h"
+#include "io/recording.h"
+
+enum { RECORDS_PER_WORK = 256 };
+
+struct wb_source_replay {
+  wb_source_replay_config config;
+  wb_log_reader *log;
+  wb_recording *recording;
+  unsigned next_path;
+  bool pending; /* a record was read that did not fit, or is not due */
+  wb_frame frame;
+  const uint8_t *bytes;
+  int64_t utc_ns;
+  int64_t first_utc_ns;
+  uint64_t first_ns;
+  uint64_t number;
+  uint64_t taken;      /* W ingest, R any */
+  uint32_t stop_asked; /* W any, R ingest */
+  uint32_t ended;      /* W ingest (after error), R any */
+  wb_error error;
+};
+
+static void on_note(void *self, const wb_log_note *note) {
+  wb_source_replay *source = self;
+  if (source->error.code) return;
+  if (note->kind == WB_LOG_NOTE_DAMAGE) {
+    wb_error_set(&source->error, note->code, 0, "replay", "%s: %s at byte %llu, %llu bytes left out", note->segment->path,
+                 wb_error_text(note->code), (unsigned long long)note->offset, (unsigned long long)note->bytes);
+    source->error.position = note->offset;
+  } else {
+    wb_error_set(&source->error, WB_E_DAMAGED, 0, "replay", "records %llu to %llu are missing", (unsigned long long)note->first,
+                 (unsigned long long)note->last);
+  }
+}
+
+/* 1 a segment or folder, 0 a recording, negative an error. */
+static int is_log(const char *path, wb_error *error) {
+  if (strcmp(path, "-") == 0) return 0;
+  struct stat info;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || fstat(fd, &info) != 0) {
+    int code = errno;
+    if (fd >= 0) close(fd);
+    return wb_error_set(error, WB_E_SYSTEM, code, "replay", "cannot read %s: %s", path, strerror(code));
+  }
+  uint8_t head[16];
+  ssize_t n = S_ISDIR(info.st_mode) ? 0 : read(fd, head, sizeof head);
+  close(fd);
+  return S_ISDIR(info.st_mode) || (n > 0 && wb_log_is_segment(head, (size_t)n));
+}
+
+wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error) {
+  unsigned count = 0, logs = 0;
+  for (; config->path[count]; count++) {
+    int log = is_log(config->path[count], error);
+    if (log < 0) return NULL;
+    logs += (unsigned)log;
+  }
+  if (!count || (logs && logs != count)) {
+    wb_error_set(error, WB_E_CONFIG, 0, "replay",
+                 count ? "segments and text recordings cannot be replayed together" : "no path was given");
+    return NULL;
+  }
+  wb_source_replay *source = calloc(1, sizeof *source);
+  if (!source) {
+    wb_error_set(error, WB_E_MEMORY, ENOMEM, "replay", "no memory");
+    return NULL;
+  }
+  source->config = *config;
+  source->first_utc_ns = WB_TIME_NONE;
+  if (logs) {
+    source->log = wb_log_reader_open(
+        &(wb_log_reader_config){
+            .path = (const char *const *)config->path, .path_count = count, .verify = true, .self = source, .note = on_note},
+        error);
+    if (source->log && !wb_log_reader_segment(source->log, 0)) {
+      wb_error_set(error, WB_E_CONFIG, 0, "replay", "%s holds no segment", config->path[0]);
+      wb_source_replay_close(source);
+      return NULL;
+    }
+  } else {
+    source->recording = wb_recording_open(config->path[source->next_path++], error);
+  }
+  if (source->log || source->recording) return source;
+  free(source);
+  return NULL;
+}
+
+void wb_source_replay_close(wb_source_replay *source) {
+  if (!source) return;
+  if (source->log) wb_log_reader_close(source->log);
+  if (source->recording) wb_recording_close(source->recording);
+  free(source);
+}
+
+static bool next_line(wb_source_replay *source) {
+  while (source->recording) {
+    wb_recording_line line;
+    wb_error error;
+    int result = wb_recording_next(source->recording, &line, &error);
+    if (result == 1) {
+      source->bytes = (const uint8_t *)line.bytes;
+      source->utc_ns = line.recv_utc_ns;
+      source->frame = (wb_frame){.recv_ns = line.recv_utc_ns > 0 ? (uint64_t)line.recv_utc_ns : 0,
+                                 .bytes = (uint32_t)line.count,
+                                 .connection = 1,
+                                 .kind = WB_FRAME_TEXT};
+      return true;
+    }
+    if (result < 0) {
+      if (!source->error.code) source->error = error;
+      if (result == WB_E_TOO_LARGE) continue;
+    }
+    wb_recording_close(source->recording);
+    source->recording = NULL;
+    const char *path = source->config.path[source->next_path];
+    if (!path) return false;
+    source->next_path++;
+    source->recording = wb_recording_open(path, &error);
+    if (!source->recording && !source->error.code) source->error = error;
+  }
+  return false;
+}
+
+static bool next(wb_source_replay *source) {
+  if (!source->log) return next_line(source);
+  wb_log_record record;
+  if (wb_log_reader_next(source->log, &record) != 1) return false;
+  source->frame = record.frame;
+  source->bytes = record.bytes;
+  source->utc_ns = record.utc_ns;
+  return true;
+}
+
+static bool due(wb_source_replay *source) {
+  if (source->config.speed <= 0 || source->utc_ns == WB_TIME_NONE) return true;
+  uint64_t now_ns = source->config.host->now_ns(source->config.host->self);
+  if (source->first_utc_ns == WB_TIME_NONE) {
+    source->first_utc_ns = source->utc_ns;
+    source->first_ns = now_ns;
+  }
+  return (double)(now_ns - source->first_ns) * source->config.speed >= (double)(source->utc_ns - source->first_utc_ns);
+}
+
+static void end(wb_source_replay *source) {
+  wb_store_release(&source->taken, source->number);
+  __atomic_store_n(&source->ended, 1, __ATOMIC_RELEASE);
+}
+
+static int replay_work(void *self) {
+  wb_source_replay *source = self;
+  if (source->ended) return 0;
+  wb_frames *frames = source->config.frames;
+  int count = 0;
+  while (count < RECORDS_PER_WORK) {
+    if (__atomic_load_n(&source->stop_asked, __ATOMIC_ACQUIRE)) {
+      end(source);
+      break;
+    }
+    if (!source->pending && !next(source)) {
+      end(source);
+      break;
+    }
+    source->pending = true;
+    if (!due(source)) break;
+    if (source->frame.bytes > frames->bytes - WB_READ_SLACK_BYTES) {
+      if (!source->error.code)
+        wb_error_set(&source->error, WB_E_TOO_LARGE, 0, "replay",
+                     "a record of %u bytes does not fit the journal (--max-message)", source->frame.bytes);
+      end(source);
+      break;
+    }
+    if (wb_frames_room(frames, source->frame.bytes) < source->frame.bytes || !wb_frames_slots(frames, 1)) break;
+    memcpy(wb_frames_head(frames), source->bytes, source->frame.bytes);
+    source->frame.position = frames->head;
+    source->frame.number = source->number++;
+    wb_frames_advance(frames, source->frame.bytes);
+    wb_frames_push(frames, &source->frame);
+    source->pending = false;
+    count++;
+  }
+  wb_frames_publish(frames);
+  wb_store_release(&source->taken, source->number);
+  return count;
+}
+
+wb_agent wb_source_replay_agent(wb_source_replay *source) {
+  return (wb_agent){.name = "replay", .self = source, .do_work = replay_work};
+}
+
+void wb_source_replay_stop(wb_source_replay *source) { __atomic_store_n(&source->stop_asked, 1, __ATOMIC_RELEASE); }
+
+bool wb_source_replay_ended(const wb_source_replay *source, wb_error *error) {
+  if (!__atomic_load_n(&source->ended, __ATOMIC_ACQUIRE)) return false;
+  if (error) *error = source->error;
+  return true;
+}
+
+uint64_t wb_source_replay_taken(const wb_source_replay *source) { return wb_load_acquire(&source->taken); }

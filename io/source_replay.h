@@ -1,0 +1,37 @@
+/* source_replay.h - the ingest stage of a replay: records from segments or text recordings go through the same frame ring as
+ * live ones.
+ *
+ * A segment's records keep their kind, line, connection and receive time; a recording's lines become TEXT records of line 0.
+ * Numbers are given anew, in the order of the files. Paths: files or folders; segments and recordings may not be mixed. Pace:
+ * speed 0 as fast as the stages take them; n: n times as fast as they were received. Threads: do_work from the ingest thread;
+ * stop and the state from any. Allocates at open, and in the readers for the largest record. */
+#ifndef WB_IO_SOURCE_REPLAY_H
+#define WB_IO_SOURCE_REPLAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/port.h"
+#include "engine/ring/frames.h"
+#include "engine/topo/loop.h"
+
+typedef struct wb_source_replay wb_source_replay;
+
+typedef struct wb_source_replay_config {
+  char *const *path; /* NULL-terminated */
+  double speed;
+  wb_frames *frames;
+  const wb_host *host;
+} wb_source_replay_config;
+
+wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error);
+void wb_source_replay_close(wb_source_replay *source);
+wb_agent wb_source_replay_agent(wb_source_replay *source);
+void wb_source_replay_stop(wb_source_replay *source);
+
+/* wb_source_replay_ended: everything was read, or stopped, or the input is damaged or unreadable (*error has code and text;
+ * what came before the damage was replayed). */
+bool wb_source_replay_ended(const wb_source_replay *source, wb_error *error);
+uint64_t wb_source_replay_taken(const wb_source_replay *source);
+
+#endif

@@ -1,0 +1,118 @@
+"""What the system tests share: programs started and ended by events, certificates, reports."""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+WIREBOOK = os.environ.get("WIREBOOK_BINARY", "wirebook")
+SLOW = float(os.environ.get("WIREBOOK_SLOW", "1"))  # sanitizers make everything slower
+HERE = os.path.dirname(os.path.abspath(__file__))
+LIMIT = 60 * SLOW
+
+
+class Program:
+    """A child whose output is read line by line; lines are kept, so that a test can wait for one."""
+
+    def __init__(self, *words, env=None, cwd=None):
+        self.words = words
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("WIREBOOK_", "MOCK_", "PRODUCT_ID", "DATA_STORE", "USE_MOCKED", "L2UPDATE"))}
+        self.child = subprocess.Popen([WIREBOOK, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      cwd=cwd, env={**clean, **(env or {})})
+        self.out = {"stdout": "", "stderr": ""}
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.child.stdout, selectors.EVENT_READ, "stdout")
+        self.selector.register(self.child.stderr, selectors.EVENT_READ, "stderr")
+
+    def pump(self, timeout):
+        for key, _ in self.selector.select(timeout):
+            data = os.read(key.fileobj.fileno(), 65536)
+            if data:
+                self.out[key.data] += data.decode(errors="replace")
+            else:
+                self.selector.unregister(key.fileobj)
+
+    def wait_for(self, text, where="stderr", limit=LIMIT, times=1):
+        end = time.monotonic() + limit
+        while self.out[where].count(text) < times:
+            if time.monotonic() > end or not self.selector.get_map():
+                self.fail(f"never said {text!r} on {where}")
+            self.pump(max(0, end - time.monotonic()))
+
+    def wait(self, limit=LIMIT):
+        end = time.monotonic() + limit
+        while self.selector.get_map():
+            if time.monotonic() > end:
+                self.child.kill()
+                self.fail("did not end in time")
+            self.pump(max(0, end - time.monotonic()))
+        return self.child.wait()
+
+    def ends(self, code=0, limit=LIMIT):
+        got = self.wait(limit)
+        if got != code:
+            self.fail(f"ended with {got}, not {code}")
+        return self
+
+    def signal(self, number=signal.SIGINT):
+        self.child.send_signal(number)
+
+    def fail(self, why):
+        self.child.kill()
+        raise AssertionError(f"{' '.join(map(str, self.words))}: {why}\n--- stdout\n{self.out['stdout'][-4000:]}\n--- stderr\n{self.out['stderr'][-4000:]}")
+
+
+def load(path):
+    with open(path) as file:
+        return json.load(file)
+
+
+def wait_until(condition, what, limit=LIMIT):
+    """Tries condition, which waits a little by itself, until it holds."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, f"never happened: {what}"
+
+
+def mock(*words, **options):
+    """A mock on a port of its own; .url is where it listens."""
+    program = Program("mock", "--port", 0, "--quiet", *words, **options)
+    program.wait_for("listening on ", "stdout")
+    program.url = program.out["stdout"].split("listening on ")[1].split()[0]
+    return program
+
+
+def node(url, directory, *words, **options):
+    """A node that stores below directory and reports to directory/report.json."""
+    return Program("run", "--url", url, "--data", f"{directory}/data", "--report", f"{directory}/report.json", "--console", "off", "--depth", 1000, *words,
+                   **options)
+
+
+def openssl(*words, cwd):
+    subprocess.run(["openssl", *words], cwd=cwd, check=True, capture_output=True)
+
+
+def certificates(directory, host="IP:127.0.0.1,DNS:localhost", days="2", name="server"):
+    """ca.pem, NAME.pem and NAME.key in directory."""
+    if not os.path.exists(f"{directory}/ca.pem"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
+                "-days", "30", "-subj", "/CN=Test CA", "-addext", "basicConstraints=critical,CA:TRUE", cwd=directory)
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+            "-subj", "/CN=test", cwd=directory)
+    with open(f"{directory}/{name}.ext", "w") as file:
+        file.write(f"subjectAltName={host}\n")
+    openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days, "-extfile",
+            f"{name}.ext", "-out", f"{name}.pem", cwd=directory)
+
+
+def main(tests):
+    """Runs the test named on the command line, or all."""
+    names = sys.argv[1:] or list(tests)
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="wirebook-") as directory:
+            tests[name](directory)
+        print(f"{name}: passed")

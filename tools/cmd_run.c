@@ -1,0 +1,288 @@
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "io/config.h"
+#include "io/cpu.h"
+#include "io/report.h"
+#include "tools/commands.h"
+#include "tools/console.h"
+#include "tools/products.h"
+
+static const wb_option options[] = {
+    {"url", WB_OPTION_LIST, "WIREBOOK_URL", NULL, NULL, "URL", "feed (default: the feed's own)", false, false},
+    {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange", NULL, "dialect of the feed", false,
+     false},
+    {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
+     "product, repeat or comma; BTC means BTC-USD; @FILE reads a list", false, false},
+    {"channel", WB_OPTION_LIST, "WIREBOOK_CHANNEL", NULL, NULL, "NAME",
+     "channel, repeat or comma (default level2_batch,heartbeat)", false, false},
+    {"data", WB_OPTION_TEXT, "WIREBOOK_DATA", "./data", NULL, "DIR", "where raw frames are stored", false, false},
+    {"store", WB_OPTION_SWITCH, "DATA_STORE", "true", NULL, NULL, "store raw frames", true, false},
+    {"sync", WB_OPTION_CHOICE, "WIREBOOK_SYNC", "interval", "none|interval|batch", NULL,
+     "when the log is brought to disk for good", false, false},
+    {"rotate-bytes", WB_OPTION_BYTES, NULL, "1G", NULL, "BYTES", "size of a segment of the log", false, false},
+    {"rotate-seconds", WB_OPTION_COUNT, NULL, "3600", NULL, "N", "a segment ends at multiples of this in UTC", false, false},
+    {"mock", WB_OPTION_SWITCH, "USE_MOCKED_FEED", "false", NULL, NULL, "feed is the mock at --mock-server and --mock-port",
+     false, false},
+    {"mock-server", WB_OPTION_TEXT, "MOCK_SERVER", "127.0.0.1", NULL, "HOST", "host of the mock", false, false},
+    {"mock-port", WB_OPTION_COUNT, "MOCK_PORT", "9001", NULL, "PORT", "port of the mock", false, false},
+    {"ca", WB_OPTION_TEXT, "WIREBOOK_CA", NULL, NULL, "FILE", "certificate authorities (default: the system's)", false, false},
+    {"insecure", WB_OPTION_SWITCH, NULL, "false", NULL, NULL, "accept any certificate; loopback only", false, false},
+    {"layout", WB_OPTION_TEXT, "WIREBOOK_LAYOUT", "auto", NULL, "auto|fused|pipelined|CPUS",
+     "stages on threads; CPUS: 2 for fused, 4 for pipelined (\"2,3\")", false, false},
+    {"wait", WB_OPTION_CHOICE, NULL, "auto", "auto|spin|yield|block", NULL, "what a thread does when there is nothing to do",
+     false, false},
+    {"report", WB_OPTION_TEXT, NULL, NULL, NULL, "FILE", "JSON report at the end and on SIGUSR1 (- for stdout)", false, false},
+    {"once", WB_OPTION_SWITCH, NULL, "false", NULL, NULL, "end when the peer closes instead of reconnecting", false, false},
+    {"seconds", WB_OPTION_NUMBER, NULL, NULL, NULL, "N", "end after N seconds", false, false},
+    {"messages", WB_OPTION_COUNT, NULL, NULL, NULL, "N", "end after N messages or a few more", false, false},
+    {"max-message", WB_OPTION_BYTES, NULL, "32M", NULL, "BYTES", "larger messages are refused with close 1009", false, false},
+    {"journal", WB_OPTION_BYTES, NULL, NULL, NULL, "BYTES", "frame memory of a line (default: two largest messages)", false,
+     false},
+    {"depth", WB_OPTION_COUNT, NULL, "50", NULL, "N", "levels a side in the report, 1 to 1000", false, false},
+    {"mid-window", WB_OPTION_COUNT, NULL, "10", NULL, "N", "mids averaged, 1 to 1024", false, false},
+    {"crossed-ms", WB_OPTION_COUNT, NULL, "1000", NULL, "MS", "resynchronise a book crossed for longer; 0: never", false,
+     false},
+    {"silence", WB_OPTION_NUMBER, NULL, "10", NULL, "SECONDS", "reconnect when nothing was received for so long", false, false},
+    {"grace", WB_OPTION_NUMBER, NULL, "10", NULL, "SECONDS", "time to drain and store after a signal", false, false},
+    {"console", WB_OPTION_CHOICE, NULL, "auto", "auto|live|plain|off", NULL, "live view, plain lines, or nothing", false,
+     false},
+    {"log", WB_OPTION_TEXT, "WIREBOOK_LOG", NULL, NULL, "FILE", "log file (default: stderr)", false, false},
+    {"log-level", WB_OPTION_CHOICE, "WIREBOOK_LOG_LEVEL", "info", "error|warning|info|debug", NULL, "what is logged", false,
+     false},
+    {"log-format", WB_OPTION_CHOICE, "WIREBOOK_LOG_FORMAT", "text", "text|json", NULL, "form of the log", false, false},
+    {"config", WB_OPTION_TEXT, "WIREBOOK_CONFIG", NULL, NULL, "FILE", "YAML file of these options", false, true},
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+
+static int wrong(const wb_error *error) {
+  fprintf(stderr, "wirebook run: %s\n", error->detail);
+  return 2;
+}
+
+static int choice(const wb_config *config, const char *name, const char *choices) {
+  const char *text = wb_config_text(config, name);
+  int index = 0;
+  for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL, index++) {
+    size_t bytes = strcspn(at, "|");
+    if (strlen(text) == bytes && strncmp(at, text, bytes) == 0) return index;
+  }
+  return -1;
+}
+
+static int limited(const wb_config *config, const char *name, uint64_t least, uint64_t most, uint64_t *value, wb_error *error) {
+  *value = wb_config_count(config, name);
+  if (*value >= least && *value <= most) return 0;
+  return wb_error_set(error, WB_E_CONFIG, 0, "option", "--%s %llu: must be %llu to %llu", name, (unsigned long long)*value,
+                      (unsigned long long)least, (unsigned long long)most);
+}
+
+static int layout(const wb_config *config, wb_node_config *node, wb_error *error) {
+  const char *text = wb_config_text(config, "layout");
+  int named = choice(config, "layout", "auto|fused|pipelined");
+  if (named >= 0) {
+    node->layout = (wb_layout)named;
+    return 0;
+  }
+  wb_cpu_list list;
+  if (wb_cpu_list_parse(text, &list, NULL) != 0 || list.count < 1 || list.count > WB_NODE_THREADS_MAX)
+    return wb_error_set(error, WB_E_CONFIG, 0, "layout",
+                        "--layout '%s' is neither auto, fused, pipelined nor a list of 1 to 4 CPUs", text);
+  node->layout = list.count >= 3 ? WB_LAYOUT_PIPELINED : WB_LAYOUT_FUSED;
+  node->cpu_count = list.count;
+  for (unsigned i = 0; i < list.count; i++) node->cpu[i] = list.cpu[i];
+  return 0;
+}
+
+/* A URL given at a higher place than --mock wins over it, and the other way round; both as flags contradict each other. */
+static int feed(const wb_config *config, wb_node_config *node, char *mock_url, size_t size, wb_error *error) {
+  node->codec = wb_codec_find(wb_config_text(config, "feed"));
+  char *const *urls = wb_config_list(config, "url");
+  int url_rank = *urls ? wb_config_rank(config, "url") : -1;
+  bool mock = wb_config_switch(config, "mock");
+  if (mock && url_rank == wb_config_rank(config, "mock"))
+    return wb_error_set(error, WB_E_CONFIG, 0, "url", "--mock and --url say different feeds: give one of them");
+  if (mock && url_rank < wb_config_rank(config, "mock")) {
+    snprintf(mock_url, size, "ws://%s:%llu/", wb_config_text(config, "mock-server"),
+             (unsigned long long)wb_config_count(config, "mock-port"));
+    node->url[node->line_count++] = mock_url;
+    return 0;
+  }
+  for (; *urls; urls++) {
+    if (node->line_count == 1)
+      return wb_error_set(error, WB_E_CONFIG, 0, "url", "one --url in this version: redundant lines are not arbitrated yet");
+    node->url[node->line_count++] = *urls;
+  }
+  if (!node->line_count) node->url[node->line_count++] = node->codec->url;
+  return 0;
+}
+
+static int settings(const wb_config *config, wb_node_config *node, char *mock_url, size_t mock_url_size, wb_error *error) {
+  uint64_t depth, window;
+  unsigned operands;
+  char *const *operand = wb_config_operands(config, &operands);
+  if (operands) return wb_error_set(error, WB_E_CONFIG, 0, "option", "'%s' is no option", operand[0]);
+  if (feed(config, node, mock_url, mock_url_size, error) != 0 || layout(config, node, error) != 0) return WB_E_CONFIG;
+  if (limited(config, "max-message", 1024, WB_MESSAGE_BYTES_MAX, &node->message_bytes_max, error) != 0 ||
+      limited(config, "depth", 1, WB_DEPTH_MAX, &depth, error) != 0 ||
+      limited(config, "mid-window", 1, WB_MID_WINDOW_MAX, &window, error) != 0)
+    return WB_E_CONFIG;
+  node->depth = (uint32_t)depth;
+  node->mid_window = (uint32_t)window;
+  node->channels = (const char *const *)wb_config_list(config, "channel");
+  if (!*node->channels) node->channels = node->codec->channels;
+  node->ca_file = wb_config_text(config, "ca");
+  node->insecure = wb_config_switch(config, "insecure");
+  node->once = wb_config_switch(config, "once");
+  node->data_dir = wb_config_switch(config, "store") ? wb_config_text(config, "data") : NULL;
+  node->sync = (wb_sync)choice(config, "sync", "none|interval|batch");
+  node->rotate_bytes = wb_config_count(config, "rotate-bytes");
+  node->rotate_ns = wb_config_count(config, "rotate-seconds") * UINT64_C(1000000000);
+  node->journal_bytes = wb_config_count(config, "journal");
+  node->silence_ns = (uint64_t)(wb_config_number(config, "silence") * 1e9);
+  node->wait = (wb_node_wait)choice(config, "wait", "auto|spin|yield|block");
+  node->crossed_ms = wb_config_count(config, "crossed-ms");
+  return 0;
+}
+
+static void report(wb_node *node, const char *path, wb_log *log) {
+  wb_error error;
+  if (path && wb_report_write(node, path, &error) != 0) wb_log_put(log, WB_LOG_ERROR, error.detail);
+}
+
+static void timespec_in(struct timespec *t, uint64_t ns) {
+  t->tv_sec = (time_t)(ns / 1000000000u);
+  t->tv_nsec = (long)(ns % 1000000000u);
+}
+
+/* The control loop: signals, limits, console, log. Returns the exit code so far. */
+static int control(wb_node *node, const wb_config *config, wb_console *console, bool live, wb_log *log, int signals) {
+  const uint64_t SECOND = UINT64_C(1000000000);
+  uint64_t started_ns = wb_clock_ns(), limit_ns = (uint64_t)(wb_config_number(config, "seconds") * 1e9);
+  uint64_t messages_max = wb_config_count(config, "messages"), grace_ns = (uint64_t)(wb_config_number(config, "grace") * 1e9);
+  uint64_t draw_ns = live ? SECOND / 4 : 10 * SECOND, draw_due_ns = started_ns + draw_ns, stopped_ns = 0;
+  wb_error error;
+  while (!wb_node_ended(node, &error)) {
+    uint64_t now_ns = wb_clock_ns();
+    if (!stopped_ns) {
+      wb_node_status status;
+      if (messages_max) wb_node_status_get(node, &status);
+      if ((limit_ns && now_ns - started_ns >= limit_ns) || (messages_max && status.messages >= messages_max)) {
+        stopped_ns = now_ns;
+        wb_node_stop(node);
+      }
+    } else if (now_ns - stopped_ns > grace_ns) {
+      wb_log_put(log, WB_LOG_ERROR, "not drained within the grace time");
+      return 1;
+    }
+    if (console && now_ns >= draw_due_ns) {
+      wb_console_draw(console);
+      draw_due_ns = now_ns + draw_ns;
+    }
+    wb_log_drain(log);
+    uint64_t wait_ns = stopped_ns ? SECOND / 500 : SECOND / 20;
+    if (limit_ns && !stopped_ns && started_ns + limit_ns - now_ns < wait_ns) wait_ns = started_ns + limit_ns - now_ns;
+    struct timespec timeout;
+    timespec_in(&timeout, wait_ns);
+    struct pollfd fd = {.fd = signals, .events = POLLIN};
+    if (ppoll(&fd, 1, &timeout, NULL) <= 0) continue;
+    struct signalfd_siginfo info;
+    if (read(signals, &info, sizeof info) != sizeof info) continue;
+    if (info.ssi_signo == SIGUSR1) {
+      report(node, wb_config_text(config, "report"), log);
+    } else if (stopped_ns) {
+      wb_log_drain(log);
+      _exit(128 + (int)info.ssi_signo);
+    } else {
+      stopped_ns = now_ns;
+      wb_node_stop(node);
+    }
+  }
+  if (error.code == 0) return 0;
+  wb_log_put(log, WB_LOG_ERROR, error.detail);
+  return 1;
+}
+
+static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log, int signals) {
+  wb_error error;
+  settings_of->log = log;
+  wb_node *node = signals < 0 ? NULL : wb_node_open(settings_of, &error);
+  if (!node) {
+    fprintf(stderr, "wirebook run: %s\n", signals < 0 ? strerror(errno) : error.detail);
+    if (signals >= 0) close(signals);
+    return signals >= 0 && (error.code == WB_E_CONFIG || error.code == WB_E_LIMIT) ? 2 : 1;
+  }
+  char text[512];
+  wb_node_describe(node, text, sizeof text);
+  wb_log_put(log, WB_LOG_INFO, text);
+  const char *wanted = wb_config_text(config, "console");
+  bool live = strcmp(wanted, "live") == 0 || (strcmp(wanted, "auto") == 0 && isatty(STDOUT_FILENO));
+  wb_console *console = strcmp(wanted, "off") == 0 ? NULL : wb_console_open(node, live);
+  int code = 1;
+  if (wb_node_start(node, &error) == 0) code = control(node, config, console, live, log, signals);
+  else wb_log_put(log, WB_LOG_ERROR, error.detail);
+  if (wb_node_finish(node, &error) != 0) {
+    wb_log_put(log, WB_LOG_ERROR, error.detail);
+    code = 1;
+  }
+  wb_log_drain(log);
+  if (console) wb_console_summary(console);
+  const char *path = wb_config_text(config, "report");
+  if (path && wb_report_write(node, path, &error) != 0) {
+    wb_log_put(log, WB_LOG_ERROR, error.detail);
+    code = 1;
+  }
+  wb_console_close(console);
+  wb_node_close(node);
+  close(signals);
+  return code;
+}
+
+int wb_cmd_run(int argc, char **argv) {
+  wb_error error;
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &set, NULL); /* before anything else, so that no early signal is lost, and every thread inherits it */
+  int signals = signalfd(-1, &set, SFD_CLOEXEC);
+  wb_config *config = wb_config_load(options, OPTIONS, argc, argv, &error);
+  if (!config) return wrong(&error);
+  int code = 0;
+  wb_products *products = NULL;
+  wb_node_config node = {0};
+  char mock_url[512];
+  if (wb_config_help(config)) {
+    puts("usage: wirebook run [OPTIONS]\n\nConnects to the feed, keeps the books of the named products, shows them and stores "
+         "every raw frame.\n"
+         "Values come from flags, then the environment [NAME], then --config FILE, then the default.\n");
+    wb_config_usage(options, OPTIONS);
+  } else if (settings(config, &node, mock_url, sizeof mock_url, &error) != 0 ||
+             !(products = wb_products_open(wb_config_list(config, "product"), &error))) {
+    code = wrong(&error);
+  } else if (wb_config_check(config)) {
+    wb_config_print(config);
+  } else {
+    node.products = products;
+    /* A live view and a log on the same terminal would write over each other. */
+    const char *file = wb_config_text(config, "log");
+    int level = choice(config, "log-level", "error|warning|info|debug");
+    bool both =
+        !file && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO) && strcmp(wb_config_text(config, "console"), "auto") == 0;
+    wb_log *log =
+        wb_log_open(file, both && level > WB_LOG_WARNING && wb_config_rank(config, "log-level") == 0 ? WB_LOG_WARNING : level,
+                    strcmp(wb_config_text(config, "log-format"), "json") == 0, &error);
+    code = log ? run(config, &node, log, signals) : wrong(&error);
+    wb_log_close(log);
+  }
+  if (products) wb_products_close(products);
+  wb_config_free(config);
+  return code;
+}

@@ -1,0 +1,46 @@
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/commands.h"
+
+static const struct {
+  const char *name;
+  int (*run)(int argc, char **argv);
+  const char *job;
+} commands[] = {
+    {"run", wb_cmd_run, "the node: connect, keep books, store raw frames"},
+    {"mock", wb_cmd_mock, "a mock exchange to run against"},
+    {"replay", wb_cmd_replay, "run segments or text recordings through the same engine"},
+    {"inspect", wb_cmd_inspect, "what a log holds: products, times, counts, gaps, damage"},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void usage(FILE *to) {
+  fputs("usage: wirebook COMMAND [OPTIONS]\n\n", to);
+  for (unsigned i = 0; i < COMMANDS; i++) fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].job);
+  fputs("\n`wirebook COMMAND --help` lists the options of a command; `wirebook --version` says the version.\n", to);
+}
+
+int main(int argc, char **argv) {
+  signal(SIGPIPE, SIG_IGN);
+  if (argc < 2) {
+    usage(stderr);
+    return 2;
+  }
+  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    usage(stdout);
+    return 0;
+  }
+  if (strcmp(argv[1], "--version") == 0) {
+    puts("wirebook " WB_VERSION);
+    return 0;
+  }
+  for (unsigned i = 0; i < COMMANDS; i++)
+    if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+  fprintf(stderr, "wirebook: unknown command '%s'\n", argv[1]);
+  for (unsigned i = 0; i < COMMANDS; i++)
+    if (argv[1][0] == commands[i].name[0]) fprintf(stderr, "did you mean `wirebook %s`?\n", commands[i].name);
+  usage(stderr);
+  return 2;
+}

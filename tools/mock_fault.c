@@ -1,0 +1,218 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/host.h"
+#include "io/http1.h"
+#include "tools/mock_server.h"
+
+/* ------------------------------------------------------------------------------------------------ at the upgrade */
+
+static bool refuse(wb_mock_client *client, const char *status) {
+  char text[256];
+  int bytes = snprintf(text, sizeof text,
+                       "HTTP/1.1 %s\r\nRetry-After: 1\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: "
+                       "close\r\n\r\n%s",
+                       status, strlen(status), status);
+  wb_mock_client_put_raw(client, text, (size_t)bytes);
+  wb_mock_client_finish(client, status);
+  return true;
+}
+
+static bool refuse429(wb_mock_client *client, const char *key) { return refuse(client, "429 Too Many Requests"); }
+static bool refuse503(wb_mock_client *client, const char *key) { return refuse(client, "503 Service Unavailable"); }
+
+static bool slowheaders(wb_mock_client *client, const char *key) {
+  int bytes = wb_http_upgrade_answer(key, client->slow_head, sizeof client->slow_head);
+  if (bytes <= 0) return false;
+  client->slow_bytes = (size_t)bytes;
+  client->slow_due_ns = wb_clock_ns();
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------ at the subscribe */
+
+static void forget(wb_mock_request *request, uint32_t from) {
+  for (uint32_t i = from; i < request->product_count; i++) request->wants[request->product[i]] = 0;
+  request->product_count = from;
+}
+
+static void halfack(wb_mock_client *client, wb_mock_request *request) { forget(request, request->product_count / 2); }
+
+static void errorproduct(wb_mock_client *client, wb_mock_request *request) {
+  if (!request->product_count) return;
+  char reason[WB_PRODUCT_ID_BYTES + 32];
+  const wb_mock_product *last = &client->server->product[request->product[request->product_count - 1]];
+  snprintf(reason, sizeof reason, "%s is not a valid product", last->market.product);
+  wb_mock_exchange_error(client, "Failed to subscribe", reason);
+  forget(request, request->product_count - 1);
+}
+
+static void renamedack(wb_mock_client *client, wb_mock_request *request) { request->renamed = true; }
+
+/* ------------------------------------------------------------------------------------------------ at an update */
+
+/* text with the bytes from `from` to `to` replaced. */
+static void put_edited(wb_mock_client *client, const char *text, size_t bytes, size_t from, size_t to, const char *with) {
+  size_t with_bytes = strlen(with);
+  char *edited = malloc(bytes + with_bytes);
+  if (!edited) return;
+  memcpy(edited, text, from);
+  memcpy(edited + from, with, with_bytes);
+  memcpy(edited + from + with_bytes, text + to, bytes - to);
+  wb_mock_client_put(client, edited, from + with_bytes + bytes - to);
+  free(edited);
+}
+
+static size_t find(const char *text, size_t bytes, size_t from, const char *what) {
+  const char *found = memmem(text + from, bytes - from, what, strlen(what));
+  return found ? (size_t)(found - text) : bytes;
+}
+
+/* Start and end of the n-th string (0: side, 1: price, 2: size) of the first change. */
+static void field(const char *text, size_t bytes, int n, size_t *from, size_t *to) {
+  *from = find(text, bytes, find(text, bytes, 0, "[["), "\"") + 1;
+  *to = find(text, bytes, *from, "\"");
+  while (n-- > 0) {
+    *from = find(text, bytes, *to + 1, "\"") + 1;
+    *to = find(text, bytes, *from, "\"");
+  }
+}
+
+static void put_field(wb_mock_client *client, const char *text, size_t bytes, int n, const char *with) {
+  size_t from, to;
+  field(text, bytes, n, &from, &to);
+  put_edited(client, text, bytes, from, to, with);
+}
+
+static void gap(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {}
+
+static void mute(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes);
+  client->mute = true;
+  for (uint32_t i = 0; i < client->server->product_count; i++)
+    wb_mock_server_leave(client->server, &client->server->product[i], client);
+}
+
+static void reset(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  uint8_t header[WB_WS_HEADER_BYTES_MAX];
+  size_t header_bytes = wb_ws_header(header, WB_WS_TEXT, true, bytes, NULL);
+  wb_mock_client_put_raw(client, header, header_bytes);
+  wb_mock_client_put_raw(client, text, bytes / 2);
+  client->reset_when_sent = true;
+  wb_mock_client_finish(client, "reset by a fault");
+}
+
+static void close1001(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes);
+  wb_mock_client_close(client, 1001, "going away");
+}
+
+static void badnumber(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  put_field(client, text, bytes, 2, "0.-10000");
+}
+
+static void badjson(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes - 2);
+}
+
+static void badutf8(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  put_edited(client, text, bytes, bytes - 1, bytes - 1, ",\"note\":\"\xc3\x28\"");
+}
+
+static void unknownside(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  put_field(client, text, bytes, 0, "hold");
+}
+
+static void unknowntype(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  char other[128];
+  int count = snprintf(other, sizeof other, "{\"type\":\"weather\",\"product_id\":\"%s\",\"sky\":[[\"buy\",1,null,{}]]}",
+                       product->market.product);
+  wb_mock_client_put(client, other, (size_t)count);
+  wb_mock_client_put(client, text, bytes);
+}
+
+/* A bid beyond the best ask that nothing takes back: the book stays crossed until it is fetched anew. */
+static void crossed(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  const wb_mock_level *ask = wb_mock_market_level(&product->market, WB_SIDE_ASK, 0);
+  wb_delta delta = {.price = ask->price + 1 + ask->price / 1000, .size = ask->size, .side = WB_SIDE_BID};
+  size_t room = wb_mock_text_update_bytes_max(1) + WB_MOCK_TEXT_SLACK;
+  char *extra = malloc(room);
+  wb_mock_client_put(client, text, bytes);
+  if (!extra) return;
+  const char *time = wb_mock_server_time(client->server, product);
+  wb_mock_client_put(client, extra, client->server->options.dialect->update(&product->text, &delta, 1, time, extra));
+  free(extra);
+}
+
+static void fragments(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  size_t piece = bytes / 4, at = 0;
+  for (int i = 0; i < 4; i++, at += piece) {
+    size_t count = i == 3 ? bytes - at : piece;
+    wb_mock_client_put_frame(client, i ? WB_WS_CONTINUATION : WB_WS_TEXT, i == 3, text + at, count);
+    if (i < 3) wb_mock_client_put_frame(client, WB_WS_PING, true, "between", 7);
+  }
+  client->record.messages++;
+}
+
+static void masked(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
+  uint8_t header[WB_WS_HEADER_BYTES_MAX], *copy = malloc(bytes);
+  if (!copy) return;
+  memcpy(copy, text, bytes);
+  wb_ws_mask(copy, bytes, mask, 0);
+  wb_mock_client_put_raw(client, header, wb_ws_header(header, WB_WS_TEXT, true, bytes, mask));
+  wb_mock_client_put_raw(client, copy, bytes);
+  free(copy);
+}
+
+static void dupsnapshot(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes);
+  wb_mock_server_snapshot(client->server, product, client);
+  wb_mock_server_snapshot(client->server, product, client);
+}
+
+/* ------------------------------------------------------------------------------------------------ table */
+
+static const wb_mock_fault faults[] = {
+    {.name = "gap", .help = "an update is left out", .update = gap},
+    {.name = "mute", .help = "nothing more is sent, not even a pong; the socket stays open", .update = mute},
+    {.name = "reset", .help = "half a message, then a TCP reset", .update = reset},
+    {.name = "close", .help = "Close 1001", .update = close1001},
+    {.name = "refuse429", .help = "HTTP 429 with Retry-After: 1 instead of the upgrade", .upgrade = refuse429},
+    {.name = "refuse503", .help = "HTTP 503 with Retry-After: 1 instead of the upgrade", .upgrade = refuse503},
+    {.name = "slowheaders", .help = "the answer to the upgrade comes byte by byte, 10 ms apart", .upgrade = slowheaders},
+    {.name = "badnumber", .help = "a size of an update is 0.-10000", .update = badnumber},
+    {.name = "badjson", .help = "an update ends two bytes too soon", .update = badjson},
+    {.name = "badutf8", .help = "an update has a key with bytes that are no UTF-8", .update = badutf8},
+    {.name = "unknownside", .help = "a side of an update is neither buy nor sell", .update = unknownside},
+    {.name = "unknowntype", .help = "a message of an unknown type before an update", .update = unknowntype},
+    {.name = "halfack", .help = "only the first half of the products is acknowledged and sent", .subscribe = halfack},
+    {.name = "errorproduct", .help = "the last product is an error, the others are served", .subscribe = errorproduct},
+    {.name = "renamedack",
+     .help = "level2_batch is acknowledged as level2_50, and the other way round",
+     .subscribe = renamedack},
+    {.name = "fragments", .help = "an update comes in four fragments with pings between", .update = fragments},
+    {.name = "masked", .help = "an update comes in a masked frame, which a server must not send", .update = masked},
+    {.name = "dupsnapshot", .help = "two snapshots in the middle of the stream", .update = dupsnapshot},
+    {.name = "crossed", .help = "a bid above the best ask that stays", .update = crossed},
+    {.name = "bigsnapshot", .help = "each snapshot is --snapshot-bytes long (5000000)"},
+};
+
+const wb_mock_fault *wb_mock_fault_at(unsigned index) { return index < sizeof faults / sizeof *faults ? &faults[index] : NULL; }
+
+const wb_mock_fault *wb_mock_fault_find(const char *name) {
+  for (unsigned i = 0; wb_mock_fault_at(i); i++)
+    if (strcmp(faults[i].name, name) == 0) return &faults[i];
+  return NULL;
+}
+
+bool wb_mock_fault_now(const wb_mock_client *client) {
+  const wb_mock_options *options = &client->server->options;
+  return options->fault_repeat || !client->server->fault_done;
+}
+
+void wb_mock_fault_happened(wb_mock_client *client) {
+  client->server->fault_done = true;
+  client->record.faults++;
+  client->until_fault = client->server->options.fault_after;
+}

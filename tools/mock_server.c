@@ -1,0 +1,417 @@
+#include "tools/mock_server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/host.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+#define STOP_NS (3 * SECOND_NS)
+#define ACCEPT_RETRY_NS (SECOND_NS / 10)
+enum { ROUNDS = 64, STORE_BYTES = 1 << 20 };
+
+static wb_uring *signal_ring;
+static volatile sig_atomic_t signal_seen;
+
+static void signal_taken(int number) {
+  if (signal_seen) _exit(128 + number);
+  signal_seen = number;
+  int saved = errno;
+  wb_uring_wake(signal_ring);
+  errno = saved;
+}
+
+static void log_line(const wb_mock_server *server, const wb_mock_client *client, const char *text) {
+  if (!server->options.quiet)
+    fprintf(stderr, "mock: client %u (%s): %s\n", client->record.number, client->record.address, text);
+}
+
+/* ------------------------------------------------------------------------------------------------ products */
+
+int wb_mock_server_find(const wb_mock_server *server, const char *id) {
+  for (uint32_t i = 0; i < server->product_count; i++)
+    if (strcmp(server->product[i].market.product, id) == 0) return (int)i;
+  return -1;
+}
+
+static uint64_t due_ns(const wb_mock_server *server, const wb_mock_product *product) {
+  return product->epoch_ns + (uint64_t)((double)(product->updates - product->epoch_updates) * 1e9 / server->options.rate);
+}
+
+static const char *time_text(wb_mock_server *server, const wb_mock_product *product, int64_t now_us) {
+  const wb_mock_options *options = &server->options;
+  if (options->start_us >= 0)
+    now_us = options->start_us + (int64_t)((double)product->updates * (options->rate > 0 ? 1e6 / options->rate : 1));
+  return wb_mock_time_text(&server->time, now_us);
+}
+
+const char *wb_mock_server_time(wb_mock_server *server, const wb_mock_product *product) {
+  return time_text(server, product, wb_clock_utc_ns() / 1000);
+}
+
+static bool scratch(wb_mock_server *server, size_t bytes) {
+  bytes += WB_WS_HEADER_BYTES_MAX + WB_MOCK_TEXT_SLACK;
+  if (server->scratch_bytes >= bytes) return true;
+  uint8_t *grown = realloc(server->scratch, bytes);
+  if (!grown) return false;
+  server->scratch = grown;
+  server->scratch_bytes = bytes;
+  return true;
+}
+
+static void store(wb_mock_product *product, const char *text, size_t bytes) {
+  if (!product->store) return;
+  fwrite(text, 1, bytes, product->store);
+  putc_unlocked('\n', product->store);
+}
+
+void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  size_t least = server->options.snapshot_bytes, most = wb_mock_text_snapshot_bytes_max(&product->market);
+  if (!scratch(server, most > least ? most : least)) {
+    wb_mock_client_drop(client, true, "no memory for a snapshot");
+    return;
+  }
+  char *text = (char *)server->scratch + WB_WS_HEADER_BYTES_MAX;
+  size_t bytes = server->options.dialect->snapshot(&product->text, wb_mock_server_time(server, product), text);
+  if (bytes < least) {
+    memset(text + bytes - 1, ' ', least - bytes);
+    text[least - 1] = '}';
+    bytes = least;
+  }
+  wb_mock_client_put(client, text, bytes);
+  client->record.snapshots++;
+  product->snapshots++;
+  store(product, text, bytes);
+}
+
+void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  if (server->recording) {
+    if (!client->playing) client->play_epoch_ns = wb_clock_ns(), client->play_epoch = client->played;
+    client->playing = true;
+    return;
+  }
+  if (product->subscriber_count == 0) {
+    product->epoch_ns = wb_clock_ns();
+    product->epoch_updates = product->updates;
+  }
+  wb_mock_server_snapshot(server, product, client);
+  if (client->state != WB_MOCK_OPEN) return;
+  product->subscriber[product->subscriber_count++] = client;
+  client->joined++;
+  client->joined_open += !product->done;
+}
+
+void wb_mock_server_leave(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  for (uint32_t i = 0; i < product->subscriber_count; i++) {
+    if (product->subscriber[i] != client) continue;
+    product->subscriber[i] = product->subscriber[--product->subscriber_count];
+    client->joined--;
+    client->joined_open -= !product->done;
+    return;
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------ updates */
+
+static bool give_fault(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client, const char *text,
+                       size_t bytes) {
+  const wb_mock_fault *fault = server->options.fault;
+  if (!fault || !fault->update || !wb_mock_fault_now(client)) return false;
+  wb_mock_fault_happened(client);
+  fault->update(client, product, text, bytes);
+  return true;
+}
+
+static void produce(wb_mock_server *server, wb_mock_product *product, int64_t now_us) {
+  char *text = (char *)server->scratch + WB_WS_HEADER_BYTES_MAX;
+  unsigned count = wb_mock_market_step(&product->market, server->delta);
+  const char *time = time_text(server, product, now_us);
+  size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
+  product->updates++;
+  store(product, text, bytes);
+  uint8_t header[WB_WS_HEADER_BYTES_MAX], *frame = (uint8_t *)text;
+  size_t header_bytes = wb_ws_header(header, WB_WS_TEXT, true, bytes, NULL);
+  frame -= header_bytes;
+  memcpy(frame, header, header_bytes);
+  for (uint32_t i = product->subscriber_count; i-- > 0;) {
+    wb_mock_client *client = product->subscriber[i];
+    client->record.updates++;
+    if (--client->until_fault == 0 && give_fault(server, product, client, text, bytes)) continue;
+    wb_mock_client_put_made(client, frame, header_bytes + bytes);
+  }
+  if (product->updates != server->options.messages) return;
+  product->done = true;
+  for (uint32_t i = 0; i < product->subscriber_count; i++) product->subscriber[i]->joined_open--;
+}
+
+static bool has_room(const wb_mock_product *product) {
+  for (uint32_t i = 0; i < product->subscriber_count; i++)
+    if (product->subscriber[i]->filling.count < WB_MOCK_CHUNK_BYTES) return true;
+  return false;
+}
+
+static bool produce_all_it_takes(wb_mock_server *server) {
+  int64_t now_us = wb_clock_utc_ns() / 1000;
+  bool any = true;
+  for (int round = 0; round < ROUNDS && any; round++) {
+    any = false;
+    for (uint32_t i = 0; i < server->product_count; i++) {
+      wb_mock_product *product = &server->product[i];
+      if (product->done || !has_room(product)) continue;
+      produce(server, product, now_us);
+      any = true;
+    }
+  }
+  return any;
+}
+
+/* Each message bears the time it was due, however late it is made. Returns when the next one is due. */
+static uint64_t produce_what_is_due(wb_mock_server *server, uint64_t now_ns) {
+  int64_t now_us = wb_clock_utc_ns() / 1000;
+  uint64_t next = UINT64_MAX;
+  for (uint32_t i = 0; i < server->product_count; i++) {
+    wb_mock_product *product = &server->product[i];
+    for (int n = 0; product->subscriber_count && !product->done; n++) {
+      uint64_t due = due_ns(server, product);
+      if (due > now_ns || n == WB_MOCK_CATCH_UP) {
+        if (due < next) next = due;
+        break;
+      }
+      produce(server, product, now_us - (int64_t)((now_ns - due) / 1000));
+    }
+  }
+  return next;
+}
+
+/* ------------------------------------------------------------------------------------------------ clients */
+
+static void accepted(wb_op *op, int result, unsigned flags) {
+  wb_mock_server *server = op->self;
+  if (result >= 0) {
+    wb_mock_client *client = NULL;
+    if (server->client_count == WB_MOCK_CLIENTS_MAX || server->stopping) close(result);
+    else client = wb_mock_client_open(server, result);
+    if (client) {
+      client->record.number = ++server->client_number;
+      server->client[server->client_count++] = client;
+      log_line(server, client, "connected");
+    }
+  } else if (result != -ECANCELED && !server->options.quiet) {
+    fprintf(stderr, "mock: accept: %s\n", strerror(-result));
+  }
+  if (op->busy || server->stopping) return;
+  if (result >= 0) wb_uring_accept(server->ring, op, server->listener);
+  else server->accept_retry_ns = wb_clock_ns() + ACCEPT_RETRY_NS;
+}
+
+static void reap(wb_mock_server *server) {
+  for (uint32_t i = server->client_count; i-- > 0;) {
+    wb_mock_client *client = server->client[i];
+    if (client->state != WB_MOCK_GONE || client->recv_op.busy || client->send_op.busy) continue;
+    char text[320];
+    snprintf(text, sizeof text, "%s, %llu messages, %llu bytes", client->record.ending,
+             (unsigned long long)client->record.messages, (unsigned long long)client->record.bytes);
+    log_line(server, client, text);
+    if (server->record_count < WB_MOCK_RECORDS_MAX) server->record[server->record_count++] = client->record;
+    server->served_count += client->subscribed;
+    wb_mock_client_free(client);
+    server->client[i] = server->client[--server->client_count];
+  }
+}
+
+static void stop(wb_mock_server *server, uint64_t now_ns) {
+  server->stopping = true;
+  server->stop_ns = now_ns + STOP_NS;
+  wb_uring_cancel(server->ring, &server->accept_op);
+  for (uint32_t i = 0; i < server->client_count; i++) {
+    if (server->client[i]->mute || server->client[i]->state < WB_MOCK_OPEN)
+      wb_mock_client_drop(server->client[i], false, "the mock ended");
+    else wb_mock_client_close(server->client[i], 1000, "the mock ended");
+  }
+}
+
+static uint64_t tick_clients(wb_mock_server *server, uint64_t now_ns) {
+  uint64_t next = UINT64_MAX;
+  for (uint32_t i = 0; i < server->client_count; i++) {
+    wb_mock_client *client = server->client[i];
+    uint64_t wants = wb_mock_client_tick(client, now_ns);
+    if (wants < next) next = wants;
+    if (client->joined && !client->joined_open) wb_mock_client_close(client, 1000, "all messages sent");
+    if (client->playing && (wants = wb_mock_play(client, now_ns)) < next) next = wants;
+    if (server->stopping && now_ns >= server->stop_ns) wb_mock_client_drop(client, true, "timed out");
+    wb_mock_client_flush(client);
+  }
+  return next;
+}
+
+/* ------------------------------------------------------------------------------------------------ the loop */
+
+/* Returns when it is to be called again; 0: at once. */
+static uint64_t turn(wb_mock_server *server) {
+  const wb_mock_options *options = &server->options;
+  uint64_t now_ns = wb_clock_ns(), next = UINT64_MAX;
+  bool more = false;
+  if (server->stopping) {
+    next = server->stop_ns;
+  } else if (now_ns < server->batch_due_ns) {
+    next = server->batch_due_ns;
+  } else {
+    if (options->rate > 0) next = produce_what_is_due(server, now_ns);
+    else more = produce_all_it_takes(server);
+    if (options->batch_ns && (more || next != UINT64_MAX)) {
+      server->batch_due_ns += options->batch_ns * (1 + (now_ns - server->batch_due_ns) / options->batch_ns);
+      next = server->batch_due_ns;
+      more = false;
+    }
+  }
+  uint64_t ticks = tick_clients(server, now_ns);
+  if (ticks < next) next = ticks;
+  if (server->accept_retry_ns && now_ns >= server->accept_retry_ns && !server->accept_op.busy && !server->stopping) {
+    server->accept_retry_ns = 0;
+    wb_uring_accept(server->ring, &server->accept_op, server->listener);
+  }
+  if (server->accept_retry_ns && server->accept_retry_ns < next) next = server->accept_retry_ns;
+  if (!more && !options->rate && !options->batch_ns && !server->stopping)
+    for (uint32_t i = 0; i < server->product_count && !more; i++)
+      more = !server->product[i].done && has_room(&server->product[i]);
+  return more ? 0 : next;
+}
+
+static void serve(wb_mock_server *server) {
+  for (;;) {
+    uint64_t next = turn(server), now_ns = wb_clock_ns();
+    if (next <= now_ns) wb_uring_poll(server->ring);
+    else wb_uring_wait(server->ring, next - now_ns < 3600 * SECOND_NS ? next - now_ns : 3600 * SECOND_NS);
+    reap(server);
+    bool enough = server->options.once && server->served_count >= server->options.clients;
+    if (!server->stopping && (signal_seen || enough)) stop(server, wb_clock_ns());
+    if (server->stopping && server->client_count == 0) return;
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------ open and close */
+
+static int listen_on(wb_mock_server *server, uint16_t *port, wb_error *error) {
+  const wb_mock_options *options = &server->options;
+  char service[8];
+  snprintf(service, sizeof service, "%u", options->port);
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
+  int code = getaddrinfo(options->host, service, &hints, &found);
+  if (code) return wb_error_set(error, WB_E_RESOLVE, 0, "mock", "%s: %s", options->host, gai_strerror(code));
+  int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+  struct sockaddr_storage bound = {0};
+  socklen_t bytes = sizeof bound;
+  bool good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+              bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0 &&
+              getsockname(fd, (struct sockaddr *)&bound, &bytes) == 0;
+  int saved = errno;
+  freeaddrinfo(found);
+  if (!good) {
+    if (fd >= 0) close(fd);
+    return wb_error_set(error, WB_E_SYSTEM, saved, "mock", "cannot listen on %s port %u: %s", options->host, options->port,
+                        strerror(saved));
+  }
+  *port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                            : ((struct sockaddr_in *)&bound)->sin_port);
+  server->listener = fd;
+  return 0;
+}
+
+static int open_products(wb_mock_server *server, wb_error *error) {
+  const wb_mock_options *options = &server->options;
+  if (options->recording) return wb_mock_recording_open(server, error);
+  server->product = calloc(options->product_count, sizeof *server->product);
+  if (!server->product) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for %u products", options->product_count);
+  for (uint32_t i = 0; i < options->product_count; i++) {
+    wb_mock_product *product = &server->product[i];
+    int code = wb_mock_market_open(&product->market, options->product[i], options->levels, options->seed, options->changes_min,
+                                   options->changes_max, error);
+    if (code) return code;
+    server->product_count++;
+    wb_mock_text_init(&product->text, &product->market, options->spaced);
+    if (!options->store_dir) continue;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.jsonl", options->store_dir, options->product[i]);
+    product->store = fopen(path, "we");
+    if (!product->store) return wb_error_set(error, WB_E_SYSTEM, errno, "mock", "%s: %s", path, strerror(errno));
+    setvbuf(product->store, NULL, _IOFBF, STORE_BYTES);
+  }
+  if (!scratch(server, wb_mock_text_update_bytes_max(options->changes_max)))
+    return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for a message");
+  return 0;
+}
+
+static int announce(const wb_mock_server *server, uint16_t port, wb_error *error) {
+  const wb_mock_options *options = &server->options;
+  if (options->port_file) {
+    FILE *file = fopen(options->port_file, "we");
+    if (!file || fprintf(file, "%u\n", port) < 0 || fclose(file))
+      return wb_error_set(error, WB_E_SYSTEM, errno, "mock", "%s: %s", options->port_file, strerror(errno));
+  }
+  printf(strchr(options->host, ':') ? "listening on %s://[%s]:%u\n" : "listening on %s://%s:%u\n", options->tls ? "wss" : "ws",
+         options->host, port);
+  fflush(stdout);
+  return 0;
+}
+
+static void server_close(wb_mock_server *server, wb_error *error, int *code) {
+  wb_uring_close(server->ring);
+  for (uint32_t i = 0; i < server->client_count; i++) {
+    server->client[i]->recv_op.busy = server->client[i]->send_op.busy = false;
+    wb_mock_client_free(server->client[i]);
+  }
+  for (uint32_t i = 0; i < server->product_count; i++) {
+    FILE *file = server->product[i].store;
+    if (file && (ferror(file) | fclose(file)) && *code == 0)
+      *code = wb_error_set(error, WB_E_SYSTEM, errno, "mock", "writing %s.jsonl failed", server->product[i].market.product);
+    wb_mock_market_close(&server->product[i].market);
+  }
+  if (server->listener >= 0) close(server->listener);
+  wb_tls_context_close(server->tls);
+  free(server->product);
+  free(server->scratch);
+  free(server->recording);
+  free(server->recording_end);
+  free(server);
+}
+
+int wb_mock_server_run(const wb_mock_options *options, wb_error *error) {
+  wb_mock_server *server = calloc(1, sizeof *server);
+  if (!server) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory");
+  server->options = *options;
+  server->listener = -1;
+  server->accept_op = (wb_op){.done = accepted, .self = server};
+  uint16_t port = 0;
+  int code = open_products(server, error);
+  if (!code && options->tls) {
+    server->tls = wb_tls_server_open(options->certificate_file, options->key_file, error);
+    if (!server->tls) code = error && error->code ? error->code : WB_E_TLS;
+  }
+  if (!code) {
+    server->ring = wb_uring_open(1024, 0, error);
+    if (!server->ring) code = error && error->code ? error->code : WB_E_SYSTEM;
+  }
+  if (!code) code = listen_on(server, &port, error);
+  if (!code) {
+    signal_ring = server->ring;
+    struct sigaction action = {.sa_handler = signal_taken};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    wb_uring_accept(server->ring, &server->accept_op, server->listener);
+    wb_uring_poll(server->ring);
+    code = announce(server, port, error);
+  }
+  if (!code) {
+    serve(server);
+    if (options->report_file) code = wb_mock_report_write(server, options->report_file, error);
+  }
+  server_close(server, error, &code);
+  return code;
+}

@@ -1,0 +1,266 @@
+/* mock_server.h - the mock exchange: markets on one side, WebSocket clients on the other, one thread, one io_uring.
+ *
+ * Shape:   mock_market, mock_text   books and their messages, pure
+ *          mock_dialect             what the exchange says and understands (a table of dialects; mock_exchange is one)
+ *          mock_client              one connection: TLS, upgrade, frames, output queue, closing
+ *          mock_fault               a table of faults, for tests of recovery
+ *          mock_recording           a recording in place of the markets
+ *          mock_server              listening, the clock that drives the markets, who gets what, ending; mock_report what it
+ * was Order:   a product's messages go to all its subscribers in one order; a client that joins gets a snapshot of now first.
+ * Full:    without a rate the fastest subscriber of a product sets the pace; whoever falls client_buffer_bytes behind is closed
+ *          (ErrSlowConsume).
+ * Threads: one. */
+#ifndef WB_TOOLS_MOCK_SERVER_H
+#define WB_TOOLS_MOCK_SERVER_H
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "io/tls.h"
+#include "io/uring.h"
+#include "io/ws.h"
+#include "tools/mock_text.h"
+
+typedef struct wb_mock_server wb_mock_server;
+typedef struct wb_mock_client wb_mock_client;
+typedef struct wb_mock_product wb_mock_product;
+typedef struct wb_mock_dialect wb_mock_dialect;
+typedef struct wb_mock_fault wb_mock_fault;
+
+enum {
+  WB_MOCK_CLIENTS_MAX = 256,
+  WB_MOCK_CHANNELS_MAX = 8,
+  WB_MOCK_IN_BYTES = 512 << 10,      /* a subscribe of all 4,096 products is 80 KB */
+  WB_MOCK_MESSAGE_BYTES = 256 << 10, /* largest message of a client */
+  WB_MOCK_CATCH_UP = 256,            /* messages at most before the ring is looked at again */
+  WB_MOCK_CHUNK_BYTES = 256 << 10    /* queued ahead of the socket when there is no rate: fits L2 twice */
+};
+
+typedef struct wb_mock_options {
+  const char *host;
+  uint16_t port;
+  const char *port_file, *report_file, *store_dir, *recording;
+  const char **product;
+  uint32_t product_count;
+  bool product_given;
+  uint32_t levels, changes_min, changes_max;
+  double rate;       /* messages a second and product, 0: as fast as the clients take them */
+  uint64_t messages; /* of a product, 0: no end */
+  uint64_t seed;
+  int64_t start_us; /* the exchange's clock at its first message, -1: the real one */
+  uint64_t batch_ns;
+  uint32_t depth; /* levels a side in the report */
+  bool once, quiet, spaced, tls;
+  uint32_t clients; /* with once: end after so many */
+  const char *certificate_file, *key_file;
+  uint64_t client_buffer_bytes, subscribe_ns;
+  const wb_mock_dialect *dialect;
+  const wb_mock_fault *fault;
+  uint64_t fault_after;
+  bool fault_repeat;
+  uint64_t snapshot_bytes; /* snapshots are padded to this size, 0: not */
+} wb_mock_options;
+
+/* ------------------------------------------------------------------------------------------------ server */
+
+struct wb_mock_product {
+  wb_mock_market market;
+  wb_mock_text text;
+  uint64_t snapshots, updates;
+  uint64_t epoch_ns, epoch_updates; /* update n is due at epoch_ns + (n - epoch_updates) / rate */
+  wb_mock_client *subscriber[WB_MOCK_CLIENTS_MAX];
+  uint32_t subscriber_count;
+  bool done; /* all its messages were sent */
+  FILE *store;
+};
+
+/* What the report tells of a client. */
+typedef struct wb_mock_record {
+  unsigned number;
+  char address[64];
+  uint64_t messages, bytes, snapshots, updates, heartbeats, faults;
+  char ending[256];
+} wb_mock_record;
+
+enum { WB_MOCK_RECORDS_MAX = 1024 };
+
+struct wb_mock_server {
+  wb_mock_options options;
+  wb_uring *ring;
+  wb_tls_context *tls;
+  int listener;
+  wb_op accept_op;
+  uint64_t accept_retry_ns;
+  wb_mock_product *product;
+  uint32_t product_count;
+  wb_mock_client *client[WB_MOCK_CLIENTS_MAX];
+  uint32_t client_count, client_number, served_count; /* served: subscribed and gone */
+  wb_mock_record record[WB_MOCK_RECORDS_MAX];
+  uint32_t record_count;
+  uint8_t *scratch; /* one message being made: WB_WS_HEADER_BYTES_MAX bytes, then its text */
+  size_t scratch_bytes;
+  wb_mock_time time;
+  wb_delta delta[WB_MOCK_CHANGES_MAX];
+  uint64_t batch_due_ns, stop_ns;
+  bool fault_done, stopping;
+  char *recording; /* --from: its messages one behind the other */
+  size_t *recording_end;
+  size_t recording_count;
+};
+
+/* wb_mock_server_run listens, serves until a signal or the end that the options say, writes the report. Returns 0 or a negative
+ * error. Changes the handling of SIGINT, SIGTERM and SIGPIPE. */
+int wb_mock_server_run(const wb_mock_options *options, wb_error *error);
+
+/* wb_mock_server_find returns the index of a product, or -1. */
+int wb_mock_server_find(const wb_mock_server *server, const char *id);
+
+/* wb_mock_server_join puts a client among the subscribers of a product and sends it the book as it is; leave takes it off. */
+void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
+void wb_mock_server_leave(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
+
+/* wb_mock_server_snapshot sends the whole book to one client. */
+void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
+
+/* wb_mock_server_time is the exchange's time of a product's next message, as text. */
+const char *wb_mock_server_time(wb_mock_server *server, const wb_mock_product *product);
+
+/* wb_mock_recording_open reads options.recording and makes the products it is about (or those of the options, if given).
+ * wb_mock_play sends a client what is due of it and returns when to be called again (0: at once, UINT64_MAX: when there is
+ * room). */
+int wb_mock_recording_open(wb_mock_server *server, wb_error *error);
+uint64_t wb_mock_play(wb_mock_client *client, uint64_t now_ns);
+
+/* wb_mock_report_write writes the report (docs/mock.md). Returns 0 or WB_E_SYSTEM. */
+int wb_mock_report_write(const wb_mock_server *server, const char *path, wb_error *error);
+
+/* ------------------------------------------------------------------------------------------------ client */
+
+typedef enum {
+  WB_MOCK_SECURING,  /* TLS handshake */
+  WB_MOCK_UPGRADING, /* HTTP */
+  WB_MOCK_OPEN,
+  WB_MOCK_CLOSING,   /* our Close is on its way; the client's is awaited */
+  WB_MOCK_FINISHING, /* what is queued goes out, then end of stream both ways */
+  WB_MOCK_GONE       /* operations are being cancelled */
+} wb_mock_client_state;
+
+typedef struct wb_mock_bytes {
+  uint8_t *bytes;
+  size_t count, capacity;
+} wb_mock_bytes;
+
+struct wb_mock_client {
+  wb_mock_server *server;
+  wb_mock_record record;
+  wb_mock_client_state state;
+  int fd;
+  wb_op recv_op, send_op;
+  wb_tls *tls;
+  wb_ws ws;
+  uint8_t *in, *cipher; /* WB_MOCK_IN_BYTES each, cipher with TLS only */
+  size_t in_count;
+  wb_mock_bytes filling, sending; /* whole frames being queued; those on their way, sent bytes of them taken */
+  size_t sent;
+  uint64_t deadline_ns, heartbeat_ns; /* 0: none */
+  uint32_t joined, joined_open;       /* products it gets; those of them that go on */
+  bool subscribed, notified, shut, mute, reset_when_sent;
+
+  uint16_t *wants; /* a product: bits of the dialect's channels */
+  uint8_t channel_order[WB_MOCK_CHANNELS_MAX], channel_count;
+  char channel_name[WB_MOCK_CHANNELS_MAX][24]; /* by channel, as it was asked for */
+
+  uint64_t until_fault; /* counts down with the updates; the fault comes at 0 */
+  char slow_head[256];  /* an upgrade answer that is sent byte by byte */
+  size_t slow_bytes, slow_sent;
+  uint64_t slow_due_ns;
+
+  bool playing; /* --from */
+  size_t played;
+  uint64_t play_epoch_ns, play_epoch;
+};
+
+/* wb_mock_client_open takes over a connected socket. NULL when there is no memory (the socket is closed). */
+wb_mock_client *wb_mock_client_open(wb_mock_server *server, int fd);
+
+/* wb_mock_client_put queues one message of the server; put_frame any frame; put_raw bytes as they are. All do nothing once the
+ * client is not OPEN (put_raw: once it is GONE). A client too far behind is closed instead. */
+void wb_mock_client_put(wb_mock_client *client, const char *text, size_t bytes);
+void wb_mock_client_put_frame(wb_mock_client *client, int opcode, bool fin, const void *payload, size_t bytes);
+void wb_mock_client_put_raw(wb_mock_client *client, const void *bytes, size_t count);
+
+/* wb_mock_client_put_made queues header and payload that lie as one piece: the fast way for messages all clients get. */
+static inline void wb_mock_client_put_made(wb_mock_client *client, const uint8_t *frame, size_t bytes);
+
+/* wb_mock_client_close starts a close handshake; finish sends what is queued and ends the connection; drop ends it at once,
+ * with a reset if so said. reason goes into the record. */
+void wb_mock_client_close(wb_mock_client *client, unsigned code, const char *reason);
+void wb_mock_client_finish(wb_mock_client *client, const char *reason);
+void wb_mock_client_drop(wb_mock_client *client, bool reset, const char *reason);
+
+/* wb_mock_client_flush starts to send what is queued, if nothing is being sent. */
+void wb_mock_client_flush(wb_mock_client *client);
+
+/* wb_mock_client_tick looks at the client's clocks and returns when it wants to be called again (UINT64_MAX: never). */
+uint64_t wb_mock_client_tick(wb_mock_client *client, uint64_t now_ns);
+
+/* wb_mock_client_free frees a GONE client with nothing in flight; returns false while something is. */
+bool wb_mock_client_free(wb_mock_client *client);
+
+/* Private to the fast way above. */
+bool wb_mock_client_room(wb_mock_client *client, size_t bytes);
+
+static inline void wb_mock_client_put_made(wb_mock_client *client, const uint8_t *frame, size_t bytes) {
+  wb_mock_bytes *to = &client->filling;
+  if (__builtin_expect(to->capacity - to->count < bytes || client->state != WB_MOCK_OPEN || client->mute, 0) &&
+      !wb_mock_client_room(client, bytes))
+    return;
+  __builtin_memcpy(to->bytes + to->count, frame, bytes);
+  to->count += bytes;
+  client->record.messages++;
+  client->record.bytes += bytes;
+}
+
+/* ------------------------------------------------------------------------------------------------ dialect */
+
+struct wb_mock_dialect {
+  const char *name;
+  size_t (*update)(const wb_mock_text *text, const wb_delta *delta, unsigned count, const char *time, char *to);
+  size_t (*snapshot)(const wb_mock_text *text, const char *time, char *to);
+  void (*take)(wb_mock_client *client, const char *text, size_t bytes); /* a message of the client */
+  void (*heartbeat)(wb_mock_client *client);                            /* once a second after client->heartbeat_ns was set */
+};
+
+/* wb_mock_dialect_find by name, NULL if there is none; at enumerates, NULL past the end. */
+const wb_mock_dialect *wb_mock_dialect_find(const char *name);
+const wb_mock_dialect *wb_mock_dialect_at(unsigned index);
+extern const wb_mock_dialect wb_mock_exchange;
+
+/* What one subscribe asks for, for faults to change before it is granted. */
+typedef struct wb_mock_request {
+  uint16_t *wants;   /* a product of the server: bits of channels */
+  uint16_t *product; /* those it names, in its order */
+  uint32_t product_count;
+  bool renamed; /* acknowledge another name than the one asked for */
+} wb_mock_request;
+
+void wb_mock_exchange_error(wb_mock_client *client, const char *message, const char *reason);
+
+/* ------------------------------------------------------------------------------------------------ faults */
+
+/* One row; the functions that are not NULL say when it happens. */
+struct wb_mock_fault {
+  const char *name, *help;
+  bool (*upgrade)(wb_mock_client *client, const char *key); /* instead of the answer to the HTTP request */
+  void (*subscribe)(wb_mock_client *client, wb_mock_request *request);
+  void (*update)(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes); /* instead of it */
+};
+
+const wb_mock_fault *wb_mock_fault_find(const char *name);
+const wb_mock_fault *wb_mock_fault_at(unsigned index);
+
+/* wb_mock_fault_now says whether the run's fault is still to come to this client; wb_mock_fault_happened counts it. */
+bool wb_mock_fault_now(const wb_mock_client *client);
+void wb_mock_fault_happened(wb_mock_client *client);
+
+#endif
