@@ -381,6 +381,7 @@ static void *thread_main(void *self) {
   node_thread *thread = self;
   wb_node *node = thread->node;
   wb_loop_run(&thread->loop);
+  if (thread == node->thread && node->live) wb_source_ws_thread_end(node->live);
   if (thread->flushes) {
     node->sink_result = wb_sink_segment_close(node->sink, CLOSE_TIMEOUT_NS, &node->sink_status, &node->sink_error);
     node->sink = NULL;

@@ -885,6 +885,10 @@ wb_agent wb_source_ws_agent(wb_source_ws *source) {
   return (wb_agent){.name = "ingest", .self = source, .do_work = source_work, .idle = source_idle, .wake = source_wake};
 }
 
+void wb_source_ws_thread_end(wb_source_ws *source) {
+  if (source->tls) wb_tls_thread_end();
+}
+
 void wb_source_ws_stop(wb_source_ws *source) {
   __atomic_store_n(&source->stop_asked, 1, __ATOMIC_RELEASE);
   wb_uring_wake(source->ring);

@@ -66,6 +66,9 @@ void wb_source_ws_close(wb_source_ws *source);
 /* wb_source_ws_agent is the stage for a loop. */
 wb_agent wb_source_ws_agent(wb_source_ws *source);
 
+/* wb_source_ws_thread_end: the ingest thread calls it before it ends. */
+void wb_source_ws_thread_end(wb_source_ws *source);
+
 /* wb_source_ws_stop: say Close 1000 on every open line, take what still comes, end. Any thread. */
 void wb_source_ws_stop(wb_source_ws *source);
 

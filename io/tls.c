@@ -341,6 +341,12 @@ static int on_verify(int good, WOLFSSL_X509_STORE_CTX *store) {
 
 wb_tls_keys *wb_tls_keys_of(const wb_tls *tls) { return tls->keys; }
 
+void wb_tls_thread_end(void) {
+#ifdef FP_ECC
+  wc_ecc_fp_free();
+#endif
+}
+
 wb_tls *wb_tls_open(wb_tls_context *context, const char *host, wb_error *error) {
   size_t host_bytes = host ? strlen(host) : 0;
   if (context->client ? !host_bytes && !context->insecure : host != NULL) {

@@ -40,6 +40,10 @@ void wb_tls_context_close(wb_tls_context *context);
 wb_tls *wb_tls_open(wb_tls_context *context, const char *host, wb_error *error);
 void wb_tls_close(wb_tls *tls);
 
+/* wb_tls_thread_end frees what wolfSSL keeps for the calling thread (precomputed points of its elliptic curves, some MiB). Call it on a thread that
+ * did handshakes, before it ends. */
+void wb_tls_thread_end(void);
+
 /* wb_tls_feed lends ciphertext: bytes[0..count) must stay valid until wb_tls_fed says 0 or wb_tls_close; only when all fed
  * bytes were taken may more be fed. wb_tls_fed returns how many fed bytes were not yet taken. */
 void wb_tls_feed(wb_tls *tls, const uint8_t *bytes, size_t count);

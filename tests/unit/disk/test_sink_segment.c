@@ -1,0 +1,493 @@
+#include "io/sink_segment.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/log_reader.h"
+#include "io/memory.h"
+
+enum { JOURNAL_BYTES = 1 << 20, FRAME_COUNT = 1024, LINES = 3, EXPECTED_MAX = 1 << 18 };
+
+/* Content is a function of the number, so that nothing needs to be kept to check it. */
+static uint32_t bytes_of(uint64_t number) {
+  uint64_t mixed = number * UINT64_C(0x9e3779b97f4a7c15);
+  return mixed >> 60 == 0 ? (uint32_t)(mixed >> 40) % 40000 : (uint32_t)(mixed >> 40) % 300;
+}
+static uint8_t byte_of(uint64_t number, uint32_t at) { return (uint8_t)(number * 31 + at * 7 + (at >> 8)); }
+
+static uint64_t fake_ns = 1000;
+static int64_t fake_offset_ns;
+static uint64_t clock_now(void *self) { return fake_ns; }
+static int64_t clock_offset(void *self) { return fake_offset_ns; }
+static const wb_host host = {.now_ns = clock_now, .utc_offset_ns = clock_offset};
+
+typedef struct rig {
+  char dir[64];
+  wb_frames frames[LINES];
+  wb_frames *line[LINES];
+  void *base[LINES];
+  wb_frame *frame[LINES];
+  wb_uring *ring;
+  wb_sink_segment *sink;
+  wb_sink_segment_config config;
+  uint64_t number;
+  uint8_t line_of[EXPECTED_MAX]; /* by number */
+} rig;
+
+static uint64_t seed_state = 88172645463325252u;
+static uint64_t draw(uint64_t below) {
+  seed_state ^= seed_state << 13;
+  seed_state ^= seed_state >> 7;
+  seed_state ^= seed_state << 17;
+  return seed_state % below;
+}
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *where) { return remove(path); }
+
+static rig *rig_open(unsigned lines, unsigned readers) {
+  rig *r = calloc(1, sizeof *r);
+  wb_error error = {0};
+  fake_offset_ns = INT64_C(1767225600) * 1000000000 - (int64_t)fake_ns; /* 2026-01-01T00:00:00Z */
+  snprintf(r->dir, sizeof r->dir, "/tmp/wb_sink_XXXXXX");
+  cr_assert(mkdtemp(r->dir));
+  for (unsigned i = 0; i < lines; i++) {
+    r->base[i] = wb_mirror_open(JOURNAL_BYTES, false, &error);
+    cr_assert(r->base[i], "%s", error.detail);
+    r->frame[i] = calloc(FRAME_COUNT, sizeof(wb_frame));
+    cr_assert_eq(wb_frames_init(&r->frames[i], r->base[i], JOURNAL_BYTES, r->frame[i], FRAME_COUNT, readers), 0);
+    r->line[i] = &r->frames[i];
+  }
+  r->ring = wb_uring_open(64, 0, &error);
+  cr_assert(r->ring, "%s", error.detail);
+  r->config = (wb_sink_segment_config){.dir = r->dir,
+                                       .feed = "coinbase-exchange",
+                                       .info = "{\"feed\":\"coinbase-exchange\",\"products\":[\"BTC-USD\"]}",
+                                       .line = r->line,
+                                       .line_count = lines,
+                                       .ring = r->ring,
+                                       .host = &host};
+  return r;
+}
+
+static void rig_start(rig *r) {
+  wb_error error = {0};
+  r->sink = wb_sink_segment_open(&r->config, &error);
+  cr_assert(r->sink, "%s", error.detail);
+}
+
+static void rig_close(rig *r) {
+  wb_uring_close(r->ring);
+  for (unsigned i = 0; i < r->config.line_count; i++) {
+    wb_mirror_close(r->base[i], JOURNAL_BYTES);
+    free(r->frame[i]);
+  }
+  nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  free(r);
+}
+
+/* Pushes the next number on a line if there is room, with a few bytes of framing in front. */
+static bool push(rig *r, unsigned line) {
+  wb_frames *frames = &r->frames[line];
+  uint64_t number = r->number;
+  uint32_t bytes = bytes_of(number), front = (uint32_t)(number % 5) * 2;
+  if (wb_frames_room(frames, bytes + front) < bytes + front || !wb_frames_slots(frames, 1)) return false;
+  cr_assert(number < EXPECTED_MAX);
+  memset(wb_frames_head(frames), 0xee, front);
+  wb_frames_advance(frames, front);
+  uint8_t *to = wb_frames_head(frames);
+  for (uint32_t i = 0; i < bytes; i++) to[i] = byte_of(number, i);
+  wb_frame frame = {.position = frames->head,
+                    .recv_ns = fake_ns,
+                    .number = number,
+                    .bytes = bytes,
+                    .connection = 1,
+                    .line = (uint8_t)line,
+                    .kind = number % 7 ? WB_FRAME_TEXT : WB_FRAME_BINARY};
+  wb_frames_advance(frames, bytes);
+  wb_frames_push(frames, &frame);
+  r->line_of[number] = (uint8_t)line;
+  r->number++;
+  return true;
+}
+
+static void publish(rig *r) {
+  for (unsigned i = 0; i < r->config.line_count; i++) wb_frames_publish(&r->frames[i]);
+}
+
+static uint64_t released(const rig *r) {
+  uint64_t sum = 0;
+  for (unsigned i = 0; i < r->config.line_count; i++) sum += r->frames[i].reader[r->config.reader].released;
+  return sum;
+}
+
+static void work_until_released(rig *r, uint64_t frames) {
+  while (released(r) < frames)
+    if (!wb_sink_segment_do_work(r->sink)) wb_sink_segment_idle(r->sink, 1000000);
+}
+
+static uint64_t gaps_noted, damages_noted;
+static void note(void *self, const wb_log_note *what) { (*(what->kind == WB_LOG_NOTE_GAP ? &gaps_noted : &damages_noted))++; }
+
+/* Reads the log back and compares every byte; returns how many segments there were. */
+static size_t check(const rig *r, uint64_t frames) {
+  const char *path = r->dir;
+  wb_log_reader_config config = {.path = &path, .path_count = 1, .verify = true, .note = note};
+  wb_error error = {0};
+  wb_log_reader *reader = wb_log_reader_open(&config, &error);
+  cr_assert(reader, "%s", error.detail);
+  gaps_noted = damages_noted = 0;
+  wb_log_record record;
+  uint64_t number = 0;
+  for (; wb_log_reader_next(reader, &record); number++) {
+    cr_assert_eq(record.frame.number, number);
+    cr_assert_eq(record.frame.line, r->line_of[number]);
+    cr_assert_eq(record.frame.bytes, bytes_of(number));
+    cr_assert_eq(record.frame.kind, number % 7 ? WB_FRAME_TEXT : WB_FRAME_BINARY);
+    cr_assert_eq(record.utc_ns, (int64_t)record.frame.recv_ns + fake_offset_ns);
+    for (uint32_t i = 0; i < record.frame.bytes; i++)
+      if (record.bytes[i] != byte_of(number, i)) cr_assert(false, "frame %zu, byte %u", (size_t)number, i);
+  }
+  cr_assert_eq(number, frames);
+  wb_log_totals totals = wb_log_reader_totals(reader);
+  cr_assert_eq(totals.frames, frames);
+  cr_assert_eq(totals.duplicates, 0);
+  cr_assert_eq(totals.damages + totals.gaps + gaps_noted + damages_noted, 0);
+  size_t segments = 0;
+  while (wb_log_reader_segment(reader, segments)) segments++;
+  wb_log_reader_close(reader);
+  return segments;
+}
+
+Test(sink_segment, open_refuses_what_cannot_work) {
+  rig *r = rig_open(1, 1);
+  const wb_sink_segment_config good = r->config;
+  char text[4000];
+  memset(text, ' ', sizeof text);
+  text[3999] = 0;
+  wb_sink_segment_config bad[14];
+  int codes[14] = {0};
+  unsigned n = 0;
+#define BAD(change, expected) bad[n] = good, bad[n].change, codes[n++] = expected
+  BAD(dir = NULL, WB_E_INVALID);
+  BAD(info = NULL, WB_E_INVALID);
+  BAD(ring = NULL, WB_E_INVALID);
+  BAD(feed = "", WB_E_CONFIG);
+  BAD(feed = "a/b", WB_E_CONFIG);
+  BAD(feed = "..", WB_E_CONFIG);
+  BAD(line_count = 0, WB_E_LIMIT);
+  BAD(line_count = WB_SINK_LINES_MAX + 1, WB_E_LIMIT);
+  BAD(reader = 1, WB_E_INVALID);
+  BAD(info = text, WB_E_LIMIT);
+  BAD(chunk_bytes = 100, WB_E_LIMIT);
+  BAD(writes = 17, WB_E_LIMIT);
+  BAD(dir = text, WB_E_LIMIT);
+  BAD(dir = "/proc/nothing", WB_E_SYSTEM);
+  for (unsigned i = 0; i < n; i++) {
+    wb_error error = {0};
+    cr_assert_null(wb_sink_segment_open(&bad[i], &error), "case %u", i);
+    cr_assert_eq(error.code, codes[i], "case %u: %s", i, error.detail);
+    cr_assert(*error.detail);
+  }
+  rig_close(r);
+}
+
+Test(sink_segment, a_sink_that_never_saw_a_frame_leaves_no_file) {
+  rig *r = rig_open(1, 1);
+  rig_start(r);
+  for (int i = 0; i < 100; i++) cr_assert_eq(wb_sink_segment_do_work(r->sink), 0);
+  wb_sink_segment_status status;
+  wb_sink_segment_status_read(r->sink, &status);
+  cr_assert_eq(status.state, WB_SINK_IDLE);
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(status.segments + status.frames_written + status.errors + status.frames_lost, 0);
+  cr_assert_eq(check(r, 0), 0);
+  rig_close(r);
+}
+
+Test(sink_segment, files_are_named_by_feed_day_hour_and_creation) {
+  rig *r = rig_open(1, 1);
+  fake_offset_ns += INT64_C(1000000000) * (3600 * 13 + 5) + 42;
+  rig_start(r);
+  cr_assert(push(r, 0));
+  publish(r);
+  work_until_released(r, 1);
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, NULL, NULL), 0);
+  char path[200];
+  snprintf(path, sizeof path, "%s/coinbase-exchange/2026-01-01/13/20260101T130005.000000042Z-000000.wbseg", r->dir);
+  cr_assert_eq(access(path, F_OK), 0, "%s", path);
+  cr_assert_eq(check(r, 1), 1);
+  rig_close(r);
+}
+
+Test(sink_segment, a_published_frame_is_on_its_way_after_one_call) {
+  rig *r = rig_open(1, 1);
+  rig_start(r);
+  cr_assert(push(r, 0));
+  publish(r);
+  cr_assert(wb_sink_segment_do_work(r->sink) > 0);
+  while (!released(r)) wb_sink_segment_idle(r->sink, 1000000000); /* waits for completions only: starts nothing */
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, NULL, NULL), 0);
+  cr_assert_eq(check(r, 1), 1);
+  rig_close(r);
+}
+
+Test(sink_segment, a_lingering_sink_waits_for_more_but_not_longer_than_asked) {
+  rig *r = rig_open(1, 1);
+  r->config.linger_ns = 1000;
+  rig_start(r);
+  for (int i = 0; i < 5; i++) {
+    cr_assert(push(r, 0));
+    publish(r);
+    cr_assert_eq(wb_sink_segment_do_work(r->sink), 0);
+    fake_ns += 100;
+  }
+  fake_ns += 500;
+  work_until_released(r, 5);
+  wb_sink_segment_status status;
+  wb_sink_segment_status_read(r->sink, &status);
+  cr_assert_eq(status.chunks_written, 1);
+  cr_assert(push(r, 0));
+  publish(r);
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, NULL, NULL), 0);
+  cr_assert_eq(check(r, 6), 1);
+  rig_close(r);
+}
+
+/* Random bursts on several lines through journals that wrap many times, segments of every size, each policy. */
+static void random_run(unsigned lines, wb_sync sync, uint64_t rotate_bytes, uint32_t chunk_bytes, unsigned writes,
+                       uint64_t frames) {
+  rig *r = rig_open(lines, 2);
+  r->config.reader = 1;
+  r->config.sync = sync;
+  r->config.sync_ns = 5000;
+  r->config.rotate_bytes = rotate_bytes;
+  r->config.chunk_bytes = chunk_bytes;
+  r->config.writes = writes;
+  rig_start(r);
+  printf("seed %llu, %u lines, sync %d\n", (unsigned long long)seed_state, lines, (int)sync);
+  uint64_t largest = 0;
+  while (r->number < frames) {
+    for (uint64_t burst = draw(40); burst && r->number < frames; burst--) push(r, (unsigned)draw(lines));
+    if (draw(3)) publish(r);
+    if (draw(2) && !wb_sink_segment_do_work(r->sink) && !draw(4)) wb_sink_segment_idle(r->sink, 100000);
+    for (unsigned i = 0; i < lines; i++) /* the other reader keeps up */
+      for (size_t count; wb_frames_peek(&r->frames[i], 0, 0, SIZE_MAX, &count);) wb_frames_release(&r->frames[i], 0, count);
+    if (r->number - released(r) > largest) largest = r->number - released(r);
+    fake_ns += 100;
+  }
+  publish(r);
+  wb_sink_segment_status status;
+  wb_error error = {0};
+  cr_assert_eq(wb_sink_segment_close(r->sink, 10000000000, &status, &error), 0, "%s", error.detail);
+  cr_assert_eq(status.frames_written, frames);
+  cr_assert_eq(status.errors + status.frames_lost + status.frames_doubtful, 0);
+  cr_assert_eq(released(r), frames);
+  cr_assert(largest > 100);
+  for (unsigned i = 0; i < lines; i++)
+    cr_assert(r->frames[i].head > 4 * JOURNAL_BYTES && r->frames[i].published > 4 * FRAME_COUNT);
+  size_t segments = check(r, frames);
+  cr_assert_eq(segments, status.segments);
+  if (rotate_bytes < 1 << 20) cr_assert(segments > 50, "%zu segments", segments);
+  if (sync != WB_SYNC_NONE) cr_assert(status.syncs > 0);
+  rig_close(r);
+}
+
+Test(sink_segment, one_line_in_small_segments_reads_back_byte_for_byte) {
+  random_run(1, WB_SYNC_NONE, 200000, 65536, 4, 30000);
+}
+Test(sink_segment, two_lines_read_back_in_the_order_of_arrival) { random_run(2, WB_SYNC_NONE, 300000, 16384, 4, 30000); }
+Test(sink_segment, three_lines_with_interval_sync) { random_run(3, WB_SYNC_INTERVAL, 300000, 65536, 3, 30000); }
+Test(sink_segment, two_lines_with_batch_sync) { random_run(2, WB_SYNC_BATCH, 1 << 30, 65536, 4, 20000); }
+Test(sink_segment, one_write_at_a_time) { random_run(2, WB_SYNC_NONE, 1 << 30, 1 << 20, 1, 20000); }
+Test(sink_segment, every_chunk_its_own_segment) { random_run(1, WB_SYNC_NONE, 1, 1 << 20, 16, 10000); }
+
+static void *produce(void *self) {
+  rig *r = self;
+  while (r->number < 60000) {
+    bool pushed = false;
+    for (int burst = 0; burst < 16 && r->number < 60000; burst++) pushed |= push(r, (unsigned)(r->number * 7 / 5 % 2));
+    publish(r);
+    if (!pushed) sched_yield();
+  }
+  return NULL;
+}
+
+Test(sink_segment, a_writer_on_another_thread_is_read_back_byte_for_byte) {
+  rig *r = rig_open(2, 1);
+  r->config.rotate_bytes = 1 << 22;
+  rig_start(r);
+  pthread_t writer;
+  cr_assert_eq(pthread_create(&writer, NULL, produce, r), 0);
+  work_until_released(r, 60000);
+  pthread_join(writer, NULL);
+  cr_assert_eq(wb_sink_segment_close(r->sink, 10000000000, NULL, NULL), 0);
+  cr_assert(check(r, 60000) > 1);
+  rig_close(r);
+}
+
+Test(sink_segment, segments_end_at_the_hour) {
+  rig *r = rig_open(1, 1);
+  rig_start(r);
+  uint64_t done = 0;
+  for (int minute = 0; minute < 150; minute += 10) {
+    cr_assert(push(r, 0));
+    publish(r);
+    work_until_released(r, ++done);
+    fake_ns += UINT64_C(600) * 1000000000;
+  }
+  wb_sink_segment_status status;
+  while (wb_sink_segment_do_work(r->sink)) {
+  }
+  wb_sink_segment_status_read(r->sink, &status);
+  cr_assert_eq(status.segments, 3);
+  fake_ns += UINT64_C(3600) * 1000000000; /* a silent feed's segment ends, too, and the next begins with the next frame */
+  while (wb_sink_segment_do_work(r->sink)) {
+  }
+  wb_sink_segment_status_read(r->sink, &status);
+  cr_assert_eq(status.state, WB_SINK_IDLE);
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(status.segments, 3);
+  cr_assert_eq(check(r, done), 3);
+  const char *hours[] = {"00", "01", "02"};
+  for (int i = 0; i < 3; i++) {
+    char path[200];
+    snprintf(path, sizeof path, "%s/coinbase-exchange/2026-01-01/%s", r->dir, hours[i]);
+    cr_assert_eq(access(path, F_OK), 0, "%s", path);
+  }
+  rig_close(r);
+}
+
+Test(sink_segment, a_clock_set_back_gives_no_second_file_of_a_name) {
+  rig *r = rig_open(1, 1);
+  r->config.rotate_bytes = 1;
+  rig_start(r);
+  for (uint64_t done = 0; done < 50;) {
+    cr_assert(push(r, 0));
+    publish(r);
+    work_until_released(r, ++done); /* the clock stands still */
+  }
+  wb_sink_segment_status status;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(status.segments, 50);
+  r->number = 0; /* the next run of the node begins at the same time, with the same segment number */
+  for (unsigned i = 0; i < 1; i++)
+    cr_assert_eq(wb_frames_init(&r->frames[i], r->base[i], JOURNAL_BYTES, r->frame[i], FRAME_COUNT, 1), 0);
+  rig_start(r);
+  cr_assert(push(r, 0));
+  publish(r);
+  work_until_released(r, 1);
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  const char *path = r->dir;
+  wb_log_reader_config config = {.path = &path, .path_count = 1};
+  wb_log_reader *reader = wb_log_reader_open(&config, NULL);
+  wb_log_record record;
+  uint64_t frames = 0;
+  unsigned run = 0;
+  while (wb_log_reader_next(reader, &record)) frames++, run = record.run;
+  cr_assert_eq(frames, 51);
+  cr_assert_eq(run, 1);
+  wb_log_reader_close(reader);
+  rig_close(r);
+}
+
+Test(sink_segment, a_segment_being_written_reads_as_its_whole_prefix_without_damage) {
+  rig *r = rig_open(2, 1);
+  rig_start(r);
+  for (uint64_t done = 0; done < 200;) {
+    while (r->number < done + 20) cr_assert(push(r, (unsigned)draw(2)));
+    publish(r);
+    work_until_released(r, done += 20);
+    cr_assert_eq(check(r, done), 1);
+  }
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, NULL, NULL), 0);
+  cr_assert_eq(check(r, 200), 1);
+  rig_close(r);
+}
+
+/* A small file system, seen by this process only, where one can be mounted. */
+static bool small_disk(rig *r, const char *options) {
+  return !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+         !mount("none", r->dir, "tmpfs", 0, options);
+}
+
+Test(sink_segment, a_full_disk_loses_nothing_that_the_ring_can_hold) {
+  rig *r = rig_open(2, 1);
+  if (!small_disk(r, "size=4m")) {
+    cr_log_warn("cannot mount a small file system here; the fault test with a scripted ring covers the case");
+    rig_close(r);
+    cr_skip_test();
+  }
+  r->config.sync = WB_SYNC_INTERVAL;
+  r->config.retry_ns = 1000;
+  rig_start(r);
+  char ballast[200];
+  snprintf(ballast, sizeof ballast, "%s/ballast", r->dir);
+  int fd = open(ballast, O_CREAT | O_WRONLY, 0600);
+  cr_assert_eq(posix_fallocate(fd, 0, 3800 << 10), 0);
+  close(fd);
+  wb_sink_segment_status status = {0};
+  while (status.state != WB_SINK_FAILING) {
+    push(r, (unsigned)draw(2));
+    publish(r);
+    wb_sink_segment_do_work(r->sink);
+    wb_sink_segment_status_read(r->sink, &status);
+  }
+  cr_assert_eq(status.os_errno, ENOSPC);
+  for (int i = 0; i < 200; i++) { /* retries fail, nothing is released that was not written */
+    push(r, (unsigned)draw(2));
+    publish(r);
+    fake_ns += 1000000000;
+    wb_sink_segment_do_work(r->sink);
+  }
+  wb_sink_segment_status_read(r->sink, &status);
+  cr_assert_eq(status.state, WB_SINK_FAILING);
+  cr_assert(status.errors > 1);
+  cr_assert_eq(status.frames_written, released(r));
+  cr_assert(released(r) < r->number);
+  cr_assert_eq(unlink(ballast), 0);
+  while (released(r) < r->number) {
+    fake_ns += 1000000000;
+    if (!wb_sink_segment_do_work(r->sink)) wb_sink_segment_idle(r->sink, 1000000);
+  }
+  wb_sink_segment_status_read(r->sink, &status);
+  cr_assert_eq(status.state, WB_SINK_WRITING);
+  uint64_t frames = r->number;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(status.frames_written, frames);
+  cr_assert_eq(status.frames_lost, 0);
+  cr_assert(check(r, frames) >= 2);
+  umount(r->dir);
+  rig_close(r);
+}
+
+Test(sink_segment, closing_onto_a_full_disk_says_how_many_frames_are_lost) {
+  rig *r = rig_open(1, 1);
+  if (!small_disk(r, "size=100k")) {
+    rig_close(r);
+    cr_skip_test();
+  }
+  rig_start(r);
+  while (push(r, 0)) {
+  }
+  publish(r);
+  wb_sink_segment_status status;
+  wb_error error = {0};
+  cr_assert_eq(wb_sink_segment_close(r->sink, 20000000, &status, &error), WB_E_SYSTEM);
+  cr_assert_eq(error.os_errno, ENOSPC);
+  cr_assert(status.frames_lost > 0);
+  cr_assert_eq(status.frames_lost + status.frames_written, r->number);
+  cr_assert_eq(status.frames_written, released(r));
+  check(r, status.frames_written);
+  umount(r->dir);
+  rig_close(r);
+}
