@@ -2,8 +2,8 @@
  *
  * What:    opens segment files, and folders of them, sorts them into runs (one run of a node: one node id in the headers) and
  *          gives the frames of run after run, oldest first, each run ordered by frame.number over all lines. Chunks of
- * different lines lie in a file in the order of their writing, so chunks are queued until the next number turns up: at most
- *          window_chunks of them, and never past a segment whose header says that the number cannot come any more.
+ *          different lines lie in a file in the order of their writing, so chunks are queued until the next number turns up: at
+ *          most window_chunks of them, and never past a segment whose header says that the number cannot come any more.
  * Damage:  a segment is read up to its first torn or wrong chunk; the rest is reported by file and offset and left out. Numbers
  *          that are missing are reported as gaps; a number that comes twice is given once. A segment that its writer still
  *          holds open is read as far as it is whole and is not damaged.

@@ -1,7 +1,7 @@
 /* recording.h - text recordings: one message a line, plain, gzip or zstd.
  *
- * Form:    told apart by content, not by name: gzip (one or more members), zstd (one or more frames), anything else is plain
- * text. A line is  [receive time, blanks or tab,] message.  The time is seconds since 1970 UTC with a fraction
+ * Form:    told apart by content, not by name: gzip (one or more members), zstd (one or more frames), anything else is
+ *          plain text. A line is  [receive time, blanks or tab,] message.  The time is seconds since 1970 UTC with a fraction
  *          ("1618677817.061845"; digits past the ninth are dropped) or whole nanoseconds (12 digits and more; up to 11 digits
  *          are whole seconds), and may be followed by a colon. What does not begin with such a time is a message as it stands,
  *          whatever it is: judging it is the codec's work. LF and CRLF end lines, the last may lack both; a byte order mark in

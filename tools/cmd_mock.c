@@ -168,7 +168,11 @@ static int products(wb_mock_options *options, const wb_config *config, wb_error 
     return wb_error_set(error, WB_E_CONFIG, 0, "option", "%u products; 1 to %d are possible", count, WB_PRODUCT_COUNT_MAX);
   char(*ids)[WB_PRODUCT_ID_BYTES] = calloc(count, sizeof *ids);
   options->product = calloc(count, sizeof *options->product);
-  if (!ids || !options->product) return wb_error_set(error, WB_E_MEMORY, 0, "option", "no memory for %u products", count);
+  if (!ids || !options->product) {
+    free(ids);
+    return wb_error_set(error, WB_E_MEMORY, 0, "option", "no memory for %u products", count);
+  }
+  options->product[0] = ids[0]; /* what is freed */
   for (uint32_t i = 0; i < count; i++) {
     int bytes = snprintf(ids[kept], sizeof *ids, strchr(list[i], '-') ? "%s" : "%s-USD", list[i]);
     if (!*list[i] || bytes >= WB_PRODUCT_ID_BYTES || ids[kept][strspn(ids[kept], "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")])

@@ -55,16 +55,6 @@ const char *wb_mock_server_time(wb_mock_server *server, const wb_mock_product *p
   return time_text(server, product, wb_clock_utc_ns() / 1000);
 }
 
-static bool scratch(wb_mock_server *server, size_t bytes) {
-  bytes += WB_WS_HEADER_BYTES_MAX + WB_MOCK_TEXT_SLACK;
-  if (server->scratch_bytes >= bytes) return true;
-  uint8_t *grown = realloc(server->scratch, bytes);
-  if (!grown) return false;
-  server->scratch = grown;
-  server->scratch_bytes = bytes;
-  return true;
-}
-
 static void store(wb_mock_product *product, const char *text, size_t bytes) {
   if (!product->store) return;
   fwrite(text, 1, bytes, product->store);
@@ -73,11 +63,17 @@ static void store(wb_mock_product *product, const char *text, size_t bytes) {
 
 void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
   size_t least = server->options.snapshot_bytes, most = wb_mock_text_snapshot_bytes_max(&product->market);
-  if (!scratch(server, most > least ? most : least)) {
+  most = (most > least ? most : least) + WB_MOCK_TEXT_SLACK;
+  if (server->snapshot_room < most) {
+    free(server->snapshot);
+    server->snapshot = malloc(most);
+    server->snapshot_room = server->snapshot ? most : 0;
+  }
+  char *text = server->snapshot;
+  if (!text) {
     wb_mock_client_drop(client, true, "no memory for a snapshot");
     return;
   }
-  char *text = (char *)server->scratch + WB_WS_HEADER_BYTES_MAX;
   size_t bytes = server->options.dialect->snapshot(&product->text, wb_mock_server_time(server, product), text);
   if (bytes < least) {
     memset(text + bytes - 1, ' ', least - bytes);
@@ -97,7 +93,10 @@ void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mo
     return;
   }
   if (product->subscriber_count == 0) {
-    product->epoch_ns = wb_clock_ns();
+    uint64_t index = (uint64_t)(product - server->product);
+    product->epoch_ns = wb_clock_ns(); /* the products' messages lie evenly between each other */
+    if (server->options.rate > 0)
+      product->epoch_ns += (uint64_t)(1e9 * (double)index / (double)server->product_count / server->options.rate);
     product->epoch_updates = product->updates;
   }
   wb_mock_server_snapshot(server, product, client);
@@ -129,7 +128,7 @@ static bool give_fault(wb_mock_server *server, wb_mock_product *product, wb_mock
 }
 
 static void produce(wb_mock_server *server, wb_mock_product *product, int64_t now_us) {
-  char *text = (char *)server->scratch + WB_WS_HEADER_BYTES_MAX;
+  char *text = (char *)server->update + WB_WS_HEADER_BYTES_MAX;
   unsigned count = wb_mock_market_step(&product->market, server->delta);
   const char *time = time_text(server, product, now_us);
   size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
@@ -138,7 +137,8 @@ static void produce(wb_mock_server *server, wb_mock_product *product, int64_t no
   uint8_t header[WB_WS_HEADER_BYTES_MAX], *frame = (uint8_t *)text;
   size_t header_bytes = wb_ws_header(header, WB_WS_TEXT, true, bytes, NULL);
   frame -= header_bytes;
-  memcpy(frame, header, header_bytes);
+  if (__builtin_expect(header_bytes == 4, 1)) memcpy(frame, header, 4);
+  else memcpy(frame, header, header_bytes);
   for (uint32_t i = product->subscriber_count; i-- > 0;) {
     wb_mock_client *client = product->subscriber[i];
     client->record.updates++;
@@ -342,8 +342,8 @@ static int open_products(wb_mock_server *server, wb_error *error) {
     if (!product->store) return wb_error_set(error, WB_E_SYSTEM, errno, "mock", "%s: %s", path, strerror(errno));
     setvbuf(product->store, NULL, _IOFBF, STORE_BYTES);
   }
-  if (!scratch(server, wb_mock_text_update_bytes_max(options->changes_max)))
-    return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for a message");
+  server->update = malloc(WB_WS_HEADER_BYTES_MAX + wb_mock_text_update_bytes_max(options->changes_max) + WB_MOCK_TEXT_SLACK);
+  if (!server->update) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for a message");
   return 0;
 }
 
@@ -375,7 +375,8 @@ static void server_close(wb_mock_server *server, wb_error *error, int *code) {
   if (server->listener >= 0) close(server->listener);
   wb_tls_context_close(server->tls);
   free(server->product);
-  free(server->scratch);
+  free(server->update);
+  free(server->snapshot);
   free(server->recording);
   free(server->recording_end);
   free(server);

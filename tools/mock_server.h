@@ -97,8 +97,9 @@ struct wb_mock_server {
   uint32_t client_count, client_number, served_count; /* served: subscribed and gone */
   wb_mock_record record[WB_MOCK_RECORDS_MAX];
   uint32_t record_count;
-  uint8_t *scratch; /* one message being made: WB_WS_HEADER_BYTES_MAX bytes, then its text */
-  size_t scratch_bytes;
+  uint8_t *update; /* the one being made: WB_WS_HEADER_BYTES_MAX bytes, then its text */
+  char *snapshot;
+  size_t snapshot_room;
   wb_mock_time time;
   wb_delta delta[WB_MOCK_CHANGES_MAX];
   uint64_t batch_due_ns, stop_ns;

@@ -20,8 +20,9 @@ enum { MISS_COUNT = 64, MISS_LEVELS = 32, MISS_RATE = 32 };
 /* A change reads the first two lines of its side. */
 typedef struct wb_book_side {
   wb_window window;
-  wb_level touch; /* the best level, as wb_book_best gives it */
-  uint64_t flip;  /* key = tick ^ flip */
+  uint64_t best_price; /* of the best level, as wb_book_best gives it */
+  uint64_t flip;       /* key = tick ^ flip */
+  uint64_t best_size;  /* not beside best_price: one wide load after two stores would wait for both to reach the cache */
   uint32_t level_count, level_count_max;
   uint64_t change_start; /* miss_count changes lay outside the window since the book's change_count was this */
   uint32_t miss_count;
@@ -98,7 +99,7 @@ static void side_clear(wb_book_side *side) {
   wb_window_clear(&side->window);
   wb_far_clear(&side->far);
   side->level_count = 0;
-  side->touch = (wb_level){0, 0};
+  side->best_price = side->best_size = 0;
 }
 
 /* All levels of a side in key order: those of the overflow before the window, the window's, the rest of the overflow. */
@@ -123,11 +124,13 @@ static bool side_next(const wb_book_side *side, cursor *at, uint64_t *key, uint6
 }
 
 static void side_touch(wb_book_side *side, uint64_t unit) {
-  uint64_t inside = side->window.best, outside = side->far.best;
-  if (inside < outside) side->touch = (wb_level){(inside ^ side->flip) * unit, *wb_window_at(&side->window, inside)};
-  else if (outside != WB_KEY_NONE)
-    side->touch = (wb_level){(outside ^ side->flip) * unit, side->far.pool[side->far.entry[0].block].size[0]};
-  else side->touch = (wb_level){0, 0};
+  uint64_t inside = side->window.best, outside = side->far.best, best = inside < outside ? inside : outside;
+  if (best == WB_KEY_NONE) {
+    side->best_price = side->best_size = 0;
+    return;
+  }
+  side->best_price = (best ^ side->flip) * unit;
+  side->best_size = best == inside ? *wb_window_at(&side->window, best) : side->far.pool[side->far.entry[0].block].size[0];
 }
 
 static uint64_t base_for(const wb_window *window, uint64_t anchor) {
@@ -210,68 +213,65 @@ static void refine(wb_book *book, unsigned exponent) {
   book->tick = fine;
 }
 
-/* A change outside the window, or of a price that the tick does not divide. Returns what is to be added to the unknown
- * removals, or WB_E_FULL. */
-static __attribute__((noinline, cold)) int apply_outside(wb_book *book, wb_book_side *side, uint64_t price, uint64_t size) {
+/* A change outside the window, or of a price that the tick does not divide. */
+static __attribute__((noinline, cold)) int apply_outside(wb_book *book, const wb_delta *delta, uint64_t *unknown) {
+  wb_book_side *side = &book->side[delta->side];
+  uint64_t price = delta->price, size = delta->size;
   if (!wb_tick_divides(&book->tick, price)) {
-    if (!size) return 1;
+    if (!size) {
+      *unknown += 1;
+      return 0;
+    }
     if (side->level_count >= side->level_count_max) return WB_E_FULL;
     refine(book, wb_tick_exponent(price, book->tick.exponent));
   }
   uint64_t key = wb_tick_of(&book->tick, price) ^ side->flip;
   if (size && !side->level_count) side->window.base = base_for(&side->window, key);
   if (wb_window_covers(&side->window, key)) {
-    side->level_count += size && !wb_window_has(&side->window, key);
+    side->level_count += !wb_window_has(&side->window, key);
     wb_window_put(&side->window, key, size);
     side_touch(side, book->tick.unit);
     return 0;
   }
   uint64_t *known = wb_far_find(&side->far, key);
-  int unknown = 0;
-  if (!size) {
-    unknown = !known;
-    side->level_count -= wb_far_remove(&side->far, key);
-  } else if (known) {
-    *known = size;
-  } else if (side->level_count >= side->level_count_max) {
-    return WB_E_FULL;
-  } else {
+  if (!known && !size) {
+    *unknown += 1;
+  } else if (!known) {
+    if (side->level_count >= side->level_count_max) return WB_E_FULL;
     wb_far_insert(&side->far, key, size);
     side->level_count++;
+  } else if (!size) {
+    wb_far_remove(&side->far, key);
+    side->level_count--;
+  } else {
+    *known = size;
   }
   side_touch(side, book->tick.unit);
   side_missed(book, side);
-  return unknown;
+  return 0;
 }
 
 int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t *unknown) {
-  uint64_t missing = 0;
-  int result = 0;
+  uint64_t ignored = 0;
+  if (!unknown) unknown = &ignored;
   book->change_count += count;
   for (const wb_delta *end = delta + count; delta < end; delta++) {
     WB_DCHECK(delta->price <= WB_QUANTITY_MAX && delta->size <= WB_QUANTITY_MAX);
     wb_book_side *side = &book->side[delta->side];
     __asm__("" : "+r"(side)); /* or its address is computed anew at every use */
-    uint64_t size = delta->size, tick = wb_tick_of(&book->tick, delta->price), key = tick ^ side->flip;
+    uint64_t tick = wb_tick_of(&book->tick, delta->price), key = tick ^ side->flip;
     if (__builtin_expect(tick > book->tick.limit || !wb_window_covers(&side->window, key), 0)) {
-      result = apply_outside(book, side, delta->price, size);
-      if (result < 0) break;
-      missing += (unsigned)result;
-      result = 0;
+      int result = apply_outside(book, delta, unknown);
+      if (result) return result;
       continue;
     }
-    bool had = wb_window_has(&side->window, key), has = size != 0;
-    if (__builtin_expect(side->level_count >= side->level_count_max, 0) && has && !had) {
-      result = WB_E_FULL;
-      break;
-    }
-    bool best = wb_window_put(&side->window, key, size);
+    bool had = wb_window_has(&side->window, key), has = delta->size != 0;
+    if (__builtin_expect(side->level_count >= side->level_count_max, 0) && has && !had) return WB_E_FULL;
     side->level_count += has - had;
-    missing += !(has | had);
-    if (__builtin_expect(best, 0)) side_touch(side, book->tick.unit);
+    if (__builtin_expect(!(has | had), 0)) *unknown += 1;
+    if (__builtin_expect(wb_window_put(&side->window, key, delta->size), 0)) side_touch(side, book->tick.unit);
   }
-  if (unknown) *unknown += missing;
-  return result;
+  return 0;
 }
 
 void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count) {
@@ -284,8 +284,8 @@ void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count
     __builtin_prefetch(&window->spare[window->line_count]);
     __builtin_prefetch(window->line[cell->line[key >> 3 & 7]], 1);
   }
-  __builtin_prefetch(&book->side[0].touch);
-  __builtin_prefetch(&book->side[1].touch);
+  __builtin_prefetch(&book->side[0].best_price);
+  __builtin_prefetch(&book->side[1].best_price);
 }
 
 void wb_book_clear(wb_book *book) {
@@ -311,7 +311,8 @@ int wb_book_scale(wb_book *book, uint64_t price_factor, uint64_t size_factor) {
   for (unsigned i = 0; i < 2; i++) {
     wb_book_side *side = &book->side[i];
     for (cursor at = side_begin(side); side_next(side, &at, &key, &size);) *size *= size_factor;
-    side->touch = (wb_level){side->touch.price * price_factor, side->touch.size * size_factor};
+    side->best_price *= price_factor;
+    side->best_size *= size_factor;
     if (book->load_open) wb_staging_scale(&book->staging[i], price_factor, size_factor);
   }
   /* The ticks stay; the tick grows. Beyond 10^18 only the price 0 is left, and that is a multiple of everything. */
@@ -370,8 +371,9 @@ void wb_book_load_drop(wb_book *book) { book->load_open = false; }
 /* ---------------------------------------------------------------------------------------------------- reading */
 
 bool wb_book_best(const wb_book *book, wb_side side, wb_level *level) {
-  *level = book->side[side].touch;
-  return level->size != 0;
+  const wb_book_side *s = &book->side[side];
+  *level = (wb_level){s->best_price, s->best_size};
+  return s->best_size != 0;
 }
 
 uint64_t wb_book_size(const wb_book *book, wb_side side, uint64_t price) {
@@ -425,7 +427,7 @@ const char *wb_book_check(const wb_book *book) {
     if (count != side->level_count || count > side->level_count_max) return "levels are counted";
     wb_level best = {0, 0};
     side_levels(side, book->tick.unit, &best, 1);
-    if (best.price != side->touch.price || best.size != side->touch.size) return "the touch is the best level";
+    if (best.price != side->best_price || best.size != side->best_size) return "the touch is the best level";
     if (outside != side->far.level_count) return "the overflow holds the levels outside the window, and no other";
   }
   return NULL;

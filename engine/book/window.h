@@ -82,8 +82,7 @@ static inline bool wb_window_put(wb_window *window, uint64_t key, uint64_t size)
   window->summary[index >> 6] ^= (uint64_t)((before == 0) ^ (after == 0)) << (index & 63);
 
   if (__builtin_expect(key > window->best, 1)) return false;
-  if (size) window->best = key;
-  else if (key == window->best) window->best = wb_window_next(window, key + 1);
+  window->best = wb_window_next(window, key);
   return true;
 }
 

@@ -5,7 +5,7 @@
 #include "engine/base/decimal.h"
 #include "engine/ring/atomic.h"
 
-enum { TICK_NS = 50000000, MESSAGES_PER_WORK = 256 };
+enum { TICK_NS = 50000000, MESSAGES_PER_WORK = 4096 };
 
 static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
 

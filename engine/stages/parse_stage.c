@@ -5,7 +5,7 @@
 
 #include "engine/ring/atomic.h"
 
-enum { FRAMES_PER_WORK = 256, FRAMES_PER_RELEASE = 32, LOGS_PER_SECOND = 10 };
+enum { FRAMES_PER_WORK = 8192, FRAMES_PER_RELEASE = 32, LOGS_PER_SECOND = 10 };
 
 static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
 
