@@ -363,23 +363,23 @@ static void bench_teardown(void *opaque) {
 }
 
 INLINE void run_kind(structure kind, bench *b, wb_bench_run *run, uint32_t batch, bool latency, bool prefetch) {
-  const work *w = b->work;
-  uint64_t message = b->message, sum = 0;
+  const wb_delta *change = b->work->change;
+  const uint16_t *of = b->work->product;
+  product *products = b->product;
+  uint64_t message = b->message, messages = b->messages, sum = 0;
   b->message_before = message;
-  for (uint64_t i = 0; i < run->iterations; i++) {
+  for (uint64_t i = run->iterations; i; i--) {
     uint64_t start = latency ? wb_bench_cycles() : 0;
-    product *p = &b->product[w->product[message * batch]];
-    if (prefetch) {
-      uint64_t next = (message + 1 == b->messages ? 0 : message + 1) * batch;
-      wb_book_prefetch(b->product[w->product[next]].book, &w->change[next], batch);
-    }
-    put(kind, p, &w->change[message * batch], batch);
+    product *p = &products[of[message * batch]];
+    const wb_delta *now = &change[message * batch];
+    if (++message == messages) message = 0;
+    if (prefetch) wb_book_prefetch(products[of[message * batch]].book, &change[message * batch], batch);
+    put(kind, p, now, batch);
     sum += read_best(kind, p);
     if (latency) {
       WB_BENCH_KEEP(sum);
       wb_hist_record(run->latency, (uint64_t)((double)(wb_bench_cycles() - start) * b->ns_per_cycle));
     }
-    if (++message == b->messages) message = 0;
   }
   b->message = message;
   b->sum = sum;

@@ -4,9 +4,9 @@
 #include <time.h>
 
 #include "io/config.h"
+#include "tools/commands.h"
 #include "tools/mock_server.h"
-
-int wb_cmd_mock(int argc, char **argv); /* called by tools/main.c */
+#include "tools/products.h"
 
 static const wb_option options_list[] = {
     {.name = "port",
@@ -27,7 +27,7 @@ static const wb_option options_list[] = {
      .environment = "PRODUCT_ID",
      .otherwise = "BTC-USD",
      .value_name = "ID",
-     .help = "products, repeated or separated by commas; BTC means BTC-USD"},
+     .help = "products, repeated or separated by commas, or @FILE; BTC means BTC-USD"},
     {.name = "levels", .kind = WB_OPTION_COUNT, .otherwise = "1000", .value_name = "N", .help = "levels a side of each book"},
     {.name = "rate",
      .kind = WB_OPTION_TEXT,
@@ -160,34 +160,6 @@ static bool start_time(const char *text, int64_t *us) {
   return strcmp(end, "Z") == 0 && *us >= 0;
 }
 
-static int products(wb_mock_options *options, const wb_config *config, wb_error *error) {
-  char *const *list = wb_config_list(config, "product");
-  uint32_t count = 0, kept = 0;
-  while (list[count]) count++;
-  if (count < 1 || count > WB_PRODUCT_COUNT_MAX)
-    return wb_error_set(error, WB_E_CONFIG, 0, "option", "%u products; 1 to %d are possible", count, WB_PRODUCT_COUNT_MAX);
-  char(*ids)[WB_PRODUCT_ID_BYTES] = calloc(count, sizeof *ids);
-  options->product = calloc(count, sizeof *options->product);
-  if (!ids || !options->product) {
-    free(ids);
-    return wb_error_set(error, WB_E_MEMORY, 0, "option", "no memory for %u products", count);
-  }
-  options->product[0] = ids[0]; /* what is freed */
-  for (uint32_t i = 0; i < count; i++) {
-    int bytes = snprintf(ids[kept], sizeof *ids, strchr(list[i], '-') ? "%s" : "%s-USD", list[i]);
-    if (!*list[i] || bytes >= WB_PRODUCT_ID_BYTES || ids[kept][strspn(ids[kept], "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")])
-      return wb_error_set(error, WB_E_CONFIG, 0, "option", "--product %s: an id is like BTC-USD, at most %d characters",
-                          list[i], WB_PRODUCT_ID_BYTES - 1);
-    bool known = false;
-    for (uint32_t k = 0; k < kept; k++) known |= strcmp(ids[k], ids[kept]) == 0;
-    if (!known) kept++;
-  }
-  for (uint32_t i = 0; i < kept; i++) options->product[i] = ids[i];
-  options->product_count = kept;
-  options->product_given = wb_config_rank(config, "product") > 0;
-  return 0;
-}
-
 static int scenario(wb_mock_options *options, const wb_config *config, wb_error *error) {
   const char *name = wb_config_text(config, "scenario");
   options->fault_after = wb_config_count(config, "scenario-after");
@@ -256,18 +228,20 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
     if (stat(options->store_dir, &status) != 0 || !S_ISDIR(status.st_mode))
       return wrong(error, config, "store", "not a folder and cannot be made one");
   }
-  int code = products(options, config, error);
-  return code ? code : scenario(options, config, error);
+  options->products_given = wb_config_rank(config, "product") > 0;
+  return scenario(options, config, error);
 }
 
 int wb_cmd_mock(int argc, char **argv) {
   wb_error error = {0};
   wb_config *config = wb_config_load(options_list, OPTION_COUNT, argc, argv, &error);
-  wb_mock_options options = {0};
+  wb_products *products = NULL;
+  wb_mock_options options;
   int status = 0;
   if (config && wb_config_help(config)) {
     usage();
-  } else if (!config || read_options(&options, config, &error)) {
+  } else if (!config || read_options(&options, config, &error) ||
+             !(options.products = products = wb_products_open(wb_config_list(config, "product"), &error))) {
     fprintf(stderr, "wirebook mock: %s\n", error.detail);
     status = 2;
   } else if (wb_config_check(config)) {
@@ -276,8 +250,7 @@ int wb_cmd_mock(int argc, char **argv) {
     fprintf(stderr, "wirebook mock: %s\n", error.detail[0] ? error.detail : wb_error_text(error.code));
     status = error.code == WB_E_CONFIG ? 2 : 1;
   }
-  if (options.product) free((void *)options.product[0]);
-  free(options.product);
+  wb_products_close(products);
   wb_config_free(config);
   return status;
 }

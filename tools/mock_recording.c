@@ -62,10 +62,10 @@ int wb_mock_recording_open(wb_mock_server *server, wb_error *error) {
   int code;
   while (good && (code = wb_recording_next(recording, &line, error)) > 0)
     good = keep(server, &used, &capacity, line.bytes, line.count) &&
-           (options->product_given || note_product(server, line.bytes, line.count));
+           (options->products_given || note_product(server, line.bytes, line.count));
   wb_recording_close(recording);
-  for (uint32_t i = 0; good && options->product_given && i < options->product_count; i++)
-    good = add_product(server, options->product[i], strlen(options->product[i]));
+  for (uint32_t i = 0; good && options->products_given && i < options->products->count; i++)
+    good = add_product(server, options->products->product[i].id, options->products->product[i].id_bytes);
   if (!good) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for %s", options->recording);
   if (code < 0) return code;
   if (!server->product_count)

@@ -326,18 +326,20 @@ static int listen_on(wb_mock_server *server, uint16_t *port, wb_error *error) {
 static int open_products(wb_mock_server *server, wb_error *error) {
   const wb_mock_options *options = &server->options;
   if (options->recording) return wb_mock_recording_open(server, error);
-  server->product = calloc(options->product_count, sizeof *server->product);
-  if (!server->product) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for %u products", options->product_count);
-  for (uint32_t i = 0; i < options->product_count; i++) {
+  uint32_t count = options->products->count;
+  server->product = calloc(count, sizeof *server->product);
+  if (!server->product) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for %u products", count);
+  for (uint32_t i = 0; i < count; i++) {
+    const char *id = options->products->product[i].id;
     wb_mock_product *product = &server->product[i];
-    int code = wb_mock_market_open(&product->market, options->product[i], options->levels, options->seed, options->changes_min,
+    int code = wb_mock_market_open(&product->market, id, options->levels, options->seed, options->changes_min,
                                    options->changes_max, error);
     if (code) return code;
     server->product_count++;
     wb_mock_text_init(&product->text, &product->market, options->spaced);
     if (!options->store_dir) continue;
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s.jsonl", options->store_dir, options->product[i]);
+    snprintf(path, sizeof path, "%s/%s.jsonl", options->store_dir, id);
     product->store = fopen(path, "we");
     if (!product->store) return wb_error_set(error, WB_E_SYSTEM, errno, "mock", "%s: %s", path, strerror(errno));
     setvbuf(product->store, NULL, _IOFBF, STORE_BYTES);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "engine/base/products.h"
 #include "io/tls.h"
 #include "io/uring.h"
 #include "io/ws.h"
@@ -40,9 +41,8 @@ typedef struct wb_mock_options {
   const char *host;
   uint16_t port;
   const char *port_file, *report_file, *store_dir, *recording;
-  const char **product;
-  uint32_t product_count;
-  bool product_given;
+  const wb_products *products;
+  bool products_given;
   uint32_t levels, changes_min, changes_max;
   double rate;       /* messages a second and product, 0: as fast as the clients take them */
   uint64_t messages; /* of a product, 0: no end */

@@ -267,9 +267,10 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
     }
     bool had = wb_window_has(&side->window, key), has = delta->size != 0;
     if (__builtin_expect(side->level_count >= side->level_count_max, 0) && has && !had) return WB_E_FULL;
+    bool best = wb_window_put(&side->window, key, delta->size);
     side->level_count += has - had;
-    if (__builtin_expect(!(has | had), 0)) *unknown += 1;
-    if (__builtin_expect(wb_window_put(&side->window, key, delta->size), 0)) side_touch(side, book->tick.unit);
+    *unknown += !(has | had);
+    if (__builtin_expect(best, 0)) side_touch(side, book->tick.unit);
   }
   return 0;
 }
