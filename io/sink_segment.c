@@ -403,12 +403,8 @@ static bool take(wb_sink_segment *sink, unsigned index) {
     end = next_end;
   }
   uint64_t frames_bytes = fitting * sizeof(wb_frame), data_bytes = end - first->position;
-  if (fitting == frame_count && sink->oldest < sink->newest &&
-      frames_bytes + data_bytes < sink->config.chunk_bytes / SMALL_CHUNK_SHARE)
-    return false;
-  if (fitting == frame_count && sink->config.linger_ns && now(sink) - first->recv_ns < sink->config.linger_ns &&
-      frames_bytes + data_bytes < sink->config.chunk_bytes / SMALL_CHUNK_SHARE)
-    return false;
+  bool small = fitting == frame_count && frames_bytes + data_bytes < sink->config.chunk_bytes / SMALL_CHUNK_SHARE;
+  if (small && (l->taken || (sink->config.linger_ns && now(sink) - first->recv_ns < sink->config.linger_ns))) return false;
   uint64_t data_offset = WB_CHUNK_HEADER_BYTES + frames_bytes, chunk_bytes = (data_offset + data_bytes + 7) & ~UINT64_C(7);
   if (sink->fd >= 0 && sink->chunk_number && sink->offset + chunk_bytes > sink->config.rotate_bytes) {
     sink->rotating = true;

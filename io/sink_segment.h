@@ -8,8 +8,8 @@
  *          next multiple of rotate_ns, or at an error. While a segment is written its writer holds a write lock (an open file
  *          description lock) on it, by which readers tell a torn tail from one still growing.
  * Latency: a published frame is on its way at the end of the do_work call that finds it; a small chunk (less than 1/16 of
- *          chunk_bytes) waits while a write is in flight, so that a slow disk is met with larger writes instead of more of
- *          them, and until its first frame is linger_ns old (default 0: not at all).
+ *          chunk_bytes) waits while one of its line is in flight, so that a slow disk is met with larger writes instead of
+ *          more of them, and until its first frame is linger_ns old (default 0: not at all).
  * Sync:    NONE leaves it to the kernel (a crash of the process loses nothing, one of the machine may); INTERVAL syncs the file
  *          each sync_ns while there is something new; BATCH releases frames only when a sync has covered them.
  * Errors:  a short write is continued. After an error (no space, I/O) the segment is cut at its last good chunk and closed, and

@@ -54,9 +54,9 @@ void wb_tls_pool_give(void *memory) {
 }
 
 void wb_tls_pool_warm(void) {
-  for (unsigned class = 0; class < CLASS_COUNT; class++) {
+  for (unsigned kind = 0; kind < CLASS_COUNT; kind++) {
     void *memory[WARM_BLOCKS];
-    for (unsigned i = 0; i < WARM_BLOCKS; i++) memory[i] = wb_tls_pool_take((size_t)1 << (class + CLASS_BITS_MIN));
+    for (unsigned i = 0; i < WARM_BLOCKS; i++) memory[i] = wb_tls_pool_take((size_t)1 << (kind + CLASS_BITS_MIN));
     for (unsigned i = 0; i < WARM_BLOCKS; i++) wb_tls_pool_give(memory[i]);
   }
 }

@@ -20,9 +20,10 @@ enum { MISS_COUNT = 64, MISS_LEVELS = 32, MISS_RATE = 32 };
 /* A change reads the first two lines of its side. */
 typedef struct wb_book_side {
   wb_window window;
-  uint64_t best_price; /* of the best level, as wb_book_best gives it */
-  uint64_t flip;       /* key = tick ^ flip */
-  uint64_t best_size;  /* not beside best_price: one wide load after two stores would wait for both to reach the cache */
+  uint64_t best;       /* key of the best level, or WB_KEY_NONE; ... */
+  uint64_t best_price; /* ... and what wb_book_best gives */
+  uint64_t best_size;
+  uint64_t flip; /* key = tick ^ flip */
   uint32_t level_count, level_count_max;
   uint64_t change_start; /* miss_count changes lay outside the window since the book's change_count was this */
   uint32_t miss_count;
@@ -99,6 +100,7 @@ static void side_clear(wb_book_side *side) {
   wb_window_clear(&side->window);
   wb_far_clear(&side->far);
   side->level_count = 0;
+  side->best = WB_KEY_NONE;
   side->best_price = side->best_size = 0;
 }
 
@@ -108,7 +110,7 @@ typedef struct cursor {
   uint64_t window; /* next key of the window */
 } cursor;
 
-static cursor side_begin(const wb_book_side *side) { return (cursor){{0, 0}, side->window.best}; }
+static cursor side_begin(const wb_book_side *side) { return (cursor){{0, 0}, wb_window_next(&side->window, 0)}; }
 
 static bool side_next(const wb_book_side *side, cursor *at, uint64_t *key, uint64_t **size) {
   bool have = wb_far_get(&side->far, at->far, key, size);
@@ -123,14 +125,14 @@ static bool side_next(const wb_book_side *side, cursor *at, uint64_t *key, uint6
   return true;
 }
 
-static void side_touch(wb_book_side *side, uint64_t unit) {
-  uint64_t inside = side->window.best, outside = side->far.best, best = inside < outside ? inside : outside;
-  if (best == WB_KEY_NONE) {
-    side->best_price = side->best_size = 0;
-    return;
-  }
-  side->best_price = (best ^ side->flip) * unit;
-  side->best_size = best == inside ? *wb_window_at(&side->window, best) : side->far.pool[side->far.entry[0].block].size[0];
+/* Finds the best level anew; none is better than key. */
+static void side_touch(wb_book_side *side, uint64_t key, uint64_t unit) {
+  uint64_t inside = wb_window_next(&side->window, key), outside = side->far.best;
+  side->best = inside < outside ? inside : outside;
+  side->best_price = side->best_size = 0;
+  if (side->best == WB_KEY_NONE) return;
+  side->best_price = (side->best ^ side->flip) * unit;
+  side->best_size = inside < outside ? *wb_window_at(&side->window, inside) : side->far.pool[side->far.entry[0].block].size[0];
 }
 
 static uint64_t base_for(const wb_window *window, uint64_t anchor) {
@@ -151,7 +153,7 @@ static void side_build(wb_book_side *side, const wb_tick *tick, const wb_level *
     else wb_far_append(&side->far, key, level[i].size);
   }
   side->level_count = count;
-  side_touch(side, tick->unit);
+  side_touch(side, 0, tick->unit);
 }
 
 static uint32_t side_levels(const wb_book_side *side, uint64_t unit, wb_level *level, uint32_t max) {
@@ -230,7 +232,7 @@ static __attribute__((noinline, cold)) int apply_outside(wb_book *book, const wb
   if (wb_window_covers(&side->window, key)) {
     side->level_count += !wb_window_has(&side->window, key);
     wb_window_put(&side->window, key, size);
-    side_touch(side, book->tick.unit);
+    side_touch(side, 0, book->tick.unit);
     return 0;
   }
   uint64_t *known = wb_far_find(&side->far, key);
@@ -246,7 +248,7 @@ static __attribute__((noinline, cold)) int apply_outside(wb_book *book, const wb
   } else {
     *known = size;
   }
-  side_touch(side, book->tick.unit);
+  if (key <= side->best) side_touch(side, 0, book->tick.unit);
   side_missed(book, side);
   return 0;
 }
@@ -267,10 +269,17 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
     }
     bool had = wb_window_has(&side->window, key), has = delta->size != 0;
     if (__builtin_expect(side->level_count >= side->level_count_max, 0) && has && !had) return WB_E_FULL;
-    bool best = wb_window_put(&side->window, key, delta->size);
+    wb_window_put(&side->window, key, delta->size);
     side->level_count += has - had;
     *unknown += !(has | had);
-    if (__builtin_expect(best, 0)) side_touch(side, book->tick.unit);
+    if (__builtin_expect(key > side->best, 1)) continue;
+    if (has) {
+      side->best = key;
+      side->best_price = delta->price;
+      side->best_size = delta->size;
+    } else if (key == side->best) {
+      side_touch(side, key, book->tick.unit);
+    }
   }
   return 0;
 }

@@ -40,7 +40,6 @@ void wb_window_clear(wb_window *window) {
     }
     window->summary[word] = 0;
   }
-  window->best = WB_KEY_NONE;
 }
 
 static uint64_t scramble(uint64_t number) {
@@ -50,15 +49,13 @@ static uint64_t scramble(uint64_t number) {
 
 const char *wb_window_check(const wb_window *window) {
   if (window->base & 63) return "the window starts at a whole cell";
-  uint64_t lines = 0, best = WB_KEY_NONE, start = window->base & window->mask;
+  uint64_t lines = 0;
   uint32_t used = 0;
   for (uint64_t index = 0; index <= window->mask; index += 64) {
     const wb_cell *cell = &window->cell[index >> 6];
     if ((cell->occupied != 0) != (window->summary[index >> 12] >> (index >> 6 & 63) & 1))
       return "the summary tells empty cells";
     if (!cell->occupied) continue;
-    uint64_t key = window->base + ((index - start) & window->mask) + (unsigned)__builtin_ctzll(cell->occupied);
-    if (key < best) best = key;
     for (unsigned group = 0; group < 8; group++) {
       if (!(cell->occupied >> 8 * group & 255)) continue;
       if (cell->line[group] >= window->line_limit) return "lines are in range";
@@ -66,7 +63,6 @@ const char *wb_window_check(const wb_window *window) {
       used++;
     }
   }
-  if (best != window->best) return "the best of the window is its smallest key";
   if (used != window->line_count) return "lines are counted";
   for (uint32_t i = used; i < window->line_limit; i++) lines += scramble(window->spare[i] ^ i);
   for (uint32_t i = 0; i < window->line_limit; i++) lines -= scramble(i);

@@ -29,11 +29,9 @@ typedef struct wb_cell {
 } wb_cell;
 _Static_assert(sizeof(wb_cell) == 32, "two cells share a cache line");
 
-/* One cache line. */
 typedef struct wb_window {
   uint64_t base; /* a multiple of 64 */
   uint64_t mask; /* ticks - 1 */
-  uint64_t best; /* smallest key, or WB_KEY_NONE */
   wb_cell *cell;
   uint64_t *summary; /* a bit a cell: it is not empty */
   uint64_t (*line)[8];
@@ -41,7 +39,6 @@ typedef struct wb_window {
   uint32_t line_count; /* in use */
   uint32_t line_limit; /* line[line_limit] and spare[line_limit] are there, too, for removals of what is not there */
 } wb_window;
-_Static_assert(sizeof(wb_window) == 64, "what a change needs of a window is one cache line");
 
 /* wb_window_next returns the smallest occupied key that is >= key, or WB_KEY_NONE. A few scans, at worst one a 4096 ticks. */
 uint64_t wb_window_next(const wb_window *window, uint64_t key);
@@ -63,10 +60,9 @@ static inline uint64_t *wb_window_at(const wb_window *window, uint64_t key) {
   return &window->line[window->cell[(key & window->mask) >> 6].line[key >> 3 & 7]][key & 7];
 }
 
-/* wb_window_put sets the size of a key that the window covers; 0 removes it, or does nothing if it is not there. Returns
- * whether the best level may have changed, in key or in size. But for that there is no branch: whether a change adds, changes
- * or removes cannot be predicted, so both answers are computed and masked. */
-static inline bool wb_window_put(wb_window *window, uint64_t key, uint64_t size) {
+/* wb_window_put sets the size of a key that the window covers; 0 removes it, or does nothing if it is not there. Without a branch:
+ * whether a change adds, changes or removes cannot be predicted, so both answers are computed and masked. */
+static inline void wb_window_put(wb_window *window, uint64_t key, uint64_t size) {
   uint64_t index = (key & window->mask) >> 6, bit = UINT64_C(1) << (key & 63), group = UINT64_C(255) << (key & 56);
   wb_cell *cell = &window->cell[index];
   uint16_t *slot = &cell->line[key >> 3 & 7], *spare = window->spare;
@@ -80,10 +76,6 @@ static inline bool wb_window_put(wb_window *window, uint64_t key, uint64_t size)
   spare[count - release] = (uint16_t)(fresh ^ (other & -release) ^ (count - release));
   window->line_count = count + has - had;
   window->summary[index >> 6] ^= (uint64_t)((before == 0) ^ (after == 0)) << (index & 63);
-
-  if (__builtin_expect(key > window->best, 1)) return false;
-  window->best = wb_window_next(window, key);
-  return true;
 }
 
 #endif

@@ -312,6 +312,33 @@ Test(sink_segment, two_lines_with_batch_sync) { random_run(2, WB_SYNC_BATCH, 1 <
 Test(sink_segment, one_write_at_a_time) { random_run(2, WB_SYNC_NONE, 1 << 30, 1 << 20, 1, 20000); }
 Test(sink_segment, every_chunk_its_own_segment) { random_run(1, WB_SYNC_NONE, 1, 1 << 20, 16, 10000); }
 
+Test(sink_segment, a_busy_line_does_not_starve_a_quiet_one) {
+  rig *r = rig_open(2, 1);
+  r->config.chunk_bytes = 4096;
+  r->config.writes = 4;
+  rig_start(r);
+  cr_assert(push(r, 1));
+  publish(r);
+  wb_frames *quiet = &r->frames[1];
+  for (uint64_t round = 0; r->number < 20000; round++) {
+    while (push(r, 0)) {
+    } /* always more than the pipeline holds */
+    publish(r);
+    uint64_t before = quiet->reader[0].released;
+    uint64_t busy = r->frames[0].reader[0].released;
+    while (quiet->reader[0].released == before) {
+      if (!wb_sink_segment_do_work(r->sink)) wb_sink_segment_idle(r->sink, 1000000);
+      cr_assert(r->frames[0].reader[0].released - busy < FRAME_COUNT);
+      if (busy + FRAME_COUNT / 2 < r->frames[0].reader[0].released) push(r, 0), publish(r);
+    }
+    cr_assert(push(r, 1));
+    publish(r);
+  }
+  cr_assert_eq(wb_sink_segment_close(r->sink, 10000000000, NULL, NULL), 0);
+  check(r, r->number);
+  rig_close(r);
+}
+
 static void *produce(void *self) {
   rig *r = self;
   while (r->number < 60000) {
