@@ -1,16 +1,16 @@
 /* harness.h - the one bench harness: cases in, a table and Google-Benchmark JSON out.
  *
- * What:    a bench is a table of cases and `int main(int argc, char **argv) { return wb_bench_main(argc, argv, cases, count);
- * }`. How:     every chosen case is set up; its iterations are calibrated, which warms it up; then the cases take turns, one
- * timed run each, for as many rounds as there are repetitions, so that a change of the machine's mood hits all of them alike.
- *          After each timed run, outside the clock, the case checks the work it did: a wrong result ends the program with 1.
+ * What:    a bench is a table of cases and a main that returns wb_bench_main(argc, argv, cases, count).
+ * How:     every chosen case is set up; its iterations are calibrated, which warms it up; then the cases take turns, one timed
+ *          run each, for as many rounds as there are repetitions, so that a change of the machine's mood hits all of them
+ *          alike. After each timed run, outside the clock, the case checks the work it did: a wrong result ends with 1.
  * Prints:  per case: median, min and max ns an item, TSC cycles an item, GB/s, the ratio to the case it is held against (median
  *          of the ratios within each round), latency percentiles where the case records them. Before and after: the machine,
- * and the control columns (raw cache-line round trip, memcpy, load, steal), without which the figures say nothing. Options:
- * --smoke (3 short rounds, for the test suite), --json FILE, --filter TEXT (cases whose name contains TEXT, and what they are
- * held against), --repetitions N (default 11), --list, --help. Wrong usage: 2. Threads: runs on the calling thread, pinned to
- * wb_bench_cpu(0). A case with threads of its own pins them to wb_bench_cpu(1) and up, and has them wait, ready, before it
- * starts its own clock. */
+ *          and the control columns (raw cache-line round trip, memcpy, load, steal), without which the figures say nothing.
+ * Options: --smoke (3 short rounds, for the test suite), --json FILE, --filter TEXT (cases whose name contains TEXT, and what
+ *          they are held against), --repetitions N (default 11), --list, --help. Wrong usage: 2.
+ * Threads: runs on the calling thread, pinned to wb_bench_cpu(0). A case with threads of its own pins them to wb_bench_cpu(1)
+ *          and up, and has them wait, ready, before it starts its own clock. */
 #ifndef WB_BENCH_HARNESS_H
 #define WB_BENCH_HARNESS_H
 

@@ -342,8 +342,8 @@ static void open_threads(wb_node *node) {
 }
 
 wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
-  if (config->line_count >= WB_LINE_COUNT_MAX) {
-    wb_error_set(error, WB_E_LIMIT, 0, "node", "at most %d lines", WB_LINE_COUNT_MAX - 1);
+  if (config->line_count > WB_LINE_COUNT_MAX) {
+    wb_error_set(error, WB_E_LIMIT, 0, "node", "at most %d lines", WB_LINE_COUNT_MAX);
     return NULL;
   }
   wb_node *node = lines_alloc(sizeof *node);

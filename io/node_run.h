@@ -2,9 +2,10 @@
  * run on.
  *
  * What:    open reserves everything; start puts the stages on threads as the layout says, or the caller polls them all from his
- * own thread; stop ends it in order: source, parser, books, log. Threads: open, start, stop, close, status and report from one
- * thread (the control thread); views from any. With poll that same thread is also every stage. Memory:  nothing is allocated on
- * the stages' threads after start (but by TLS while a connection is being set up). */
+ *          own thread; stop ends it in order: source, parser, books, log.
+ * Threads: open, start, stop, close, status and report from one thread (the control thread); views from any. With poll that
+ *          same thread is also every stage.
+ * Memory:  nothing is allocated on the stages' threads after start (but by TLS while a connection is being set up). */
 #ifndef WB_IO_NODE_RUN_H
 #define WB_IO_NODE_RUN_H
 

@@ -62,9 +62,13 @@ static size_t layout(const wb_book_config *config, char *memory, wb_book *book) 
     side->level_count_max = levels;
     side->window.mask = ticks - 1;
     side->window.line_limit = lines;
-    side->window.cell = carve(memory, &bytes, ticks / 64, sizeof *side->window.cell);
+    /* Small and often used, so on few pages. */
     side->window.summary = carve(memory, &bytes, (ticks + 4095) / 4096, sizeof *side->window.summary);
+  }
+  for (unsigned i = 0; i < 2; i++) {
+    wb_book_side *side = &book->side[i];
     side->window.spare = carve(memory, &bytes, lines + 1, sizeof *side->window.spare);
+    side->window.cell = carve(memory, &bytes, ticks / 64, sizeof *side->window.cell);
     side->window.line = carve(memory, &bytes, lines + 1, sizeof *side->window.line);
     side->far.first = carve(memory, &bytes, blocks, sizeof *side->far.first);
     side->far.entry = carve(memory, &bytes, blocks, sizeof *side->far.entry);

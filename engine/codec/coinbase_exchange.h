@@ -5,7 +5,7 @@
  *          subscriptions -> SUBSCRIPTIONS, one for each known product of level2, level2_batch and level2_50 however often it is
  *          named, error -> ERROR, every other type -> IGNORED, node records CONNECT/DISCONNECT -> CONNECT/DISCONNECT, binary
  *          messages -> REJECT, every other record -> IGNORED. Messages of one part carry FIRST and LAST.
- * Strict   (contract.md): a message that breaks UTF-8, JSON (RFC 8259) or the schema, looked for in this order, gives one REJECT
+ * Strict   a message that breaks UTF-8, JSON (RFC 8259) or the schema, looked for in this order, gives one REJECT
  *          and changes nothing. Key order, white space, unknown keys and escapes are legal; so are escapes of lone surrogates,
  *          which equal nothing. A key that is read and comes twice is bad_json (I-JSON, RFC 7493): which of the two was meant
  *          nobody can say. Nesting deeper than 64 is bad_json. What must be there: l2update product_id, changes of

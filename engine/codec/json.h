@@ -1,9 +1,11 @@
 /* json.h - a strict scanner of JSON text (RFC 8259) that finds values where they lie and copies nothing.
  *
- * Strict   the whole grammar and no more: no comma too many, no comment, no byte order mark, no control character in a string,
- * no leading zero. Escapes of a lone surrogate are grammar and pass; they equal nothing that is asked for. UTF-8 is a question
- * of its own (wb_json_utf8), because the two faults have two names. Depth    WB_JSON_DEPTH_MAX arrays and objects within one
- * another; no recursion. Memory   the caller's text, at most 2^32-1 bytes; nothing is read past its end. Threads: pure. */
+ * Strict:  the whole grammar and no more: no comma too many, no comment, no byte order mark, no control character in a string,
+ *          no leading zero. Escapes of a lone surrogate are grammar and pass; they equal nothing that is asked for. UTF-8 is a
+ *          question of its own (wb_json_utf8), because the two faults have two names.
+ * Depth:   WB_JSON_DEPTH_MAX arrays and objects within one another; no recursion.
+ * Memory:  the caller's text, at most 2^32-1 bytes; nothing is read past its end.
+ * Threads: pure. */
 #ifndef WB_CODEC_JSON_H
 #define WB_CODEC_JSON_H
 

@@ -252,6 +252,17 @@ def changes_of(message):
         yield side, price_of(price), number(size)
 
 
+def check_subscriptions(message):
+    for channel in field(message, "channels", (list, type(None))) or []:
+        if isinstance(channel, str):
+            continue
+        if not isinstance(channel, dict):
+            raise Reject("wrong_type")
+        if field(channel, "name", str) in ("level2", "level2_batch", "level2_50") and channel.get("product_ids") is not None:
+            if not all(isinstance(id, str) for id in field(channel, "product_ids", list)):
+                raise Reject("wrong_type")
+
+
 class Books:
     def __init__(self, ids, mid_window):
         self.mid_window = mid_window
@@ -297,6 +308,8 @@ class Books:
                 product.snapshot(sides["bids"], sides["asks"])
             elif kind == "l2update":
                 product.update(list(changes_of(message)))
+            elif kind == "subscriptions":
+                check_subscriptions(message)
             elif kind == "heartbeat":
                 for key in ("sequence", "last_trade_id"):
                     if not 0 <= field(message, key, int) < 2**64:

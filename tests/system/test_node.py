@@ -4,6 +4,8 @@
 import gzip
 import json
 import os
+import random
+import re
 import signal
 import struct
 import subprocess
@@ -104,19 +106,72 @@ def the_case_studys_switches_work_as_environment_variables(directory):
     same(f"{directory}/report.json", f"{directory}/mock.json", *BOOK)
 
 
-SEED_SNAPSHOT_BIDS = """42484.5 2.0 49280.44 4.01 46179.68 2.44 49832.53 3.03 32118.84 3.91 34798.21 4.97""".split()
-SEED_SNAPSHOT_ASKS = """39998.92 0.17 46801.35 2.39 30589.98 3.43 39382.04 4.84 35080.49 1.83""".split()
+GOLDEN = os.path.join(HERE, "..", "golden")
 
 
-def a_book_crossed_all_through_is_flagged_and_its_analytics_run_on(directory):
-    pairs = lambda words: [list(words[i:i + 2]) for i in range(0, len(words), 2)]
-    path = f"{directory}/crossed.jsonl"
-    with open(path, "w") as file:
-        file.write(json.dumps({"type": "snapshot", "product_id": "BTC-USD", "bids": pairs(SEED_SNAPSHOT_BIDS), "asks": pairs(SEED_SNAPSHOT_ASKS)}) + "\n")
-    Program("replay", path, "--console", "off", "--report", f"{directory}/report.json").ends(0)
+def the_case_studys_sample_messages_are_crossed_all_through_and_its_figures_come_out(directory):
+    with open(f"{GOLDEN}/case_study/messages.jsonl") as file:
+        snapshot, update = file
+    with open(f"{directory}/snapshot", "w") as file:
+        file.write(snapshot)
+    Program("replay", f"{directory}/snapshot", "--console", "off", "--report", f"{directory}/report.json").ends(0)
     product = load(f"{directory}/report.json")["products"]["BTC-USD"]
-    wanted = {"best_bid": "49832.53", "best_ask": "30589.98", "spread": "-19242.55", "max_spread": "19242.55", "mid": "40211.255", "crossed": 1}
+    wanted = {"best_bid": "49832.53", "best_ask": "30589.98", "spread": "-19242.55", "max_spread": "19242.55", "mid": "40211.255", "crossed": 1,
+              "state": "live", "bid_levels": 50, "ask_levels": 50}
     assert {key: product[key] for key in wanted} == wanted, product
+    like_the_reference(directory, f"{GOLDEN}/case_study/messages.jsonl", "BTC-USD")
+
+
+def like_the_reference(directory, path, products):
+    """A replay of the recording and an independent, slow, obvious program come to the same books, counts, states and rejects."""
+    Program("replay", path, "--product", products, "--depth", 1000, "--console", "off", "--report", f"{directory}/ours.json").ends(0)
+    with open(f"{directory}/reference.json", "w") as file:
+        subprocess.run([sys.executable, f"{HERE}/reference_book.py", "--product", products, "--depth", "1000", path], stdout=file, check=True)
+    same(f"{directory}/ours.json", f"{directory}/reference.json", "--state", "--rejected")
+
+
+def products_of(path):
+    """Product ids of a recording, in the order in which they appear."""
+    with open(path, "rb") as file:
+        return ",".join(dict.fromkeys(id.decode() for id in re.findall(rb'"product_id"\s*:\s*"([A-Z0-9-]+)"', file.read())))
+
+
+def golden_recordings_replay_to_the_books_of_an_independent_program(directory):
+    """Hand-written frames; and recorded ones, where WIREBOOK_RECORDINGS names a folder of them."""
+    files = [os.path.join(GOLDEN, "coinbase_exchange", name) for name in sorted(os.listdir(f"{GOLDEN}/coinbase_exchange")) if name.endswith(".jsonl")]
+    more = os.environ.get("WIREBOOK_RECORDINGS")
+    if more:
+        files += [os.path.join(more, name) for name in sorted(os.listdir(more)) if name.endswith(".jsonl")]
+    assert len(files) >= 4, files
+    for path in files:
+        like_the_reference(directory, path, products_of(path) or "BTC-USD")
+
+
+def messages_damaged_at_random_replay_to_the_books_of_an_independent_program(directory):
+    """One message in ten has a byte changed, left out or doubled: the two must agree on which of them are wrong, and why, and what that means."""
+    seed = int(os.environ.get("WIREBOOK_SEED", "20261121"))
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    exchange = mock("--product", "BTC-USD,ETH-USD", "--messages", 1500, "--rate", "max", "--levels", 20, "--once", "--store", f"{directory}/sent")
+    node(exchange.url, directory, "--product", "BTC-USD,ETH-USD", "--once").ends(0)
+    exchange.ends(0)
+    sent = []
+    for product in ["BTC-USD", "ETH-USD"]:
+        with open(f"{directory}/sent/{product}.jsonl", "rb") as file:
+            sent.append(file.read().splitlines())
+    path = f"{directory}/damaged.jsonl"
+    with open(path, "wb") as file:
+        for pair in zip(*sent):
+            for line in pair:
+                if dice.random() < 0.1:
+                    at = dice.randrange(len(line))
+                    new = bytes([dice.choice(b'0123456789."[]{},:-eE+ \\xbuysel\x80\xff')])
+                    line = line[:at] + dice.choice([new, b"", line[at:at + 1] + new]) + line[at + 1:]
+                file.write(line.replace(b"\n", b" ") + b"\n")
+                if dice.random() < 0.05:
+                    file.write(dice.choice(sent)[0] + b"\n")
+    like_the_reference(directory, path, "BTC-USD,ETH-USD")
+    assert len(load(f"{directory}/ours.json")["rejected"]) >= 4, load(f"{directory}/ours.json")["rejected"]
 
 
 def recordings_replay_plain_gzip_and_zstd_with_receive_times(directory):

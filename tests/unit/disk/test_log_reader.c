@@ -119,7 +119,7 @@ static size_t read_paths(const char *const *path, size_t paths, bool verify, uin
     cr_assert(count < FRAMES_MAX * 2);
     char text[24];
     int bytes = snprintf(text, sizeof text, "%llu", (unsigned long long)record.frame.number);
-    cr_assert_eq(record.frame.bytes, bytes);
+    cr_assert_eq(record.frame.bytes, (uint32_t)bytes);
     cr_assert_eq(memcmp(record.bytes, text, (size_t)bytes), 0);
     for (int i = 0; i < WB_READ_SLACK_BYTES; i++) sum ^= record.bytes[bytes + i]; /* readable */
     cr_assert_eq(record.utc_ns, (int64_t)(6000 + record.frame.number));
