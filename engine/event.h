@@ -24,6 +24,9 @@ typedef enum {
   WB_FRAME_CLOSE = 5,   /* payload: 2-byte code, reason */
   WB_FRAME_HTTP = 6,    /* response head of the upgrade, and whatever body came with a refusal */
   WB_FRAME_PARTIAL = 7, /* bytes of a message that the end of its connection, or a limit, cut short */
+  WB_FRAME_OVERSIZE =
+      8, /* what came of a message that was refused for its size; PARTIAL records with what still came may follow */
+  WB_FRAME_VIOLATION = 9, /* what came from the byte on that broke the WebSocket protocol; PARTIAL records may follow */
 
   WB_FRAME_CONNECT = 16,    /* {"event":"connect","url":...,"address":...,"tls":...} : the connection is open, upgrade done */
   WB_FRAME_DISCONNECT = 17, /* {"event":"disconnect","reason":...}: books of this line are suspect from here on */

@@ -334,6 +334,11 @@ static void line_stall(wb_line *l) {
   if (l->stalled) return;
   l->stalled = true;
   wb_store_relaxed(&l->stats->stalls, l->stats->stalls + 1);
+  uint64_t now_ns = wb_source_now(l->source);
+  if (now_ns - l->stall_note_ns < 1000 * WB_LINE_MS) return;
+  l->stall_note_ns = now_ns;
+  wb_line_note_text(l, WB_FRAME_STALL, "{\"event\":\"stall\",\"line\":%u,\"stalls\":%llu}", l->index,
+                    (unsigned long long)l->stats->stalls);
 }
 
 static void line_scan(wb_line *l) {
@@ -358,23 +363,24 @@ static void line_scan(wb_line *l) {
     size_t consumed;
     uint8_t *at = wb_frames_at(l->frames, l->scan);
     int result = wb_ws_read(&l->ws, at, l->frames->head - l->scan, &item, &consumed, NULL);
-    if (result == 0) {
-      break;
-    }
+    if (result == 0) break;
     if (result < 0) {
       wb_line_published(l);
       unsigned code = wb_ws_close_code(result);
       wb_line_send_close(l, code);
       if (l->state == WB_LINE_CLOSING) break;
       if (result == WB_E_TOO_LARGE)
-        snprintf(l->why, sizeof l->why, "message larger than %llu bytes (--max-message), closed with 1009",
+        snprintf(l->why, sizeof l->why,
+                 "message larger than %llu bytes (--max-message) or cut into too many pieces, closed with 1009",
                  (unsigned long long)l->source->config.message_bytes_max);
       else snprintf(l->why, sizeof l->why, "%s, closed with %u", wb_error_text(result), code);
       /* What follows cannot be framed any more: let the close leave, then hang up. */
       l->due_ns = wb_source_now(l->source) + 200 * WB_LINE_MS;
       wb_line_enter(l, WB_LINE_ENDING);
+      record(l, result == WB_E_TOO_LARGE ? WB_FRAME_OVERSIZE : WB_FRAME_VIOLATION, l->scan, l->frames->head - l->scan);
+      l->scan = l->frames->head;
       l->deaf = true;
-      continue;
+      break;
     }
     if (item.opcode == WB_WS_TEXT || item.opcode == WB_WS_BINARY) {
       record(l, item.opcode == WB_WS_TEXT ? WB_FRAME_TEXT : WB_FRAME_BINARY, l->scan + (uint64_t)(item.bytes - at), item.count);

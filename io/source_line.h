@@ -46,6 +46,7 @@ typedef struct wb_line {
   uint16_t connection;
 
   uint64_t due_ns;         /* IDLE: next attempt; others: deadline of the state, 0 none */
+  uint64_t stall_note_ns;  /* when a stall was last put on record: at most one a second */
   uint64_t retry_after_ns; /* what a refusal asked for */
   uint64_t open_ns;
   unsigned tries;

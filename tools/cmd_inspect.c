@@ -19,13 +19,15 @@
 enum { LIST_MAX = 1000, KINDS = 32, KIND_OTHER = 0, COLUMNS_MAX = 9 };
 
 static const char *const kind_names[KINDS] = {
-    [KIND_OTHER] = "other",         [WB_FRAME_TEXT] = "text",
-    [WB_FRAME_BINARY] = "binary",   [WB_FRAME_PING] = "ping",
-    [WB_FRAME_PONG] = "pong",       [WB_FRAME_CLOSE] = "close",
-    [WB_FRAME_HTTP] = "http",       [WB_FRAME_PARTIAL] = "partial",
-    [WB_FRAME_CONNECT] = "connect", [WB_FRAME_DISCONNECT] = "disconnect",
-    [WB_FRAME_SENT] = "sent",       [WB_FRAME_RESYNC] = "resync",
-    [WB_FRAME_GAP] = "gap",         [WB_FRAME_STALL] = "stall",
+    [KIND_OTHER] = "other",           [WB_FRAME_TEXT] = "text",
+    [WB_FRAME_BINARY] = "binary",     [WB_FRAME_PING] = "ping",
+    [WB_FRAME_PONG] = "pong",         [WB_FRAME_CLOSE] = "close",
+    [WB_FRAME_HTTP] = "http",         [WB_FRAME_PARTIAL] = "partial",
+    [WB_FRAME_CONNECT] = "connect",   [WB_FRAME_DISCONNECT] = "disconnect",
+    [WB_FRAME_SENT] = "sent",         [WB_FRAME_RESYNC] = "resync",
+    [WB_FRAME_GAP] = "gap",           [WB_FRAME_STALL] = "stall",
+    [WB_FRAME_OVERSIZE] = "oversize", [WB_FRAME_VIOLATION] = "violation",
+    [WB_FRAME_END] = "end",
 };
 
 typedef struct tally {
@@ -212,7 +214,8 @@ static void print_frame(inspection *in, const wb_frame *frame, const uint8_t *by
 
 static bool is_event(unsigned kind) {
   return kind == WB_FRAME_CLOSE || kind == WB_FRAME_CONNECT || kind == WB_FRAME_DISCONNECT || kind == WB_FRAME_RESYNC ||
-         kind == WB_FRAME_GAP || kind == WB_FRAME_STALL;
+         kind == WB_FRAME_GAP || kind == WB_FRAME_STALL || kind == WB_FRAME_OVERSIZE || kind == WB_FRAME_VIOLATION ||
+         kind == WB_FRAME_END;
 }
 
 static char *copied(const char *text) {

@@ -70,6 +70,11 @@ static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb
     message = wb_coinbase_claim(out, frame, WB_MESSAGE_REJECT, WB_PRODUCT_NONE, 0);
     message->u.reject.reason = WB_REJECT_BINARY;
     break;
+  case WB_FRAME_OVERSIZE:
+  case WB_FRAME_VIOLATION:
+    message = wb_coinbase_claim(out, frame, WB_MESSAGE_REJECT, WB_PRODUCT_NONE, 0);
+    message->u.reject.reason = frame->kind == WB_FRAME_OVERSIZE ? WB_REJECT_TOO_LARGE : WB_REJECT_PROTOCOL;
+    break;
   case WB_FRAME_CONNECT: message = wb_coinbase_claim(out, frame, WB_MESSAGE_CONNECT, WB_PRODUCT_NONE, 0); break;
   case WB_FRAME_DISCONNECT: message = wb_coinbase_claim(out, frame, WB_MESSAGE_DISCONNECT, WB_PRODUCT_NONE, 0); break;
   default: message = wb_coinbase_claim(out, frame, WB_MESSAGE_IGNORED, WB_PRODUCT_NONE, 0); break;

@@ -275,6 +275,7 @@ def a_message_of_exactly_the_limit_works_and_one_byte_more_is_refused_with_1009_
     program.ends(0)
     report = load(f"{directory}/report.json")
     assert codes == [1009] and report["reconnects"] == 1, (codes, report["reconnects"])
+    assert report["rejected"] == {"too_large": 1}, report["rejected"]
     assert report["products"]["BTC-USD"]["snapshots"] == 2 and report["products"]["BTC-USD"]["state"] == "live", report["products"]
     assert not peer.errors, peer.errors
     replayed(directory, "BTC-USD")
@@ -370,7 +371,7 @@ def a_closing_exchange_is_followed_by_a_new_connection(directory):
 
 
 def a_masked_frame_is_a_protocol_violation_closed_with_1002(directory):
-    reconnected(directory, "masked", said="1002")
+    reconnected(directory, "masked", reason="protocol", said="1002")
 
 
 def a_mute_connection_is_noticed_and_replaced(directory):

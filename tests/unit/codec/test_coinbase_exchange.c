@@ -108,6 +108,9 @@ Test(exchange, each_kind_of_record_becomes_one_message) {
                {WB_FRAME_CLOSE, WB_MESSAGE_IGNORED},
                {WB_FRAME_HTTP, WB_MESSAGE_IGNORED},
                {WB_FRAME_PARTIAL, WB_MESSAGE_IGNORED},
+               {WB_FRAME_OVERSIZE, WB_MESSAGE_REJECT},
+               {WB_FRAME_VIOLATION, WB_MESSAGE_REJECT},
+               {WB_FRAME_END, WB_MESSAGE_IGNORED},
                {WB_FRAME_CONNECT, WB_MESSAGE_CONNECT},
                {WB_FRAME_DISCONNECT, WB_MESSAGE_DISCONNECT},
                {WB_FRAME_SENT, WB_MESSAGE_IGNORED},
@@ -132,6 +135,8 @@ Test(exchange, each_kind_of_record_becomes_one_message) {
     cr_assert_eq(message->product, WB_PRODUCT_NONE);
     cr_assert(message->recv_ns == 5 && message->number == 6 && message->line == 7);
     if (cases[i].kind == WB_FRAME_BINARY) cr_assert_eq(message->u.reject.reason, WB_REJECT_BINARY);
+    if (cases[i].kind == WB_FRAME_OVERSIZE) cr_assert_eq(message->u.reject.reason, WB_REJECT_TOO_LARGE);
+    if (cases[i].kind == WB_FRAME_VIOLATION) cr_assert_eq(message->u.reject.reason, WB_REJECT_PROTOCOL);
   }
 }
 
