@@ -4,6 +4,7 @@
 import gzip
 import json
 import os
+import pty
 import random
 import re
 import signal
@@ -498,6 +499,59 @@ def the_first_signal_drains_and_ends_well_and_usage_errors_end_with_2(directory)
     Program("replay", f"{directory}/missing").ends(1)
     shown = Program("run", "--check-config", "--product", "ETH", env={"WIREBOOK_DATA": "/x"}).ends(0).out["stdout"]
     assert "environment WIREBOOK_DATA" in shown and "# flag" in shown and "# default" in shown, shown
+
+
+def a_second_signal_ends_at_once_with_its_number(directory):
+    def serve(client, number):
+        client.upgrade()
+        client.subscribed()
+        client.text(UPDATE)
+        while client.read()[0] is not None:  # the Close is not answered
+            pass
+
+    for number, code in [(signal.SIGINT, 130), (signal.SIGTERM, 143)]:
+        program = node(Peer(serve).url, directory)
+        program.wait_for("connected to")
+        program.signal(number)
+        program.signal(number)
+        # Both may be pending before the first is read, and are one then: the node ends well within its second of patience.
+        assert program.wait() in (code, 0)
+    program = node(Peer(serve).url, directory, "--grace", 60)
+    program.wait_for("connected to")
+    program.signal(signal.SIGINT)
+    program.signal(signal.SIGTERM)
+    program.ends(143)
+
+
+def a_peer_that_refuses_for_good_ends_the_node_with_1_and_says_what_it_said(directory):
+    def serve(client, number):
+        client.head()
+        client.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    program = node(Peer(serve).url, directory).ends(1)
+    assert "404" in program.out["stderr"], program.out["stderr"]
+
+
+def a_terminal_shows_a_live_table_and_a_pipe_plain_lines(directory):
+    exchange = mock("--product", THREE, "--rate", 200)
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen([os.environ["WIREBOOK_BINARY"], "run", "--url", exchange.url, "--product", THREE, "--no-store", "--seconds", str(2 * SLOW),
+                              "--log", f"{directory}/log"], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:  # the terminal's other end was closed: the program has ended
+            break
+        shown += data
+    assert child.wait() == 0
+    assert b"best bid" in shown and b"\x1b[32mlive" in shown and b"\x1b[J" in shown and b"ETH-USD" in shown, shown[-2000:]
+    assert "connected to" in open(f"{directory}/log").read()
+    program = Program("run", "--url", exchange.url, "--product", THREE, "--no-store", "--seconds", 1).ends(0)
+    assert "\x1b" not in program.out["stdout"] and "best bid" in program.out["stdout"] and "live" in program.out["stdout"], program.out
+    exchange.signal()
+    exchange.ends(0)
 
 
 def damage_in_a_log_is_named_and_ends_inspect_and_replay_with_1(directory):
