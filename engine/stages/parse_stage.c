@@ -26,7 +26,7 @@ static void log_trouble(wb_parse_stage *stage, const wb_message *message) {
              wb_reject_name((wb_reject)message->u.reject.reason), message->u.reject.offset, (unsigned long long)message->number,
              shown, bytes);
   for (char *c = text; *c; c++)
-    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
+    if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f) *c = '?';
   stage->host->log(stage->host->self, WB_LOG_WARNING, text);
 }
 
