@@ -6,24 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "io/memory.h"
-
-static uint64_t state;
-
-static void seed(void) {
-  const char *given = getenv("WIREBOOK_SEED");
-  state = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 1000003 + (uint64_t)clock();
-  fprintf(stderr, "seed: WIREBOOK_SEED=%" PRIu64 "\n", state);
-}
-
-static uint64_t next(void) {
-  uint64_t z = (state += UINT64_C(0x9e3779b97f4a7c15));
-  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-  return z ^ (z >> 31);
-}
+#include "tests/unit/random.h"
 
 enum { BYTES = 4096 };
 static wb_ring ring;
