@@ -24,6 +24,7 @@ typedef struct node_thread {
   wb_node *node;
   int cpu; /* -1: not pinned */
   bool flushes, running;
+  uint32_t released; /* W control, R the thread: nobody will wake its loop any more */
 } node_thread;
 
 struct wb_node {
@@ -383,6 +384,8 @@ static void *thread_main(void *self) {
   wb_loop_run(&thread->loop);
   if (thread == node->thread && node->live) wb_source_ws_thread_end(node->live);
   if (thread->flushes) {
+    /* Whoever stopped the loop may still be about to wake the sink, which is freed below. */
+    while (!__atomic_load_n(&thread->released, __ATOMIC_ACQUIRE)) wb_futex_sleep(&thread->released, 0, UINT64_C(1000000000));
     node->sink_result = wb_sink_segment_close(node->sink, CLOSE_TIMEOUT_NS, &node->sink_status, &node->sink_error);
     node->sink = NULL;
   }
@@ -392,6 +395,8 @@ static void *thread_main(void *self) {
 static void thread_join(node_thread *thread) {
   if (!thread->running) return;
   wb_loop_stop(&thread->loop);
+  __atomic_store_n(&thread->released, 1, __ATOMIC_RELEASE);
+  wb_futex_wake(&thread->released);
   pthread_join(thread->thread, NULL);
   thread->running = false;
 }
