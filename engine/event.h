@@ -43,7 +43,7 @@ typedef struct wb_frame {
   uint64_t recv_ns;  /* CLOCK_MONOTONIC when the bytes of its last packet were handed to the process */
   uint64_t number;   /* per node, from 0, contiguous over all lines: the order in which the node took the records */
   uint32_t bytes;
-  uint16_t connection; /* of this line, counted from 1, modulo 65536 */
+  uint16_t connection; /* of this line, counted from 1 as TCP connects, modulo 65536 */
   uint8_t line;        /* index of the line, from 0 */
   uint8_t kind;        /* wb_frame_kind */
 } wb_frame;

@@ -161,13 +161,13 @@ int wb_report_write(wb_node *node, const char *path, wb_error *error) {
   if (!report) return WB_E_STATE;
   int result = 0;
   if (strcmp(path, "-") == 0) {
-    json_dumpf(report, stdout, JSON_INDENT(1));
+    json_dumpf(report, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     putchar('\n');
   } else {
     char name[4096];
     snprintf(name, sizeof name, "%s.%ld.tmp", path, (long)getpid());
     FILE *file = fopen(name, "we");
-    bool good = file && json_dumpf(report, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF;
+    bool good = file && json_dumpf(report, file, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) == 0 && fputc('\n', file) != EOF;
     if (file && fclose(file) != 0) good = false;
     if (good && rename(name, path) != 0) good = false;
     if (!good) {

@@ -210,7 +210,7 @@ void wb_line_fail(wb_line *l, bool permanent, const char *format, ...) {
     if (now_ns - l->open_ns >= source->config.good_ns && wb_load_relaxed(&l->stats->messages)) l->tries = 0;
   }
   /* A peer that never let us in and will not: nothing to wait for. */
-  l->permanent = permanent && l->connection == 0;
+  l->permanent = permanent && wb_load_relaxed(&l->stats->connects) == 0;
   if (!expected && (l->permanent || source->config.once) && source->error.code == 0 && !(source->config.once && up))
     wb_error_set(&source->error, permanent ? WB_E_REFUSED : WB_E_CONNECT, 0, "connect", "%s: %s", source->config.url[l->index],
                  l->why);
@@ -252,7 +252,6 @@ void wb_line_hang_up(wb_line *l) {
 
 static void line_opened(wb_line *l) {
   wb_source_ws *source = l->source;
-  l->connection++;
   l->open_ns = l->recv_ns;
   l->due_ns = 0;
   l->subscribed = 0;

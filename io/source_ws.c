@@ -50,6 +50,7 @@ static void on_connected(wb_op *op, int result, unsigned flags) {
   uint8_t random[16];
   wb_random_fill(random, sizeof random);
   wb_ws_key(random, l->key);
+  l->connection++;
   l->scan = l->frames->head;
   l->out_count = 0;
   l->stalled = false;

@@ -25,7 +25,6 @@ void wb_recover_init(wb_recover *recover, const wb_recover_config *config, uint6
 void wb_recover_connected(wb_recover *recover, uint64_t now_ns) {
   recover->connected = recover->awaiting = true;
   recover->acknowledged = false;
-  recover->tries = 0;
   enter(recover, recover->state == WB_STATE_WAITING ? WB_STATE_WAITING : WB_STATE_STALE, WB_REASON_CONNECTED, WB_REJECT_NONE,
         now_ns);
 }
@@ -38,6 +37,7 @@ void wb_recover_disconnected(wb_recover *recover, uint64_t now_ns) {
 
 void wb_recover_snapshot(wb_recover *recover, uint64_t now_ns) {
   recover->tries = 0;
+  recover->reconnected = false;
   if (recover->state != WB_STATE_LIVE) enter(recover, WB_STATE_LIVE, WB_REASON_NONE, WB_REJECT_NONE, now_ns);
 }
 
@@ -58,8 +58,8 @@ wb_action wb_recover_poll(wb_recover *recover, uint64_t now_ns) {
   if (recover->awaiting && now_ns - recover->since_ns < recover->config->snapshot_wait_ns) return WB_ACTION_NONE;
   if (recover->resync_ns && now_ns - recover->resync_ns < interval(recover)) return WB_ACTION_NONE;
   recover->resync_ns = now_ns;
-  if (recover->tries >= recover->config->resync_tries) {
-    recover->tries = 0;
+  if (recover->tries >= recover->config->resync_tries && recover->acknowledged && !recover->reconnected) {
+    recover->reconnected = true;
     return WB_ACTION_RECONNECT;
   }
   recover->tries++;

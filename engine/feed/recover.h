@@ -5,9 +5,11 @@
  *   STALE      the book is known to be wrong or old; its content is the last good one; updates are not applied
  *   RESYNCING  as STALE, and a fresh snapshot was asked for (unsubscribe and subscribe)
  *
- * Policy: a product that is not live asks for a resync at once, then again after resync_min_ns, doubling to resync_max_ns;
- * after resync_tries in a row without a snapshot the line is to be reconnected (one action for all of its products is enough:
- * the line's own back-off limits the rate). While the line is down nothing is asked for. Threads: one. */
+ * Policy: a product that is not live asks for a resync at once, then again after resync_min_ns, doubling to resync_max_ns.
+ * After resync_tries in a row without a snapshot the line is reconnected, but only where the exchange acknowledges the product,
+ * and only once until the product has been live again: a product that the exchange does not serve, or serves malformed, must not
+ * disturb the others for ever. It goes on being asked for each resync_max_ns. While the line is down nothing is asked for.
+ * Threads: one. */
 #ifndef WB_FEED_RECOVER_H
 #define WB_FEED_RECOVER_H
 
@@ -56,6 +58,7 @@ typedef struct wb_recover {
   bool connected;
   bool awaiting;      /* a snapshot is due by itself: just connected, or asked for */
   bool acknowledged;  /* W caller: the exchange's last list of subscriptions names the product */
+  bool reconnected;   /* the line was reconnected for this product's sake since it was live */
   uint32_t tries;     /* resyncs asked for since the book was live */
   uint64_t since_ns;  /* when state and reason began */
   uint64_t resync_ns; /* when a resync was asked for last; 0: never */

@@ -52,25 +52,56 @@ Test(recover, a_snapshot_makes_the_book_live_and_a_suspicion_stale_at_once_and_a
   cr_assert_eq(r.tries, 0u);
 }
 
-Test(recover, resyncs_of_a_product_that_keeps_failing_are_a_second_apart_then_double_then_the_line_reconnects) {
+/* Every answer is bad again, and the line comes back at once when it is reconnected. Returns when what was asked for. */
+static unsigned insist(wb_recover *r, bool acknowledged, uint64_t seconds, uint64_t *asked, unsigned max,
+                       unsigned *reconnects) {
+  unsigned count = 0;
+  *reconnects = 0;
+  for (uint64_t t = 8 * S; t < seconds * S; t += S / 10) {
+    r->acknowledged = acknowledged;
+    wb_recover_suspect(r, WB_REASON_REJECTED, WB_REJECT_BAD_JSON, t);
+    wb_action action = wb_recover_poll(r, t);
+    if (action == WB_ACTION_NONE) continue;
+    if (count < max) asked[count++] = t;
+    if (action != WB_ACTION_RECONNECT) continue;
+    ++*reconnects;
+    wb_recover_disconnected(r, t);
+    wb_recover_connected(r, t);
+  }
+  return count;
+}
+
+Test(recover, resyncs_of_a_product_that_keeps_failing_are_a_second_apart_then_double_up_to_half_a_minute) {
   wb_recover r = make();
   wb_recover_connected(&r, 6 * S);
   wb_recover_snapshot(&r, 7 * S);
-  uint64_t asked[8], count = 0;
-  wb_action last = WB_ACTION_NONE;
-  for (uint64_t t = 8 * S; t < 60 * S && last != WB_ACTION_RECONNECT; t += S / 10) {
-    wb_recover_suspect(&r, WB_REASON_REJECTED, WB_REJECT_BAD_JSON, t); /* every answer is bad again */
-    wb_action action = wb_recover_poll(&r, t);
-    if (action == WB_ACTION_NONE) continue;
-    asked[count++] = t;
-    last = action;
-  }
-  cr_assert_eq(last, WB_ACTION_RECONNECT);
-  cr_assert_eq(count, 4u);
+  uint64_t asked[64];
+  unsigned reconnects, count = insist(&r, false, 200, asked, 64, &reconnects);
+  static const uint64_t apart[] = {1, 2, 4, 8, 16, 30, 30, 30};
+  cr_assert_geq(count, 9u);
   cr_assert_eq(asked[0], 8 * S);
-  cr_assert_eq(asked[1] - asked[0], S);
-  cr_assert_eq(asked[2] - asked[1], 2 * S);
-  cr_assert_eq(asked[3] - asked[2], 4 * S);
+  for (unsigned i = 0; i < 8; i++) cr_assert_eq(asked[i + 1] - asked[i], apart[i] * S, "%u", i);
+}
+
+Test(recover, the_line_is_reconnected_once_for_a_product_that_is_served_but_stays_wrong) {
+  wb_recover r = make();
+  wb_recover_connected(&r, 6 * S);
+  wb_recover_snapshot(&r, 7 * S);
+  uint64_t asked[256];
+  unsigned reconnects;
+  insist(&r, true, 2000, asked, 256, &reconnects);
+  cr_assert_eq(reconnects, 1u);
+  wb_recover_snapshot(&r, 2001 * S);
+  cr_assert_not(r.reconnected);
+}
+
+Test(recover, the_line_is_never_reconnected_for_a_product_that_the_exchange_does_not_acknowledge) {
+  wb_recover r = make();
+  wb_recover_connected(&r, 6 * S);
+  uint64_t asked[256];
+  unsigned reconnects, count = insist(&r, false, 2000, asked, 256, &reconnects);
+  cr_assert_eq(reconnects, 0u);
+  cr_assert_gt(count, 60u); /* and goes on being asked for */
 }
 
 Test(recover, a_lost_line_makes_a_live_book_stale_and_leaves_a_waiting_one_waiting) {
