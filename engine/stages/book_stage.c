@@ -22,6 +22,7 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   wb_hist_init(&stage->wire_to_book);
   wb_hist_init(&stage->exchange_to_book);
   uint64_t now_ns = config->host->now_ns(config->host->self);
+  stage->utc_offset_ns = config->host->utc_offset_ns(config->host->self);
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_recover_init(&product[i].recover, stage->config.recover, now_ns);
     wb_analytics_init(&product[i].analytics, config->mid_window);
@@ -100,11 +101,10 @@ static void suspect(wb_book_stage *stage, uint32_t index, wb_reason reason, wb_r
 static void flush_latencies(wb_book_stage *stage) {
   if (!stage->pending_count) return;
   uint64_t now_ns = stage->config.host->now_ns(stage->config.host->self);
-  int64_t offset_ns = stage->config.host->utc_offset_ns(stage->config.host->self);
   for (uint32_t i = 0; i < stage->pending_count; i++) {
     wb_hist_record(&stage->wire_to_book, now_ns - stage->pending_recv_ns[i]);
     if (stage->pending_time_ns[i] == WB_TIME_NONE) continue;
-    int64_t since_ns = (int64_t)now_ns + offset_ns - stage->pending_time_ns[i];
+    int64_t since_ns = (int64_t)now_ns + stage->utc_offset_ns - stage->pending_time_ns[i];
     wb_hist_record(&stage->exchange_to_book, since_ns > 0 ? (uint64_t)since_ns : 0);
   }
   stage->pending_count = 0;
@@ -300,6 +300,7 @@ void wb_book_stage_settle(wb_book_stage *stage) {
   uint64_t now_ns = stage->config.host->now_ns(stage->config.host->self);
   if (now_ns < stage->tick_due_ns) return;
   stage->tick_due_ns = now_ns + TICK_NS;
+  stage->utc_offset_ns = stage->config.host->utc_offset_ns(stage->config.host->self);
   tick(stage, now_ns);
 }
 

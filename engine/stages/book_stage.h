@@ -73,6 +73,7 @@ typedef struct wb_book_stage {
   uint64_t rejected[WB_REJECT_COUNT];                                    /* W book, R any */
   uint64_t changes, messages_applied, errors, resyncs, commands_dropped; /* W book, R any */
   uint64_t tick_due_ns;
+  int64_t utc_offset_ns; /* as of the last tick */
 
   /* capture of depth on request [B2] */
   uint64_t capture_asked;     /* W any one thread, R book */
