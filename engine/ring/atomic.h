@@ -8,6 +8,7 @@
 #define WB_RING_ATOMIC_H
 
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__SANITIZE_THREAD__)
 #define WB_ATOMIC_C11 1
@@ -61,6 +62,23 @@ static inline void wb_fence_release(void) { ck_pr_fence_release(); }
 static inline void wb_fence_full(void) { ck_pr_fence_memory(); }
 
 #endif
+
+/* The words under a sequence lock: a copy that was torn is thrown away by whoever made it, so how they are moved is the compiler's choice; only
+ * ThreadSanitizer wants to see each of them moved whole. Fences around them are the caller's. */
+static inline void wb_words_store(uint64_t *to, const uint64_t *from, unsigned count) {
+#if defined(WB_ATOMIC_C11)
+  for (unsigned i = 0; i < count; i++) wb_store_relaxed(&to[i], from[i]);
+#else
+  memcpy(to, from, count * sizeof *to);
+#endif
+}
+static inline void wb_words_load(uint64_t *to, const uint64_t *from, unsigned count) {
+#if defined(WB_ATOMIC_C11)
+  for (unsigned i = 0; i < count; i++) to[i] = wb_load_relaxed(&from[i]);
+#else
+  memcpy(to, from, count * sizeof *to);
+#endif
+}
 
 /* wb_pause is the body of a busy wait. */
 static inline void wb_pause(void) {

@@ -36,7 +36,7 @@ static inline void wb_view_publish(wb_view *view, const wb_view_data *data) {
   uint64_t sequence = view->sequence;
   wb_store_relaxed(&view->sequence, sequence + 1);
   wb_fence_release(); /* V1: the odd sequence is seen before any new word */
-  for (unsigned i = 0; i < WB_VIEW_WORDS; i++) wb_store_relaxed(&view->word[i], word[i]);
+  wb_words_store(view->word, word, WB_VIEW_WORDS);
   wb_store_release(&view->sequence, sequence + 2); /* V1: every word is seen before the even sequence */
 }
 
@@ -46,7 +46,7 @@ static inline void wb_view_read(const wb_view *view, wb_view_data *data) {
   for (;;) {
     uint64_t before = wb_load_acquire(&view->sequence); /* V1 */
     if (before & 1) continue;
-    for (unsigned i = 0; i < WB_VIEW_WORDS; i++) word[i] = wb_load_relaxed(&view->word[i]);
+    wb_words_load(word, view->word, WB_VIEW_WORDS);
     wb_fence_acquire(); /* V1: the words are read before the sequence is looked at again */
     if (wb_load_relaxed(&view->sequence) == before) return;
   }
