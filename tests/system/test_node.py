@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The node against the mock and against peers made for the purpose, end to end. `test_node.py [NAME...]`."""
 
+import ctypes
 import gzip
 import json
 import os
@@ -552,6 +553,43 @@ def a_terminal_shows_a_live_table_and_a_pipe_plain_lines(directory):
     assert "\x1b" not in program.out["stdout"] and "best bid" in program.out["stdout"] and "live" in program.out["stdout"], program.out
     exchange.signal()
     exchange.ends(0)
+
+
+def without_io_uring():
+    """To be called in a child: from now on io_uring_setup (425 on every architecture) fails with EPERM."""
+    steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000)]  # load number; equal?; EPERM; allow
+    code = b"".join(struct.pack("=HBBI", *step) for step in steps)
+    kept = ctypes.create_string_buffer(code, len(code))
+    program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(kept)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0, os.strerror(ctypes.get_errno())
+
+
+def doctor_tells_what_the_machine_offers_and_ends_well(directory):
+    states = {"ok", "could be better", "missing", "unknown"}
+    report = json.loads(Program("doctor", "--json", "--data", f"{directory}/data").ends(0).out["stdout"])
+    found = {one["key"]: one for one in report["findings"]}
+    assert report["can_run"] is True and len(found) == len(report["findings"]) == sum(report["counts"].values()), report
+    assert set(report["counts"]) == states
+    assert {key: one["state"] for key, one in found.items() if bool(one["fix"]) != (one["state"] in ("could be better", "missing"))} == {}
+    for one in found.values():
+        assert set(one) == {"key", "label", "state", "value", "why", "fix"} and one["state"] in states and one["value"] and one["why"], one
+    assert found["kernel.version"]["value"] == os.uname().release and found["kernel.io_uring"]["state"] != "missing", found
+    assert str(len(os.sched_getaffinity(0))) == found["cpu.usable"]["value"].split()[0], found["cpu.usable"]
+    assert found["data.directory"]["value"].endswith(directory) and os.listdir(directory) == [], found["data.directory"]
+
+    shown = Program("doctor", "--no-data", "--all").ends(2).out
+    assert "--no-data" in shown["stderr"] and shown["stdout"] == "", shown
+    assert Program("doctor", "cpu").ends(2).out["stdout"] == ""
+    shown = Program("doctor", "--data", directory).ends(0).out
+    assert "\x1b" not in shown["stdout"] and "the node can run here" in shown["stdout"] and shown["stderr"] == "", shown
+    assert [one["label"] for one in found.values() if f"  {one['label']}  " not in shown["stdout"]] == [], shown["stdout"]
+
+    barred = subprocess.run([os.environ["WIREBOOK_BINARY"], "doctor", "--json"], preexec_fn=without_io_uring, capture_output=True, text=True)
+    report = json.loads(barred.stdout)
+    states = {one["key"]: one["state"] for one in report["findings"]}
+    assert barred.returncode == 1 and report["can_run"] is False, barred
+    assert states["kernel.io_uring"] == "missing" and states["kernel.seccomp"] == "missing", states
 
 
 def damage_in_a_log_is_named_and_ends_inspect_and_replay_with_1(directory):
