@@ -107,8 +107,9 @@ typedef struct wb_message {
     } scale;
     uint64_t words[2];
   } u;
+  uint16_t connection; /* of its frame */
   uint8_t line;
-  uint8_t reserved[15];
+  uint8_t reserved[13];
   wb_delta deltas[];
 } wb_message;
 _Static_assert(sizeof(wb_message) == 64, "header of a message is one cache line");

@@ -37,7 +37,7 @@ typedef struct wb_codec {
 
   /* decode takes one frame and its bytes (WB_READ_SLACK_BYTES past the end are readable) and puts 1 or more messages to out:
    * never none, so that every frame is accounted for. Never fails: what is wrong with the bytes becomes a REJECT message. It
-   * copies recv_ns, number and line of the frame into each message. No allocation, no syscall, no clock. */
+   * copies recv_ns, number, connection and line of the frame into each message. No allocation, no syscall, no clock. */
   void (*decode)(void *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
 
   /* subscribe writes one subscribe (or unsubscribe) message for the channels (NULL-terminated) and the products index[0..count)

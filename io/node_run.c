@@ -10,12 +10,15 @@
 #include "engine/ring/atomic.h"
 #include "engine/stages/parse_stage.h"
 #include "io/cpu.h"
+#include "io/http1.h"
 #include "io/memory.h"
 #include "io/source_replay.h"
 #include "io/source_ws.h"
+#include "io/ws.h"
 
 enum { NOTES_BYTES = 1 << 20, NOTES_FRAMES = 8192, LINE_FRAMES = 1 << 18, MESSAGES_BYTES = 8 << 20, COMMANDS_BYTES = 64 << 10 };
 enum { READER_PARSE = 0, READER_FLUSH = 1 };
+#define JOURNAL_BYTES_MAX (UINT64_C(1) << 36)
 static const uint64_t CLOSE_TIMEOUT_NS = UINT64_C(5000000000);
 
 typedef struct node_thread {
@@ -74,6 +77,7 @@ static void host_yield(void) { sched_yield(); }
 
 static uint64_t power_of_two(uint64_t at_least) {
   uint64_t n = 65536;
+  if (at_least > JOURNAL_BYTES_MAX) return UINT64_MAX;
   while (n < at_least) n *= 2;
   return n;
 }
@@ -94,11 +98,15 @@ static int open_rings(wb_node *node, wb_error *error) {
   node->ring_count = config->line_count ? lines + 1 : lines;
   node->frames = lines_alloc(node->ring_count * sizeof *node->frames);
   if (!node->frames) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for frame rings");
-  uint64_t line_bytes =
-      config->journal_bytes ? power_of_two(config->journal_bytes) : power_of_two(2 * config->message_bytes_max);
-  if (line_bytes < config->message_bytes_max + (1u << 20))
-    return wb_error_set(error, WB_E_LIMIT, 0, "node", "a journal of %llu bytes cannot hold a message of %llu",
-                        (unsigned long long)line_bytes, (unsigned long long)config->message_bytes_max);
+  /* A message, what its fragments and the control frames between them may add, and a response head behind or before it. */
+  uint64_t least = config->message_bytes_max + WB_WS_OVERHEAD_BYTES_MAX + WB_WS_HEADER_BYTES_MAX + WB_HTTP_HEAD_BYTES_MAX +
+                   WB_READ_SLACK_BYTES;
+  uint64_t twice = 2 * config->message_bytes_max;
+  uint64_t line_bytes = power_of_two(config->journal_bytes ? config->journal_bytes : twice > least ? twice : least);
+  if (line_bytes < least || line_bytes == UINT64_MAX)
+    return wb_error_set(
+        error, WB_E_LIMIT, 0, "node", "--journal must be %llu bytes at least, for messages of %llu, and %llu at most",
+        (unsigned long long)least, (unsigned long long)config->message_bytes_max, (unsigned long long)JOURNAL_BYTES_MAX);
   for (unsigned i = 0; i < node->ring_count; i++) {
     bool notes = i == lines;
     size_t count = notes ? NOTES_FRAMES : LINE_FRAMES;
@@ -208,7 +216,7 @@ static int open_source(wb_node *node, wb_error *error) {
 static void describe_log(const wb_node *node, char *text, size_t size) {
   const wb_node_config *config = &node->config;
   size_t n = (size_t)snprintf(text, size, "{\"wirebook\":\"" WB_VERSION "\",\"feed\":\"%s\",\"lines\":[", config->codec->name);
-  for (unsigned i = 0; i < config->line_count; i++)
+  for (unsigned i = 0; i < config->line_count && n + strlen(config->url[i]) + 128 < size; i++)
     n += (size_t)snprintf(text + n, size - n, "%s\"%s\"", i ? "," : "", config->url[i]);
   n += (size_t)snprintf(text + n, size - n, "],\"product_count\":%u,\"products\":[", config->products->count);
   /* As many ids as there is room for; the whole list is in the subscribe messages of the log. */

@@ -9,9 +9,10 @@
 #include "engine/ring/atomic.h"
 #include "io/host.h"
 
-enum { NOTES_RESERVE_BYTES = 128 << 10 };
+enum { NOTES_RESERVE_BYTES = 128 << 10, PONG_BACKLOG_BYTES = 16 << 10 };
 
 static void line_scan(wb_line *l);
+static void line_pong(wb_line *l);
 
 void wb_line_say(const wb_line *l, int level, const char *format, ...) {
   char text[480], body[400];
@@ -20,6 +21,8 @@ void wb_line_say(const wb_line *l, int level, const char *format, ...) {
   vsnprintf(body, sizeof body, format, arguments);
   va_end(arguments);
   snprintf(text, sizeof text, "line %c %s", 'A' + (int)l->index, body);
+  for (char *c = text; *c; c++) /* a peer's words may be among it */
+    if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f) *c = '?';
   l->source->config.host->log(l->source->config.host->self, level, text);
 }
 
@@ -30,7 +33,7 @@ void wb_line_enter(wb_line *l, wb_line_state state) {
 
 /* ------------------------------------------------------------------------------------------------ records */
 
-static void note(wb_line *l, wb_frame_kind kind, const void *bytes, size_t count) {
+static void note(wb_line *l, wb_frame_kind kind, const void *bytes, size_t count, uint64_t recv_ns) {
   wb_source_ws *source = l->source;
   wb_frames *notes = source->config.notes;
   if (count > WB_LINE_NOTE_BYTES_MAX) count = WB_LINE_NOTE_BYTES_MAX;
@@ -40,7 +43,7 @@ static void note(wb_line *l, wb_frame_kind kind, const void *bytes, size_t count
   }
   memcpy(wb_frames_head(notes), bytes, count);
   wb_frame frame = {.position = notes->head,
-                    .recv_ns = l->recv_ns,
+                    .recv_ns = recv_ns,
                     .number = source->number++,
                     .bytes = (uint32_t)count,
                     .connection = l->connection,
@@ -57,11 +60,15 @@ void wb_line_note_text(wb_line *l, wb_frame_kind kind, const char *format, ...) 
   va_start(arguments, format);
   int n = vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  note(l, kind, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+  note(l, kind, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1, wb_source_now(l->source));
 }
 
 /* A record made of journal bytes [position, position + count) that nobody owns yet. */
 static void record(wb_line *l, wb_frame_kind kind, uint64_t position, size_t count) {
+  if (wb_frames_slots(l->frames, 1) == 0) { /* wb_line_allowance keeps some for the end of a connection */
+    wb_line_say(l, WB_LOG_ERROR, "a record of %zu bytes is lost: the readers are too far behind", count);
+    return;
+  }
   wb_frame frame = {.position = position,
                     .recv_ns = l->recv_ns,
                     .number = l->source->number++,
@@ -117,19 +124,23 @@ void wb_line_on_sent(wb_op *op, int result, unsigned flags) {
     l->out_count -= (size_t)result;
     memmove(l->out, l->out + result, l->out_count);
   }
+  line_pong(l);
   line_pump(l);
 }
 
 static bool line_write(wb_line *l, const void *bytes, size_t count) {
+  size_t waiting = l->out_count;
+  if (l->tls) wb_tls_output(l->tls, &waiting);
+  if (waiting + count > WB_LINE_OUT_BYTES) {
+    wb_line_fail(l, false, "the peer does not read what is sent to it");
+    return false;
+  }
   if (l->tls) {
     wb_error error;
     if (wb_tls_write(l->tls, bytes, count, &error) != 0) {
       wb_line_fail(l, false, "TLS: %s", error.detail);
       return false;
     }
-  } else if (l->out_count + count > WB_LINE_OUT_BYTES) {
-    wb_line_fail(l, false, "the peer does not read what is sent to it");
-    return false;
   } else {
     memcpy(l->out + l->out_count, bytes, count);
     l->out_count += count;
@@ -158,7 +169,7 @@ void wb_line_send_close(wb_line *l, unsigned code) {
 
 bool wb_line_send_text(wb_line *l, const char *text, size_t count) {
   if (!wb_line_send(l, WB_WS_TEXT, text, count)) return false;
-  note(l, WB_FRAME_SENT, text, count);
+  note(l, WB_FRAME_SENT, text, count, wb_source_now(l->source));
   wb_store_release(&l->source->taken, l->source->number);
   return true;
 }
@@ -252,13 +263,13 @@ void wb_line_hang_up(wb_line *l) {
 
 static void line_opened(wb_line *l) {
   wb_source_ws *source = l->source;
-  l->open_ns = l->recv_ns;
+  l->open_ns = l->heard_ns = l->recv_ns;
   l->due_ns = 0;
   l->subscribed = 0;
   l->send_due_ns = 0;
   l->resync_count = 0;
   memset(l->resync, 0, source->config.products->count);
-  l->close_sent = l->pinged = l->deaf = false;
+  l->close_sent = l->pinged = l->close_seen = l->deaf = l->pong_owed = false;
   wb_ws_init(&l->ws, WB_WS_CLIENT, source->config.message_bytes_max);
   wb_store_relaxed(&l->stats->connects, l->stats->connects + 1);
   char tls[96] = "none", text[256];
@@ -293,12 +304,27 @@ static void line_upgrade(wb_line *l) {
   line_opened(l);
 }
 
-static void line_control(wb_line *l, const wb_ws_item *item) {
+/* Answers the newest ping only, when they come faster than the peer reads the answers (RFC 6455 5.5.3). */
+static void line_pong(wb_line *l) {
+  size_t waiting = l->out_count;
+  if (l->tls) wb_tls_output(l->tls, &waiting);
+  if (!l->pong_owed || waiting > PONG_BACKLOG_BYTES) return;
+  l->pong_owed = false;
+  if (!l->close_sent) wb_line_send(l, WB_WS_PONG, l->pong, l->pong_bytes);
+}
+
+/* position: of the payload in the journal; a frame nested in a message that is not complete lies elsewhere, and is noted. */
+static void line_control(wb_line *l, const wb_ws_item *item, uint64_t position) {
   static const uint8_t kinds[] = {[WB_WS_CLOSE] = WB_FRAME_CLOSE, [WB_WS_PING] = WB_FRAME_PING, [WB_WS_PONG] = WB_FRAME_PONG};
-  note(l, (wb_frame_kind)kinds[item->opcode], item->bytes, item->count);
+  if (item->nested) note(l, (wb_frame_kind)kinds[item->opcode], item->bytes, item->count, l->recv_ns);
+  else record(l, (wb_frame_kind)kinds[item->opcode], position, item->count);
   if (item->opcode == WB_WS_PING) {
-    if (!l->close_sent) wb_line_send(l, WB_WS_PONG, item->bytes, item->count);
-  } else if (item->opcode == WB_WS_CLOSE) {
+    memcpy(l->pong, item->bytes, item->count);
+    l->pong_bytes = item->count;
+    l->pong_owed = true;
+    line_pong(l);
+  } else if (item->opcode == WB_WS_CLOSE && !l->close_seen) {
+    l->close_seen = true;
     unsigned code = 1005;
     const char *reason = "";
     size_t reason_bytes = 0;
@@ -319,14 +345,16 @@ static void line_control(wb_line *l, const wb_ws_item *item) {
   }
 }
 
-/* Room for what one received run may push; more is asked for when it runs out. */
-static bool line_ready(wb_line *l) {
-  wb_source_ws *source = l->source;
-  if (wb_frames_slots(l->frames, 8) >= 8 && wb_frames_slots(source->config.notes, 64) >= 64 &&
-      wb_frames_room(source->config.notes, NOTES_RESERVE_BYTES) >= NOTES_RESERVE_BYTES)
-    return true;
-  wb_frames_publish(l->frames);
-  return false;
+/* The reserve that only the beginning and the end of connections may use: 4 descriptors of the line, 32 and 64 KiB of the notes. */
+size_t wb_line_allowance(wb_line *l) {
+  wb_frames *notes = l->source->config.notes;
+  size_t records = wb_frames_slots(l->frames, 8), said = wb_frames_slots(notes, 64),
+         room = wb_frames_room(notes, NOTES_RESERVE_BYTES);
+  if (records < 8 || said < 64 || room < NOTES_RESERVE_BYTES) return 0;
+  size_t allowed = records - 4;
+  if (said - 32 < allowed) allowed = said - 32;
+  size_t nested = (room - NOTES_RESERVE_BYTES / 2) / WB_WS_CONTROL_BYTES_MAX;
+  return nested < allowed ? nested : allowed;
 }
 
 static void line_stall(wb_line *l) {
@@ -341,16 +369,19 @@ static void line_stall(wb_line *l) {
 }
 
 static void line_scan(wb_line *l) {
-  if (l->state == WB_LINE_UPGRADING) line_upgrade(l);
+  if (l->state == WB_LINE_UPGRADING) {
+    if (wb_line_allowance(l) == 0) {
+      line_stall(l);
+      return;
+    }
+    line_upgrade(l);
+  }
   uint64_t messages = 0, bytes = 0;
   size_t slots = 0;
   while (l->state == WB_LINE_OPEN || l->state == WB_LINE_ENDING) {
-    if (slots == 0) {
-      if (!line_ready(l)) {
-        line_stall(l);
-        break;
-      }
-      slots = wb_frames_slots(l->frames, 8) - 4;
+    if (slots == 0 && (slots = wb_line_allowance(l)) == 0) {
+      line_stall(l);
+      break;
     }
     if (l->deaf) {
       uint64_t rest = l->frames->head - l->scan;
@@ -388,8 +419,9 @@ static void line_scan(wb_line *l) {
       slots--;
       l->scan += consumed;
     } else {
+      uint64_t position = l->scan + (uint64_t)(item.nested ? 0 : item.bytes - at);
       l->scan += consumed;
-      line_control(l, &item);
+      line_control(l, &item, position);
       slots--;
     }
   }
@@ -456,6 +488,7 @@ void wb_line_on_received(wb_op *op, int result, unsigned flags) {
     return;
   }
   l->recv_ns = wb_source_now(l->source);
+  l->heard_ns = l->recv_ns;
   l->pinged = false;
   wb_store_relaxed(&l->stats->recv_ns, l->recv_ns);
   if (l->tls) {
@@ -485,8 +518,16 @@ void wb_line_arm(wb_line *l) {
 
 /* Tries again after a reader gave room back. */
 bool wb_line_unstall(wb_line *l) {
-  if (!line_ready(l) || wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX) == 0) return false;
+  if (wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX) == 0) {
+    /* All records are back and still there is no room: what lies there can never become one. */
+    if (wb_frames_slots(l->frames, l->frames->frame_count) == l->frames->frame_count)
+      wb_line_fail(l, false, "a message that does not fit the journal (--journal)");
+    return false;
+  }
+  if (wb_line_allowance(l) == 0) return false;
   l->stalled = false;
+  l->heard_ns = wb_source_now(l->source); /* the peer was held back, not silent */
+  l->pinged = false;
   line_scan(l);
   if (!l->stalled && l->tls && l->state != WB_LINE_CLOSING && !wb_line_decrypt(l)) l->stalled = true;
   wb_line_arm(l);

@@ -31,7 +31,7 @@ typedef struct wb_line {
 
   wb_resolve *resolve;
   wb_address address[WB_LINE_ADDRESSES_MAX];
-  unsigned address_count, address_index;
+  unsigned address_count, address_index, address_first;
   int fd, file;
   wb_op connect_op, recv_op, send_op;
   wb_tls *tls;
@@ -39,9 +39,13 @@ typedef struct wb_line {
   size_t out_count, out_sending;
   wb_ws ws;
   char key[WB_WS_KEY_BYTES + 1];
-  uint64_t scan; /* journal position of the first byte not yet part of a record */
-  uint64_t recv_ns;
-  bool stalled, close_sent, pinged;
+  uint64_t scan;     /* journal position of the first byte not yet part of a record */
+  uint64_t recv_ns;  /* of the bytes being looked at */
+  uint64_t heard_ns; /* when the line last showed life */
+  bool stalled, close_sent, close_seen, pinged;
+  bool pong_owed; /* the newest ping is not answered yet */
+  size_t pong_bytes;
+  uint8_t pong[WB_WS_CONTROL_BYTES_MAX];
   bool deaf; /* framing is lost: what still comes is kept raw only */
   uint16_t connection;
 
@@ -80,6 +84,10 @@ static inline uint64_t wb_source_now(const wb_source_ws *source) {
 void wb_line_say(const wb_line *l, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void wb_line_note_text(wb_line *l, wb_frame_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void wb_line_published(wb_line *l);
+
+/* wb_line_allowance: how many records may be made before it is asked again; 0: a reader is too far behind, and nothing that could make a record may be
+ * begun. */
+size_t wb_line_allowance(wb_line *l);
 
 void wb_line_enter(wb_line *l, wb_line_state state);
 

@@ -109,7 +109,7 @@ static void line_resolved(wb_line *l) {
     return;
   }
   l->address_count = (unsigned)count;
-  l->address_index = 0;
+  l->address_index = l->address_first++ % l->address_count; /* an address that swallows us is not the only one tried */
   line_connect(l);
 }
 
@@ -129,7 +129,7 @@ static bool line_ask(wb_line *l, const char *const *channels, const uint16_t *in
 static void line_subscriptions(wb_line *l, uint64_t now_ns) {
   wb_source_ws *source = l->source;
   const wb_products *products = source->config.products;
-  if (now_ns < l->send_due_ns) return;
+  if (now_ns < l->send_due_ns || wb_line_allowance(l) == 0) return;
   uint16_t index[PRODUCTS_PER_SUBSCRIBE];
   uint32_t count = 0;
   if (l->subscribed < products->count) {
@@ -153,19 +153,19 @@ static void line_time(wb_line *l, uint64_t now_ns) {
   const wb_source_ws_config *config = &l->source->config;
   switch (l->state) {
   case WB_LINE_IDLE:
-    if (now_ns >= l->due_ns) line_begin(l, now_ns);
+    if (now_ns >= l->due_ns && wb_line_allowance(l) > 0) line_begin(l, now_ns);
     break;
   case WB_LINE_RESOLVING: line_resolved(l); break;
   case WB_LINE_OPEN:
     line_subscriptions(l, now_ns);
     if (l->state != WB_LINE_OPEN) break;
     if (l->stalled) break;
-    if (now_ns > l->recv_ns + config->silence_ns) {
+    if (now_ns > l->heard_ns + config->silence_ns) {
       wb_line_fail(l, false, "nothing received for %llu s", (unsigned long long)(config->silence_ns / 1000 / WB_LINE_MS));
-    } else if (now_ns > l->recv_ns + config->silence_ns / 2 && !l->pinged) {
+    } else if (now_ns > l->heard_ns + config->silence_ns / 2 && !l->pinged) {
       l->pinged = true;
       wb_line_send(l, WB_WS_PING, "wirebook", 8);
-    } else if (l->tries && now_ns > l->open_ns + config->good_ns && l->recv_ns > l->open_ns) {
+    } else if (l->tries && now_ns > l->open_ns + config->good_ns && l->heard_ns > l->open_ns) {
       l->tries = 0;
     }
     break;
@@ -181,14 +181,13 @@ static void line_time(wb_line *l, uint64_t now_ns) {
 }
 
 static int source_commands(wb_source_ws *source) {
-  if (!source->config.commands) return 0;
+  if (!source->config.commands || wb_line_allowance(&source->line[0]) == 0) return 0;
   size_t bytes;
   const wb_command *command = wb_ring_peek(source->config.commands, &bytes);
   size_t count = bytes / sizeof *command;
   for (size_t i = 0; i < count; i++, command++) {
     wb_line *l = &source->line[command->line];
-    if (l->state != WB_LINE_OPEN || l->stats->connects == 0) continue;
-    l->recv_ns = wb_source_now(source);
+    if (l->state != WB_LINE_OPEN || command->connection != l->connection) continue; /* about a connection that is gone */
     if (command->kind == WB_COMMAND_RESUBSCRIBE && !l->resync[command->product]) {
       l->resync[command->product] = 1;
       l->resync_count++;
@@ -318,16 +317,17 @@ failed:
 void wb_source_ws_close(wb_source_ws *source) {
   if (!source) return;
   for (unsigned i = 0; i < source->config.line_count; i++) {
+    if (source->line[i].fd >= 0) close(source->line[i].fd);
+    wb_resolve_close(source->line[i].resolve);
+  }
+  wb_uring_close(source->ring); /* until then the kernel may read and write the buffers below */
+  for (unsigned i = 0; i < source->config.line_count; i++) {
     wb_line *l = &source->line[i];
-    if (l->fd >= 0) close(l->fd);
     wb_tls_close(l->tls);
-    wb_resolve_close(l->resolve);
     free(l->resync);
     free(l->out);
+    free(l->cipher);
   }
-  /* The kernel may write to a buffer until the ring is gone. */
-  wb_uring_close(source->ring);
-  for (unsigned i = 0; i < source->config.line_count; i++) free(source->line[i].cipher);
   wb_tls_context_close(source->tls);
   free(source);
 }

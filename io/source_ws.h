@@ -1,8 +1,9 @@
 /* source_ws.h - the ingest stage: WebSocket lines over io_uring and TLS, from name to frames in the journal.
  *
  * What:    for each line resolve, connect, TLS, upgrade, subscribe, receive straight into the line's journal (TLS: decrypt
- * straight into it), describe each message, answer pings, watch for silence, reconnect with back-off. Control frames and the
- * node's own records go to one more frame ring, the notes, so that a line's journal holds nothing but messages as they came.
+ * straight into it), describe each message, answer pings, watch for silence, reconnect with back-off. The node's own
+ *          records, and control frames between the fragments of a message, go to one more frame ring, the notes; all else lies in the
+ *          line's journal as it came.
  * Threads: do_work, idle from the ingest thread; wake, stop and the counters from any. Edges F1, F2 (frames), B1 (commands in).
  * Memory:  nothing is allocated after open but inside a TLS connection while it is being set up.
  * Order:   every record gets the next number of the node, over all lines and notes.

@@ -250,6 +250,7 @@ int wb_cmd_run(int argc, char **argv) {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   sigaddset(&set, SIGUSR1);
   sigprocmask(SIG_BLOCK, &set, NULL); /* before anything else, so that no early signal is lost, and every thread inherits it */
   int signals = signalfd(-1, &set, SFD_CLOEXEC);

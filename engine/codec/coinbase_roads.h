@@ -70,6 +70,7 @@ static inline wb_message *wb_coinbase_claim(wb_out *out, const wb_frame *frame, 
   message->number = frame->number;
   message->time_ns = WB_TIME_NONE;
   message->line = frame->line;
+  message->connection = frame->connection;
   return message;
 }
 

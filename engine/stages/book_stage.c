@@ -73,6 +73,7 @@ static void command(wb_book_stage *stage, const wb_command *what) {
     return;
   }
   *slot = *what;
+  slot->connection = stage->connection;
   wb_ring_commit(stage->config.commands);
 }
 
@@ -251,6 +252,7 @@ static void take_subscriptions(wb_book_stage *stage, const wb_message *message) 
 }
 
 static void take_line(wb_book_stage *stage, const wb_message *message) {
+  if (message->kind == WB_MESSAGE_CONNECT) stage->connection = message->connection;
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_book_product *product = &stage->product[i];
     if (product->loading) wb_book_load_drop(product->book);

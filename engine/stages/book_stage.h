@@ -27,8 +27,10 @@ typedef struct wb_command {
   uint16_t product;    /* RESUBSCRIBE */
   uint16_t close_code; /* RECONNECT: WebSocket close code to say */
   uint8_t reason, reject;
+  uint16_t connection; /* the one it is about */
+  uint16_t reserved[3];
 } wb_command;
-_Static_assert(sizeof(wb_command) == 8, "commands are one word");
+_Static_assert(sizeof(wb_command) == 16, "commands are two words");
 
 typedef struct wb_book_product {
   wb_book *book;
@@ -73,6 +75,7 @@ typedef struct wb_book_stage {
   uint64_t rejected[WB_REJECT_COUNT];                                    /* W book, R any */
   uint64_t changes, messages_applied, errors, resyncs, commands_dropped; /* W book, R any */
   uint64_t tick_due_ns;
+  uint16_t connection;   /* of the last CONNECT */
   int64_t utc_offset_ns; /* as of the last tick */
 
   /* capture of depth on request [B2] */

@@ -18,11 +18,11 @@ LIMIT = 60 * SLOW
 class Program:
     """A child whose output is read line by line; lines are kept, so that a test can wait for one."""
 
-    def __init__(self, *words, env=None, cwd=None):
+    def __init__(self, *words, env=None, cwd=None, prepare=None):
         self.words = words
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("WIREBOOK_", "MOCK_", "PRODUCT_ID", "DATA_STORE", "USE_MOCKED", "L2UPDATE"))}
         self.child = subprocess.Popen([WIREBOOK, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                      cwd=cwd, env={**clean, **(env or {})})
+                                      cwd=cwd, env={**clean, **(env or {})}, preexec_fn=prepare)
         self.out = {"stdout": "", "stderr": ""}
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.child.stdout, selectors.EVENT_READ, "stdout")
@@ -109,8 +109,15 @@ def certificates(directory, host="IP:127.0.0.1,DNS:localhost", days="2", name="s
             f"{name}.ext", "-out", f"{name}.pem", cwd=directory)
 
 
-def main(tests):
+def tests_of(module):
+    """The functions of a test file that are tests: one argument, called directory."""
+    return {name: value for name, value in list(module.items()) if callable(value) and getattr(value, "__code__", None) and
+            value.__code__.co_varnames[:1] == ("directory",) and value.__code__.co_argcount == 1}
+
+
+def main(module):
     """Runs the test named on the command line, or all."""
+    tests = tests_of(module)
     names = sys.argv[1:] or list(tests)
     for name in names:
         with tempfile.TemporaryDirectory(prefix="wirebook-") as directory:

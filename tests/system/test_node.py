@@ -607,8 +607,5 @@ def damage_in_a_log_is_named_and_ends_inspect_and_replay_with_1(directory):
     Program("replay", f"{directory}/data", "--console", "off").ends(1)
 
 
-TESTS = {name: value for name, value in list(globals().items()) if callable(value) and getattr(value, "__code__", None) and
-         value.__code__.co_varnames[:1] == ("directory",) and value.__code__.co_argcount == 1}
-
 if __name__ == "__main__":
-    main(TESTS)
+    main(globals())
