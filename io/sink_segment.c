@@ -16,17 +16,35 @@
 #include "engine/store/segment.h"
 #include "io/host.h"
 
-enum { PARTS = 4, DIR_BYTES_MAX = 2048, PATH_BYTES = DIR_BYTES_MAX + 256, SMALL_CHUNK_SHARE = 16, NAME_TRIES = 1000 };
+enum {
+  PARTS = 4,
+  DIR_BYTES_MAX = 2048,
+  PATH_BYTES = DIR_BYTES_MAX + 256,
+  SMALL_CHUNK_SHARE = 4,
+  SMALL_RING_SHARE = 8,
+  NAME_TRIES = 1000
+};
+
+/* What direct writes are aligned to: memory, offsets and lengths. A stage holds what of a chunk does not lie in whole pages of
+ * the journal: header, descriptors and first bytes at its front, the last bytes in its last page. */
+enum {
+  PAGE_BYTES = 4096,
+  STAGE_FRONT_BYTES =
+      (WB_CHUNK_HEADER_BYTES + WB_SINK_CHUNK_FRAMES_MAX * (int)sizeof(wb_frame) + 2 * PAGE_BYTES - 2) & ~(PAGE_BYTES - 1),
+  STAGE_BYTES = STAGE_FRONT_BYTES + PAGE_BYTES
+};
 
 typedef enum { SLOT_FREE = 0, SLOT_HELD, SLOT_WRITING, SLOT_WRITTEN } slot_state;
 
-/* One chunk on its way. HELD: taken off the line, waits for a segment. */
+/* One chunk on its way. HELD: taken off the line, waits for a segment. A filler has no frames: it ends at a page's border. */
 typedef struct slot {
   wb_op op;
   slot_state state;
   unsigned line;
   wb_chunk chunk;
-  const wb_frame *frame;
+  const wb_frame *frame; /* NULL: filler */
+  bool aligned;          /* laid out for a direct write, its ends in the stage */
+  bool direct;           /* the write in flight is one */
   uint64_t start;        /* of the chunk in the segment */
   uint64_t offset, left; /* of what is not written yet */
   struct iovec part[PARTS];
@@ -37,6 +55,7 @@ typedef struct slot {
 typedef struct line {
   wb_frames *frames;
   uint64_t taken;       /* descriptors in slots, not yet released */
+  uint64_t taken_ns;    /* when the last chunk was taken */
   uint64_t next_number; /* no frame of this line still to be taken has a lower number */
 } line;
 
@@ -50,7 +69,11 @@ struct wb_sink_segment {
   unsigned writes_in_flight;
   uint64_t frames_taken, number_end; /* of all lines */
 
-  int fd; /* -1: no segment */
+  uint8_t *stage; /* STAGE_BYTES a slot, NULL: no direct writes */
+
+  int fd;        /* -1: no segment */
+  int direct_fd; /* the same file, past the page cache; -1: not open */
+  bool direct_refused;
   uint64_t offset, segment;
   uint32_t chunk_number;
   uint64_t rotate_at_ns; /* monotonic, as of when it was last worked out */
@@ -120,6 +143,7 @@ static void release_oldest(wb_sink_segment *sink) {
   count(&sink->status.frames_written, s->chunk.frame_count);
   count(&sink->status.bytes_written, s->chunk.chunk_bytes);
   count(&sink->status.chunks_written, 1);
+  if (s->direct) count(&sink->status.chunks_direct, 1);
   s->state = SLOT_FREE;
   if (sink->failed && !sink->failing) {
     say(sink, WB_LOG_INFO, "raw log: writing again, to %s", sink->path);
@@ -170,12 +194,19 @@ static void retire(wb_sink_segment *sink) {
 
 static void write_done(wb_op *op, int result, unsigned flags);
 
-static void write_start(wb_sink_segment *sink, slot *s) {
+static void write_start(wb_sink_segment *sink, slot *s, bool direct) {
+  s->direct = direct;
   s->state = SLOT_WRITING;
   s->op.done = write_done;
   s->op.self = sink;
   sink->writes_in_flight++;
-  wb_uring_writev(sink->config.ring, &s->op, sink->fd, s->part + s->part_first, s->part_count - s->part_first, s->offset);
+  wb_uring_writev(sink->config.ring, &s->op, direct ? sink->direct_fd : sink->fd, s->part + s->part_first,
+                  s->part_count - s->part_first, s->offset);
+}
+
+static void refuse_direct(wb_sink_segment *sink) {
+  if (!sink->direct_refused) say(sink, WB_LOG_INFO, "raw log: no direct writes to %s", sink->path);
+  sink->direct_refused = true;
 }
 
 static void write_done(wb_op *op, int result, unsigned flags) {
@@ -184,6 +215,11 @@ static void write_done(wb_op *op, int result, unsigned flags) {
   sink->writes_in_flight--;
   sink->completed++;
   s->state = SLOT_HELD;
+  if (result == -EINVAL && s->direct) {
+    refuse_direct(sink);
+    if (!sink->failing) write_start(sink, s, false);
+    return;
+  }
   if (result < 0 && result != -EINTR) return fail(sink, -result, "write to");
   if (result == 0) return fail(sink, EIO, "write to");
   size_t written = result < 0 ? 0 : (size_t)result;
@@ -194,31 +230,51 @@ static void write_done(wb_op *op, int result, unsigned flags) {
   if (s->left) {
     s->part[s->part_first].iov_base = (char *)s->part[s->part_first].iov_base + written;
     s->part[s->part_first].iov_len -= written;
-    if (!sink->failing) write_start(sink, s);
+    if (!sink->failing) write_start(sink, s, false); /* the rest may lie anyhow */
     return;
   }
   s->state = SLOT_WRITTEN;
   retire(sink);
 }
 
+static uint8_t *stage_of(const wb_sink_segment *sink, const slot *s) {
+  return sink->stage + (size_t)(s - sink->slot) * STAGE_BYTES;
+}
+
+static uint64_t filler_bytes(uint64_t offset) {
+  uint64_t gap = -offset & (PAGE_BYTES - 1);
+  return gap < WB_CHUNK_HEADER_BYTES ? gap + PAGE_BYTES : gap;
+}
+
+static void add_part(slot *s, const void *bytes, uint64_t count) {
+  if (count) s->part[s->part_count++] = (struct iovec){(void *)bytes, count};
+}
+
 /* Gives a held chunk its place in the open segment and writes it. */
 static void place(wb_sink_segment *sink, slot *s) {
-  static const uint8_t zero[8];
+  static const uint8_t zero[PAGE_BYTES];
   wb_chunk *chunk = &s->chunk;
   chunk->number = sink->chunk_number++;
-  wb_chunk_header_write(chunk, s->header);
-  size_t pad = chunk->chunk_bytes - chunk->data_offset - chunk->data_bytes;
+  if (!s->frame) chunk->chunk_bytes = (uint32_t)filler_bytes(sink->offset);
+  uint8_t *stage = s->aligned ? stage_of(sink, s) : NULL;
+  wb_chunk_header_write(chunk, stage ? stage : s->header);
   s->start = s->offset = sink->offset;
   s->left = chunk->chunk_bytes;
   sink->offset += chunk->chunk_bytes;
   s->part_first = s->part_count = 0;
-  s->part[s->part_count++] = (struct iovec){s->header, sizeof s->header};
-  s->part[s->part_count++] = (struct iovec){(void *)s->frame, chunk->frame_count * sizeof(wb_frame)};
-  if (chunk->data_bytes)
-    s->part[s->part_count++] =
-        (struct iovec){wb_frames_at(sink->line[s->line].frames, chunk->first_position), chunk->data_bytes};
-  if (pad) s->part[s->part_count++] = (struct iovec){(void *)zero, pad};
-  write_start(sink, s);
+  uint64_t end = chunk->data_offset + (uint64_t)chunk->data_bytes, pad = chunk->chunk_bytes - end;
+  if (stage) {
+    uint64_t lead = -(uint64_t)chunk->data_offset & (PAGE_BYTES - 1), whole = end & ~(uint64_t)(PAGE_BYTES - 1);
+    add_part(s, stage, chunk->data_offset + lead);
+    add_part(s, wb_frames_at(sink->line[s->line].frames, chunk->first_position) + lead, whole - chunk->data_offset - lead);
+    add_part(s, stage + STAGE_FRONT_BYTES, chunk->chunk_bytes - whole);
+  } else {
+    add_part(s, s->header, sizeof s->header);
+    add_part(s, s->frame, chunk->frame_count * sizeof(wb_frame));
+    if (chunk->data_bytes) add_part(s, wb_frames_at(sink->line[s->line].frames, chunk->first_position), chunk->data_bytes);
+    add_part(s, zero, pad);
+  }
+  write_start(sink, s, stage && sink->direct_fd >= 0 && !sink->direct_refused && s->start % PAGE_BYTES == 0);
 }
 
 /* ------------------------------------------------------------------------------------------------ segments */
@@ -262,7 +318,7 @@ static uint64_t lowest_number(wb_sink_segment *sink) {
     for (unsigned i = 0; i < sink->config.line_count; i++)
       if (sink->line[i].next_number < lowest) lowest = sink->line[i].next_number;
   for (uint64_t i = sink->oldest; i < sink->newest; i++)
-    if (slot_at(sink, i)->frame->number < lowest) lowest = slot_at(sink, i)->frame->number;
+    if (slot_at(sink, i)->frame && slot_at(sink, i)->frame->number < lowest) lowest = slot_at(sink, i)->frame->number;
   return lowest;
 }
 
@@ -302,7 +358,17 @@ static int segment_create(wb_sink_segment *sink, int64_t created_utc_ns) {
     return result;
   }
   sink->fd = fd;
+  sink->direct_refused = false;
+  if (sink->stage) {
+    sink->direct_fd = open(sink->path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    if (sink->direct_fd < 0) refuse_direct(sink);
+  }
   return 0;
+}
+
+static void close_direct(wb_sink_segment *sink) {
+  if (sink->direct_fd >= 0) close(sink->direct_fd);
+  sink->direct_fd = -1;
 }
 
 static void set_rotation(wb_sink_segment *sink, int64_t utc_ns, bool fresh) {
@@ -346,6 +412,7 @@ static void last_done(wb_op *op, int result, unsigned flags) {
 
 /* Ends the open segment at `length`; its last sync goes on by itself. Nothing of it is in flight. */
 static void segment_finish(wb_sink_segment *sink, uint64_t length) {
+  close_direct(sink);
   if (length <= WB_SEGMENT_HEADER_BYTES) {
     unlink(sink->path);
     close(sink->fd);
@@ -381,20 +448,56 @@ static void segment_cut(wb_sink_segment *sink) {
 
 /* ------------------------------------------------------------------------------------------------ take */
 
-/* Takes a chunk off a line into a free slot. False if there is none, if it is too small to go already, or if it does not fit
- * the segment any more (rotating is set then). */
+/* Sets the sizes of a chunk. Aligned: data lies in the chunk as it does in memory relative to pages, so that whole pages of the
+ * journal are whole pages of the file, and the chunk is as many pages. */
+static void lay_out(wb_chunk *chunk, const uint8_t *data, bool aligned) {
+  const uint64_t page = PAGE_BYTES - 1;
+  uint64_t at = WB_CHUNK_HEADER_BYTES + chunk->frame_count * sizeof(wb_frame), up = 7;
+  if (aligned) {
+    uint64_t lead = -(uintptr_t)data & page;
+    at = ((at + lead + page) & ~page) - lead;
+    up = page;
+  }
+  chunk->data_offset = (uint32_t)at;
+  chunk->chunk_bytes = (uint32_t)((at + chunk->data_bytes + up) & ~up);
+}
+
+/* Copies what of a chunk shares a page of the journal with others: their bytes may change while it is written. */
+static void fill_stage(uint8_t *stage, const wb_chunk *chunk, const wb_frame *first, const uint8_t *data) {
+  uint64_t frames_end = WB_CHUNK_HEADER_BYTES + chunk->frame_count * sizeof(wb_frame);
+  uint64_t lead = -(uint64_t)chunk->data_offset & (PAGE_BYTES - 1);
+  uint64_t end = chunk->data_offset + (uint64_t)chunk->data_bytes, tail = end % PAGE_BYTES;
+  memcpy(stage + WB_CHUNK_HEADER_BYTES, first, frames_end - WB_CHUNK_HEADER_BYTES);
+  memset(stage + frames_end, 0, chunk->data_offset - frames_end);
+  memcpy(stage + chunk->data_offset, data, lead);
+  if (tail) {
+    memcpy(stage + STAGE_FRONT_BYTES, data + chunk->data_bytes - tail, tail);
+    memset(stage + STAGE_FRONT_BYTES + tail, 0, PAGE_BYTES - tail);
+  }
+}
+
+/* Takes a chunk off a line into a free slot, or first the filler that it needs in front of it. False if there is none, if it is
+ * too small to go already, or if it does not fit the segment any more (rotating is set then). */
 static bool take(wb_sink_segment *sink, unsigned index) {
   line *l = &sink->line[index];
   size_t frame_count;
   const wb_frame *first = wb_frames_peek(l->frames, sink->config.reader, l->taken, WB_SINK_CHUNK_FRAMES_MAX, &frame_count);
   if (!first) return false;
+  bool all = false; /* nothing more is published */
   while (frame_count < WB_SINK_CHUNK_FRAMES_MAX) {
     size_t more_count;
     const wb_frame *more = wb_frames_peek(l->frames, sink->config.reader, l->taken + frame_count,
                                           WB_SINK_CHUNK_FRAMES_MAX - frame_count, &more_count);
+    all = !more;
     if (!more || more != first + frame_count) break;
     frame_count += more_count;
   }
+  const wb_frame *last = first + frame_count - 1;
+  uint64_t span = last->position + last->bytes - first->position;
+  bool small = all && span + frame_count * sizeof(wb_frame) < sink->config.chunk_bytes / SMALL_CHUNK_SHARE &&
+               span < l->frames->bytes / SMALL_RING_SHARE && frame_count < l->frames->frame_count / SMALL_RING_SHARE;
+  if (small && (l->taken || (sink->config.linger_ns && now(sink) - l->taken_ns < sink->config.linger_ns))) return false;
+
   uint64_t end = first->position + first->bytes;
   size_t fitting = 1;
   for (; fitting < frame_count; fitting++) {
@@ -402,29 +505,33 @@ static bool take(wb_sink_segment *sink, unsigned index) {
     if (first[fitting].position < end || next_end - first->position > sink->config.chunk_bytes) break;
     end = next_end;
   }
-  uint64_t frames_bytes = fitting * sizeof(wb_frame), data_bytes = end - first->position;
-  bool small = fitting == frame_count && frames_bytes + data_bytes < sink->config.chunk_bytes / SMALL_CHUNK_SHARE;
-  if (small && (l->taken || (sink->config.linger_ns && now(sink) - first->recv_ns < sink->config.linger_ns))) return false;
-  uint64_t data_offset = WB_CHUNK_HEADER_BYTES + frames_bytes, chunk_bytes = (data_offset + data_bytes + 7) & ~UINT64_C(7);
-  if (sink->fd >= 0 && sink->chunk_number && sink->offset + chunk_bytes > sink->config.rotate_bytes) {
+  const uint8_t *data = wb_frames_at(l->frames, first->position);
+  wb_chunk chunk = {.frame_count = (uint32_t)fitting,
+                    .data_bytes = (uint32_t)(end - first->position),
+                    .first_position = first->position,
+                    .utc_offset_ns = utc_offset(sink),
+                    .line = index};
+  uint64_t frames_bytes = fitting * sizeof(wb_frame), bytes = frames_bytes + chunk.data_bytes;
+  bool aligned =
+      sink->stage && !sink->direct_refused && bytes >= sink->config.direct_bytes && chunk.data_bytes >= 2 * PAGE_BYTES;
+  bool filler = aligned && sink->fd >= 0 && sink->offset % PAGE_BYTES;
+  uint64_t before = filler ? filler_bytes(sink->offset) : 0;
+  lay_out(&chunk, data, aligned);
+  if (sink->fd >= 0 && sink->chunk_number && sink->offset + before + chunk.chunk_bytes > sink->config.rotate_bytes) {
     sink->rotating = true;
     return false;
   }
 
-  uint32_t crc = wb_crc32c(0, first, frames_bytes);
   slot *s = slot_at(sink, sink->newest++);
-  *s = (slot){.state = SLOT_HELD,
-              .line = index,
-              .frame = first,
-              .chunk = {.chunk_bytes = (uint32_t)chunk_bytes,
-                        .frame_count = (uint32_t)fitting,
-                        .data_offset = (uint32_t)data_offset,
-                        .data_bytes = (uint32_t)data_bytes,
-                        .first_position = first->position,
-                        .utc_offset_ns = utc_offset(sink),
-                        .line = index,
-                        .body_crc = wb_crc32c(crc, wb_frames_at(l->frames, first->position), data_bytes)}};
+  if (filler) {
+    *s = (slot){.state = SLOT_HELD, .line = index, .chunk = {.data_offset = WB_CHUNK_HEADER_BYTES, .line = index}};
+    return true;
+  }
+  chunk.body_crc = wb_crc32c(wb_crc32c(0, first, frames_bytes), data, chunk.data_bytes);
+  *s = (slot){.state = SLOT_HELD, .line = index, .frame = first, .aligned = aligned, .chunk = chunk};
+  if (aligned) fill_stage(stage_of(sink, s), &chunk, first, data);
   l->taken += fitting;
+  if (sink->config.linger_ns) l->taken_ns = now(sink);
   l->next_number = first[fitting - 1].number + 1;
   if (sink->number_end < l->next_number) sink->number_end = l->next_number;
   sink->frames_taken += fitting;
@@ -443,9 +550,9 @@ static int take_all(wb_sink_segment *sink) {
   int started = 0;
   unsigned idle = 0;
   while (sink->newest - sink->oldest < sink->config.writes && idle < sink->config.line_count && !sink->rotating) {
-    unsigned index = sink->turn;
-    sink->turn = (sink->turn + 1) % sink->config.line_count;
-    if (!take(sink, index)) {
+    bool taken = take(sink, sink->turn);
+    if (!taken || slot_at(sink, sink->newest - 1)->frame) sink->turn = (sink->turn + 1) % sink->config.line_count;
+    if (!taken) {
       idle++;
       continue;
     }
@@ -507,6 +614,7 @@ void wb_sink_segment_status_read(const wb_sink_segment *sink, wb_sink_segment_st
                                      .errors = wb_load_relaxed(&from->errors),
                                      .segments = wb_load_relaxed(&from->segments),
                                      .chunks_written = wb_load_relaxed(&from->chunks_written),
+                                     .chunks_direct = wb_load_relaxed(&from->chunks_direct),
                                      .frames_written = wb_load_relaxed(&from->frames_written),
                                      .bytes_written = wb_load_relaxed(&from->bytes_written),
                                      .syncs = wb_load_relaxed(&from->syncs),
@@ -539,7 +647,10 @@ static int config_check(wb_sink_segment_config *c, wb_error *error) {
   if (!c->sync_ns) c->sync_ns = WB_SINK_SYNC_NS_DEFAULT;
   if (!c->retry_ns) c->retry_ns = WB_SINK_RETRY_NS_DEFAULT;
   if (!c->chunk_bytes) c->chunk_bytes = WB_SINK_CHUNK_BYTES_DEFAULT;
+  if (!c->linger_ns) c->linger_ns = WB_SINK_LINGER_NS_DEFAULT;
+  if (c->linger_ns == WB_SINK_LINGER_NEVER) c->linger_ns = 0;
   if (!c->writes) c->writes = WB_SINK_WRITES_DEFAULT;
+  if (!c->direct_bytes) c->direct_bytes = c->chunk_bytes / SMALL_CHUNK_SHARE;
   if (c->chunk_bytes < 4096 || c->chunk_bytes > 1u << 30)
     return wb_error_set(error, WB_E_LIMIT, 0, what, "chunks of %u bytes; 4096 to 2^30 are allowed", c->chunk_bytes);
   if (c->writes > WB_SINK_WRITES_MAX)
@@ -558,11 +669,20 @@ wb_sink_segment *wb_sink_segment_open(const wb_sink_segment_config *config, wb_e
   }
   memset(sink, 0, sizeof *sink);
   sink->config = checked;
-  sink->fd = sink->last_fd = -1;
+  sink->fd = sink->direct_fd = sink->last_fd = -1;
+  if (checked.direct_bytes != WB_SINK_DIRECT_NEVER) {
+    sink->stage = aligned_alloc(PAGE_BYTES, checked.writes * (size_t)STAGE_BYTES);
+    if (!sink->stage) {
+      wb_error_set(error, WB_E_MEMORY, ENOMEM, "raw log", "no memory for %u stages of %d bytes", checked.writes, STAGE_BYTES);
+      free(sink);
+      return NULL;
+    }
+  }
   sink->retry_ns = checked.retry_ns;
   sink->number_end = checked.first_number;
   for (unsigned i = 0; i < checked.line_count; i++)
-    sink->line[i] = (line){.frames = checked.line[i], .next_number = checked.first_number};
+    sink->line[i] =
+        (line){.frames = checked.line[i], .taken_ns = now(sink) - checked.linger_ns, .next_number = checked.first_number};
   snprintf(sink->info.text, sizeof sink->info.text, "%s", checked.info);
   memcpy(sink->info.node, checked.node, sizeof checked.node);
   static const uint8_t unset[sizeof checked.node];
@@ -573,6 +693,7 @@ wb_sink_segment *wb_sink_segment_open(const wb_sink_segment_config *config, wb_e
   if (!result && access(sink->root, W_OK | X_OK)) result = -errno;
   if (result) {
     wb_error_set(error, WB_E_SYSTEM, -result, "raw log", "cannot write to %s: %s", sink->root, strerror(-result));
+    free(sink->stage);
     free(sink);
     return NULL;
   }
@@ -605,6 +726,7 @@ int wb_sink_segment_close(wb_sink_segment *sink, uint64_t timeout_ns, wb_sink_se
     result = wb_error_set(error, WB_E_SYSTEM, os_errno, "raw log", "%" PRIu64 " frames were not written: %s", left,
                           os_errno ? strerror(os_errno) : "no time left");
   }
+  close_direct(sink);
   if (sink->fd >= 0) {
     uint64_t length = sink->oldest < sink->newest ? slot_at(sink, sink->oldest)->start : sink->offset;
     if (length <= WB_SEGMENT_HEADER_BYTES) {
@@ -630,6 +752,7 @@ int wb_sink_segment_close(wb_sink_segment *sink, uint64_t timeout_ns, wb_sink_se
     set_state(sink);
     wb_sink_segment_status_read(sink, status);
   }
+  free(sink->stage);
   free(sink);
   return result;
 }

@@ -3,13 +3,20 @@
  * What:    one gating reader of each line's frame ring. do_work groups runs of descriptors into chunks (engine/store/segment.h)
  *          and writes chunk header, descriptors and journal bytes by one vectored write each, several in flight; the frames
  *          are released when their write has completed, never before. The journal is not copied.
+ * Direct:  a chunk of direct_bytes or more is laid out so that whole pages of the journal are whole pages of the file, and goes
+ *          to the disk past the page cache (O_DIRECT); only header, descriptors and what shares a page with other chunks are
+ *          copied. An empty chunk fills the file up to a page where one is needed. Smaller chunks go through the page cache,
+ *          and so does everything where the file system refuses direct writes: that is no error. See
+ *          docs/adr/0006-direct-writes.md.
  * Files:   DIR/<feed>/<YYYY-MM-DD>/<HH>/<YYYYMMDDTHHMMSS.nnnnnnnnnZ>-<segment number>.wbseg, times in UTC, of the segment's
  *          creation. A segment begins with the first frame there is for it, so none is empty, and ends at rotate_bytes, at the
  *          next multiple of rotate_ns, or at an error. While a segment is written its writer holds a write lock (an open file
  *          description lock) on it, by which readers tell a torn tail from one still growing.
- * Latency: a published frame is on its way at the end of the do_work call that finds it; a small chunk (less than 1/16 of
- *          chunk_bytes) waits while one of its line is in flight, so that a slow disk is met with larger writes instead of
- *          more of them, and until its first frame is linger_ns old (default 0: not at all).
+ * Latency: a frame published on a line that was quiet for linger_ns is on its way at the end of the do_work call that finds it.
+ *          After it, frames are gathered: a small chunk (less than 1/4 of chunk_bytes and 1/8 of its ring) waits until
+ *          linger_ns have passed since the last chunk of its line, and while one of its line is in flight. So a slow disk is
+ *          met with larger writes instead of more of them, and a busy line costs few large writes, which are cheap, instead
+ *          of many small ones.
  * Sync:    NONE leaves it to the kernel (a crash of the process loses nothing, one of the machine may); INTERVAL syncs the file
  *          each sync_ns while there is something new; BATCH releases frames only when a sync has covered them.
  * Errors:  a short write is continued. After an error (no space, I/O) the segment is cut at its last good chunk and closed, and
@@ -28,14 +35,19 @@
 #include "engine/ring/frames.h"
 #include "io/uring.h"
 
-/* A chunk of 1 MiB keeps the cost of a write (some 10 us to hand over) below 1 % of its copy; 8192 descriptors are 256 KiB. */
-enum { WB_SINK_CHUNK_BYTES_DEFAULT = 1 << 20, WB_SINK_CHUNK_FRAMES_MAX = 8192 };
+/* Chunks of 2 MiB: a direct write costs some 75 us of CPU besides what its size costs. 16384 descriptors are 512 KiB. */
+enum { WB_SINK_CHUNK_BYTES_DEFAULT = 2 << 20, WB_SINK_CHUNK_FRAMES_MAX = 16384 };
 /* The node's lines, and one ring more for what it says itself. */
 enum { WB_SINK_LINES_MAX = WB_LINE_COUNT_MAX + 1 };
+/* Each write in flight has a stage of 524 KiB, of which only as much is touched as its chunks' descriptors need. */
 enum { WB_SINK_WRITES_DEFAULT = 4, WB_SINK_WRITES_MAX = 16 };
+#define WB_SINK_DIRECT_NEVER UINT32_MAX
 #define WB_SINK_ROTATE_BYTES_DEFAULT (UINT64_C(1) << 30)
 #define WB_SINK_ROTATE_NS_DEFAULT (UINT64_C(3600) * 1000000000)
 #define WB_SINK_SYNC_NS_DEFAULT UINT64_C(1000000000)
+/* At 100 MB/s a chunk is then large enough to be written directly; a poll of the loop comes each millisecond anyway. */
+#define WB_SINK_LINGER_NS_DEFAULT UINT64_C(5000000)
+#define WB_SINK_LINGER_NEVER UINT64_MAX
 #define WB_SINK_RETRY_NS_DEFAULT UINT64_C(100000000)
 #define WB_SINK_RETRY_NS_MAX UINT64_C(5000000000)
 
@@ -52,10 +64,11 @@ typedef struct wb_sink_segment_config {
   uint64_t rotate_ns;    /* segments end at multiples of it in UTC; default: at each hour */
   wb_sync sync;
   uint64_t sync_ns;
-  uint64_t linger_ns;
+  uint64_t linger_ns; /* or WB_SINK_LINGER_NEVER */
   uint64_t retry_ns;
-  uint32_t chunk_bytes; /* journal bytes a chunk aims at, 4096..2^30 */
-  unsigned writes;      /* in flight at once, 1..WB_SINK_WRITES_MAX */
+  uint32_t chunk_bytes;  /* journal bytes a chunk aims at, 4096..2^30 */
+  uint32_t direct_bytes; /* chunks of so many bytes are written directly; default 1/4 of chunk_bytes; WB_SINK_DIRECT_NEVER */
+  unsigned writes;       /* in flight at once, 1..WB_SINK_WRITES_MAX */
   wb_frames *const *line;
   unsigned line_count; /* 1..WB_SINK_LINES_MAX; its index is the chunk's line */
   unsigned reader;     /* the sink's reader index, the same in every line */
@@ -66,12 +79,13 @@ typedef struct wb_sink_segment_config {
 typedef enum { WB_SINK_IDLE = 0, WB_SINK_WRITING, WB_SINK_FAILING } wb_sink_state;
 
 /* state IDLE: no segment open; FAILING: from an error until a chunk is written again. frames_written: released after their
- * write (BATCH: their sync). frames_doubtful: released, then a sync of their file failed, so that a crash of the machine may
+ * write (BATCH: their sync). chunks_written counts fillers, too; chunks_direct are those of them that went past the page
+ * cache. frames_doubtful: released, then a sync of their file failed, so that a crash of the machine may
  * lose them. frames_lost: given up by wb_sink_segment_close. */
 typedef struct wb_sink_segment_status {
   wb_sink_state state;
   int os_errno; /* of the last error, 0 if there was none */
-  uint64_t errors, segments, chunks_written, frames_written, bytes_written, syncs;
+  uint64_t errors, segments, chunks_written, chunks_direct, frames_written, bytes_written, syncs;
   uint64_t frames_doubtful, frames_lost;
 } wb_sink_segment_status;
 

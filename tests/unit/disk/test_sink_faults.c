@@ -2,6 +2,7 @@
  * short and fails them, so that each way of an error is met many times and on every machine. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,28 +30,34 @@ typedef struct pending {
   int file;
   const struct iovec *part; /* NULL: fsync */
   unsigned parts;
-  uint64_t offset;
+  uint64_t offset, covers; /* covers: writes that were complete when it was submitted */
 } pending;
 
 struct wb_uring {
   pending op[OPS_MAX];
   unsigned count;
-  unsigned short_writes, write_errors, sync_errors; /* one in so many, 0: none */
-  uint64_t shorts, errors, interrupts, completed;
+  unsigned short_writes, write_errors, sync_errors, refuse_direct; /* one in so many, 0: none */
+  uint64_t shorts, errors, interrupts, completed, directs, refusals, syncs;
+  uint64_t written, covered; /* writes complete, and of them covered by a sync */
 };
 
 void wb_uring_writev(wb_uring *ring, wb_op *op, int file, const struct iovec *part, unsigned parts, uint64_t offset) {
   cr_assert_not(op->busy);
   cr_assert(ring->count < OPS_MAX);
   op->busy = true;
-  ring->op[ring->count++] = (pending){op, file, part, parts, offset};
+  ring->op[ring->count++] = (pending){op, file, part, parts, offset, ring->written};
 }
 
 void wb_uring_fsync(wb_uring *ring, wb_op *op, int file, bool data_only) { wb_uring_writev(ring, op, file, NULL, 0, 0); }
 void wb_uring_wake(wb_uring *ring) {}
 
 static int perform(wb_uring *ring, const pending *p) {
-  if (!p->part) return ring->sync_errors && !draw(ring->sync_errors) ? -EIO : 0;
+  if (!p->part) {
+    if (ring->sync_errors && !draw(ring->sync_errors)) return -EIO;
+    ring->syncs++;
+    if (ring->covered < p->covers) ring->covered = p->covers;
+    return 0;
+  }
   uint64_t whole = 0, limit;
   for (unsigned i = 0; i < p->parts; i++) whole += p->part[i].iov_len;
   cr_assert(whole > 0);
@@ -66,12 +73,25 @@ static int perform(wb_uring *ring, const pending *p) {
     ring->shorts++;
     if (!limit) return ring->interrupts++, -EINTR;
   }
+  int flags = fcntl(p->file, F_GETFL);
+  bool direct = flags & O_DIRECT;
+  if (direct) {
+    bool aligned = p->offset % 4096 == 0;
+    for (unsigned i = 0; i < p->parts; i++)
+      aligned &= (uintptr_t)p->part[i].iov_base % 4096 == 0 && p->part[i].iov_len % 4096 == 0;
+    cr_assert(aligned, "a direct write at %zu that a disk would refuse", (size_t)p->offset);
+    ring->directs++;
+    if (ring->refuse_direct && !draw(ring->refuse_direct)) return ring->refusals++, -EINVAL;
+    fcntl(p->file, F_SETFL, flags & ~O_DIRECT); /* so that it can stop at any byte */
+  }
   uint64_t written = 0;
   for (unsigned i = 0; i < p->parts && written < limit; i++) {
     uint64_t bytes = p->part[i].iov_len < limit - written ? p->part[i].iov_len : limit - written;
     cr_assert_eq(pwrite(p->file, p->part[i].iov_base, bytes, (off_t)(p->offset + written)), (ssize_t)bytes);
     written += bytes;
   }
+  if (direct) fcntl(p->file, F_SETFL, flags);
+  ring->written++;
   return result ? result : (int)written;
 }
 
@@ -146,7 +166,9 @@ static wb_sink_segment_status run(uint64_t seed, wb_sync sync, wb_uring script, 
                                                                          .sync = sync,
                                                                          .sync_ns = 3000,
                                                                          .retry_ns = 1000,
-                                                                         .chunk_bytes = 8192,
+                                                                         .linger_ns = 300,
+                                                                         .chunk_bytes = 16384,
+                                                                         .direct_bytes = 9000,
                                                                          .line = line,
                                                                          .line_count = LINES,
                                                                          .ring = &script,
@@ -154,7 +176,7 @@ static wb_sink_segment_status run(uint64_t seed, wb_sync sync, wb_uring script, 
                                                NULL);
   cr_assert(sink);
   wb_sink_segment_status status;
-  uint64_t number = 0;
+  uint64_t number = 0, written = 0, syncs = 0;
   while (number < frames) {
     unsigned i = (unsigned)draw(LINES);
     for (uint64_t burst = draw(30); burst && number < frames; burst--) {
@@ -174,6 +196,11 @@ static wb_sink_segment_status run(uint64_t seed, wb_sync sync, wb_uring script, 
     wb_sink_segment_do_work(sink);
     wb_sink_segment_status_read(sink, &status);
     cr_assert_eq(status.frames_written, lines[0].reader[0].released + lines[1].reader[0].released);
+    if (sync == WB_SYNC_BATCH && status.frames_written > written) cr_assert(script.syncs > syncs, "released before a sync");
+    if (sync == WB_SYNC_BATCH && !script.short_writes && !script.write_errors && !script.refuse_direct)
+      cr_assert(status.chunks_written <= script.covered, "released what the sync did not cover");
+    written = status.frames_written;
+    syncs = script.syncs;
   }
   if (close_early) {
     script.write_errors = 1;
@@ -193,6 +220,9 @@ static wb_sink_segment_status run(uint64_t seed, wb_sync sync, wb_uring script, 
   cr_assert_eq(read_back(dir, close_early), status.frames_written);
   if (script.write_errors && !close_early) cr_assert(errors_logged > 0);
   if (script.short_writes) cr_assert(script.shorts > 0);
+  if (!close_early) cr_assert(script.directs > (script.refuse_direct ? 10 : 100));
+  if (script.refuse_direct) cr_assert(script.refusals > 0);
+  if (script.refuse_direct == 1) cr_assert_eq(status.chunks_direct, 0);
   for (unsigned i = 0; i < LINES; i++) wb_mirror_close(base[i], JOURNAL_BYTES);
   nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
   return status;
@@ -222,6 +252,12 @@ Test(sink_faults, a_failed_interval_sync_marks_frames_doubtful) {
   cr_assert(status.frames_doubtful < status.frames_written);
 }
 
+Test(sink_faults, batch_policy_releases_only_what_a_sync_has_covered) {
+  wb_sink_segment_status status = run(40, WB_SYNC_BATCH, (wb_uring){0}, 40000, false);
+  cr_assert_eq(status.errors, 0);
+  cr_assert(status.chunks_direct > 100);
+}
+
 Test(sink_faults, batch_policy_writes_again_what_a_failed_sync_did_not_cover) {
   for (uint64_t seed = 10; seed < 14; seed++) {
     wb_sink_segment_status status =
@@ -235,4 +271,13 @@ Test(sink_faults, closing_while_every_write_fails_ends_and_counts_the_rest) {
   uint64_t lost = 0;
   for (uint64_t seed = 20; seed < 30; seed++) lost += run(seed, (wb_sync)(seed % 3), (wb_uring){0}, 2000, true).frames_lost;
   cr_assert(lost > 100);
+}
+
+Test(sink_faults, refused_direct_writes_go_through_the_page_cache_and_are_no_error) {
+  wb_sink_segment_status status = run(31, WB_SYNC_NONE, (wb_uring){.refuse_direct = 1}, 40000, false);
+  cr_assert_eq(status.errors, 0);
+  status = run(32, WB_SYNC_BATCH, (wb_uring){.refuse_direct = 3, .short_writes = 3}, 20000, false);
+  cr_assert_eq(status.errors, 0);
+  cr_assert(status.chunks_direct > 0);
+  run(33, WB_SYNC_INTERVAL, (wb_uring){.refuse_direct = 3, .short_writes = 3, .write_errors = 30}, 20000, false);
 }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/store/segment.h"
 #include "io/log_reader.h"
 #include "io/memory.h"
 
@@ -74,6 +75,7 @@ static rig *rig_open(unsigned lines, unsigned readers) {
                                        .info = "{\"feed\":\"coinbase-exchange\",\"products\":[\"BTC-USD\"]}",
                                        .line = r->line,
                                        .line_count = lines,
+                                       .linger_ns = WB_SINK_LINGER_NEVER,
                                        .ring = r->ring,
                                        .host = &host};
   return r;
@@ -241,25 +243,49 @@ Test(sink_segment, a_published_frame_is_on_its_way_after_one_call) {
   rig_close(r);
 }
 
-Test(sink_segment, a_lingering_sink_waits_for_more_but_not_longer_than_asked) {
-  rig *r = rig_open(1, 1);
+Test(sink_segment, a_busy_line_is_gathered_but_no_frame_waits_longer_than_asked) {
+  rig *r = rig_open(2, 1);
   r->config.linger_ns = 1000;
   rig_start(r);
+  cr_assert(push(r, 0));
+  publish(r);
+  work_until_released(r, 1); /* a quiet line's first frame goes at once: the clock stands still */
   for (int i = 0; i < 5; i++) {
     cr_assert(push(r, 0));
     publish(r);
     cr_assert_eq(wb_sink_segment_do_work(r->sink), 0);
-    fake_ns += 100;
+    fake_ns += 199;
   }
-  fake_ns += 500;
-  work_until_released(r, 5);
+  cr_assert(push(r, 1));
+  publish(r);
+  work_until_released(r, 2); /* the other line is quiet */
+  cr_assert_eq(r->frames[0].reader[0].released, 1);
+  fake_ns += 5;
+  work_until_released(r, 7);
   wb_sink_segment_status status;
   wb_sink_segment_status_read(r->sink, &status);
-  cr_assert_eq(status.chunks_written, 1);
+  cr_assert_eq(status.chunks_written, 3);
   cr_assert(push(r, 0));
   publish(r);
   cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, NULL, NULL), 0);
-  cr_assert_eq(check(r, 6), 1);
+  cr_assert_eq(check(r, 8), 1);
+  rig_close(r);
+}
+
+Test(sink_segment, a_gathering_sink_does_not_wait_when_the_ring_runs_full) {
+  rig *r = rig_open(1, 1);
+  r->config.linger_ns = UINT64_C(1) << 60;
+  rig_start(r);
+  while (r->number < 20000) { /* the clock stands still */
+    for (int i = 0; i < 60; i++) cr_assert(push(r, 0));
+    publish(r);
+    while (r->number - released(r) >= FRAME_COUNT / 4)
+      if (!wb_sink_segment_do_work(r->sink)) wb_sink_segment_idle(r->sink, 1000000);
+  }
+  wb_sink_segment_status status;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(status.frames_written, r->number);
+  check(r, r->number);
   rig_close(r);
 }
 
@@ -272,6 +298,7 @@ static void random_run(unsigned lines, wb_sync sync, uint64_t rotate_bytes, uint
   r->config.sync_ns = 5000;
   r->config.rotate_bytes = rotate_bytes;
   r->config.chunk_bytes = chunk_bytes;
+  r->config.direct_bytes = chunk_bytes < 1 << 20 ? 12000 : 0;
   r->config.writes = writes;
   rig_start(r);
   printf("seed %llu, %u lines, sync %d\n", (unsigned long long)seed_state, lines, (int)sync);
@@ -300,6 +327,9 @@ static void random_run(unsigned lines, wb_sync sync, uint64_t rotate_bytes, uint
   cr_assert_eq(segments, status.segments);
   if (rotate_bytes < 1 << 20) cr_assert(segments > 10, "%zu segments", segments);
   if (sync != WB_SYNC_NONE) cr_assert(status.syncs > 0);
+  if (r->config.direct_bytes)
+    cr_assert(status.chunks_direct > 10 && status.chunks_direct < status.chunks_written, "%zu of %zu chunks are direct",
+              (size_t)status.chunks_direct, (size_t)status.chunks_written);
   rig_close(r);
 }
 
@@ -518,5 +548,146 @@ Test(sink_segment, closing_onto_a_full_disk_says_how_many_frames_are_lost) {
   cr_assert_eq(status.frames_written, released(r));
   check(r, status.frames_written);
   umount(r->dir);
+  rig_close(r);
+}
+
+static char segment_path[200];
+static int find_segment(const char *path, const struct stat *about, int kind, struct FTW *where) {
+  if (kind == FTW_F) snprintf(segment_path, sizeof segment_path, "%s", path);
+  return 0;
+}
+
+static uint8_t *read_segment(const rig *r, size_t *count) {
+  nftw(r->dir, find_segment, 16, FTW_PHYS);
+  FILE *file = fopen(segment_path, "rb");
+  cr_assert(file);
+  uint8_t *bytes = malloc(1 << 22);
+  *count = fread(bytes, 1, 1 << 22, file);
+  cr_assert(*count < 1 << 22);
+  fclose(file);
+  return bytes;
+}
+
+/* Small chunks, then large ones, and so on: a few of each. */
+static void mixed_chunks(rig *r, unsigned rounds) {
+  for (unsigned round = 0; round < rounds; round++) {
+    uint64_t end = r->frames[round % 2].head + (round % 3 ? 1 : 12500 + draw(20000));
+    while (r->frames[round % 2].head < end) cr_assert(push(r, round % 2));
+    publish(r);
+    work_until_released(r, r->number);
+  }
+}
+
+Test(sink_segment, large_chunks_lie_on_pages_of_the_file_as_they_do_in_the_journal) {
+  rig *r = rig_open(2, 1);
+  r->config.direct_bytes = 12000;
+  rig_start(r);
+  mixed_chunks(r, 60);
+  wb_sink_segment_status status;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(check(r, r->number), 1);
+  size_t count;
+  uint8_t *bytes = read_segment(r, &count);
+  wb_segment_cursor cursor;
+  wb_segment_info info;
+  cr_assert_eq(wb_segment_open(&cursor, bytes, count, &info), 0);
+  wb_chunk chunk;
+  const uint8_t *frame, *data;
+  uint64_t fillers = 0, large = 0, chunks = 0;
+  for (; wb_segment_next(&cursor, true, &chunk, &frame, &data) == 1; chunks++) {
+    uint64_t start = cursor.offset - chunk.chunk_bytes, end = start + chunk.data_offset + chunk.data_bytes;
+    if (!chunk.frame_count) {
+      fillers++;
+      cr_assert_eq(cursor.offset % 4096, 0);
+      cr_assert(chunk.chunk_bytes < 4096 + WB_CHUNK_HEADER_BYTES);
+    } else if (chunk.data_bytes > 12000) {
+      large++;
+      cr_assert_eq(start % 4096, 0);
+      cr_assert_eq(cursor.offset % 4096, 0);
+      cr_assert_eq((start + chunk.data_offset) % 4096, chunk.first_position % 4096);
+      cr_assert(chunk.chunk_bytes < 64 + chunk.frame_count * sizeof(wb_frame) + chunk.data_bytes + 3 * 4096);
+    } else {
+      cr_assert(cursor.offset - end < 8);
+    }
+    for (uint64_t at = end; at < cursor.offset; at++) cr_assert_eq(bytes[at], 0, "padding holds nothing");
+  }
+  cr_assert_eq(cursor.offset, count);
+  cr_assert_eq(chunks, status.chunks_written);
+  cr_assert(large >= 15 && fillers >= 10, "%zu large, %zu fillers", (size_t)large, (size_t)fillers);
+  cr_assert_eq(large, status.chunks_direct);
+  free(bytes);
+  rig_close(r);
+}
+
+Test(sink_segment, a_segment_with_direct_chunks_cut_at_any_byte_reads_as_its_longest_prefix) {
+  rig *r = rig_open(2, 1);
+  r->config.direct_bytes = 12000;
+  rig_start(r);
+  mixed_chunks(r, 5);
+  wb_sink_segment_status status;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(status.chunks_direct, 2);
+  size_t count;
+  uint8_t *bytes = read_segment(r, &count);
+  for (size_t cut = WB_SEGMENT_HEADER_BYTES, prefix = cut, next = 0; cut <= count; cut++) {
+    wb_segment_cursor cursor;
+    wb_segment_info info;
+    wb_chunk chunk;
+    const uint8_t *frame, *data;
+    cr_assert_eq(wb_segment_open(&cursor, bytes, cut, &info), 0);
+    int result;
+    while ((result = wb_segment_next(&cursor, true, &chunk, &frame, &data)) == 1) {
+    }
+    if (!next && cut < count) {
+      cr_assert_eq(wb_chunk_header_read(bytes + prefix, count - prefix, &chunk), 0);
+      next = prefix + chunk.chunk_bytes;
+    }
+    if (cut == next) prefix = next, next = 0;
+    cr_assert_eq(cursor.offset, prefix, "cut at %zu", cut);
+    cr_assert_eq(result, cut == prefix ? 0 : WB_E_DAMAGED, "cut at %zu", cut);
+  }
+  free(bytes);
+  rig_close(r);
+}
+
+Test(sink_segment, a_segment_being_written_directly_reads_as_its_whole_prefix) {
+  rig *r = rig_open(2, 1);
+  r->config.direct_bytes = 12000;
+  rig_start(r);
+  for (int i = 0; i < 40; i++) {
+    mixed_chunks(r, 4);
+    cr_assert_eq(check(r, r->number), 1);
+  }
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, NULL, NULL), 0);
+  check(r, r->number);
+  rig_close(r);
+}
+
+Test(sink_segment, a_file_system_that_refuses_direct_writes_is_written_through_the_page_cache) {
+  rig *r = rig_open(2, 1);
+  if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) || mount("none", r->dir, "ramfs", 0, NULL)) {
+    rig_close(r);
+    cr_skip_test();
+  }
+  r->config.direct_bytes = 12000;
+  rig_start(r);
+  mixed_chunks(r, 30);
+  wb_sink_segment_status status;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(status.errors + status.chunks_direct + status.frames_lost, 0);
+  check(r, r->number);
+  umount(r->dir);
+  rig_close(r);
+}
+
+Test(sink_segment, direct_writes_can_be_forbidden) {
+  rig *r = rig_open(2, 1);
+  r->config.direct_bytes = WB_SINK_DIRECT_NEVER;
+  rig_start(r);
+  mixed_chunks(r, 30);
+  wb_sink_segment_status status;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(status.chunks_direct, 0);
+  check(r, r->number);
   rig_close(r);
 }
