@@ -124,8 +124,8 @@ def a_disk_that_refuses_for_longer_than_the_silence_costs_no_record_and_no_conne
     program = node(peer.url, directory, "--max-message", "1M", "--journal", "4M", "--silence", 2,
                    prepare=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
     program.wait_for("connected to")
-    resource.prlimit(program.child.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     began = report(program, directory)["lines"][0].get("stalls", 0)
+    resource.prlimit(program.child.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     wait_until(lambda: report(program, directory)["lines"][0].get("stalls", 0) > began, "the journal is full")
     stalled = report(program, directory)["elapsed_s"]
     wait_until(lambda: report(program, directory)["elapsed_s"] > stalled + 3, "three seconds of a full journal")
