@@ -341,6 +341,19 @@ uint64_t wb_config_count(const wb_config *config, const char *name) {
   return count;
 }
 
+int wb_config_choice(const wb_config *config, const char *name) {
+  const char *text = wb_config_text(config, name), *at = config->option[find(config, name, strlen(name))].choices;
+  size_t bytes = strlen(text);
+  int index = 0;
+  while (strncmp(at, text, bytes) != 0 || (at[bytes] != '|' && at[bytes] != 0)) {
+    at = strchr(at, '|');
+    WB_CHECK(at != NULL); /* a value that is none was refused when it was read */
+    at++;
+    index++;
+  }
+  return index;
+}
+
 double wb_config_number(const wb_config *config, const char *name) {
   const char *text = wb_config_text(config, name);
   double number = 0;

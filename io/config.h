@@ -52,6 +52,9 @@ bool wb_config_check(const wb_config *config);
 const char *wb_config_text(const wb_config *config, const char *name);
 bool wb_config_switch(const wb_config *config, const char *name);
 uint64_t wb_config_count(const wb_config *config, const char *name);
+
+/* wb_config_choice returns the index of a CHOICE's value among its choices. */
+int wb_config_choice(const wb_config *config, const char *name);
 double wb_config_number(const wb_config *config, const char *name);
 char *const *wb_config_list(const wb_config *config, const char *name);
 char *const *wb_config_operands(const wb_config *config, unsigned *count);

@@ -133,9 +133,7 @@ int wb_cmd_replay(int argc, char **argv) {
     node.mid_window = (uint32_t)window;
     node.layout = strcmp(layout, "pipelined") == 0 ? WB_LAYOUT_PIPELINED : WB_LAYOUT_FUSED;
     node.wait = WB_NODE_WAIT_YIELD;
-    static const char *const levels[] = {"error", "warning", "info", "debug"};
-    int level = 0;
-    while (strcmp(levels[level], wb_config_text(config, "log-level")) != 0) level++;
+    int level = wb_config_choice(config, "log-level");
     wb_log *log = wb_log_open(NULL, level, false, &error);
     code = log ? replay(config, &node, log) : wrong(&error);
     wb_log_close(log);

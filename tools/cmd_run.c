@@ -66,16 +66,6 @@ static int wrong(const wb_error *error) {
   return 2;
 }
 
-static int choice(const wb_config *config, const char *name, const char *choices) {
-  const char *text = wb_config_text(config, name);
-  int index = 0;
-  for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL, index++) {
-    size_t bytes = strcspn(at, "|");
-    if (strlen(text) == bytes && strncmp(at, text, bytes) == 0) return index;
-  }
-  return -1;
-}
-
 static int limited(const wb_config *config, const char *name, uint64_t least, uint64_t most, uint64_t *value, wb_error *error) {
   *value = wb_config_count(config, name);
   if (*value >= least && *value <= most) return 0;
@@ -85,11 +75,12 @@ static int limited(const wb_config *config, const char *name, uint64_t least, ui
 
 static int layout(const wb_config *config, wb_node_config *node, wb_error *error) {
   const char *text = wb_config_text(config, "layout");
-  int named = choice(config, "layout", "auto|fused|pipelined");
-  if (named >= 0) {
-    node->layout = (wb_layout)named;
-    return 0;
-  }
+  static const char *const names[] = {"auto", "fused", "pipelined"};
+  for (int i = 0; i < 3; i++)
+    if (strcmp(text, names[i]) == 0) {
+      node->layout = (wb_layout)i;
+      return 0;
+    }
   wb_cpu_list list;
   if (wb_cpu_list_parse(text, &list, NULL) != 0 || list.count < 1 || list.count > WB_NODE_THREADS_MAX)
     return wb_error_set(error, WB_E_CONFIG, 0, "layout",
@@ -141,12 +132,12 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
   node->insecure = wb_config_switch(config, "insecure");
   node->once = wb_config_switch(config, "once");
   node->data_dir = wb_config_switch(config, "store") ? wb_config_text(config, "data") : NULL;
-  node->sync = (wb_sync)choice(config, "sync", "none|interval|batch");
+  node->sync = (wb_sync)wb_config_choice(config, "sync");
   node->rotate_bytes = wb_config_count(config, "rotate-bytes");
   node->rotate_ns = wb_config_count(config, "rotate-seconds") * UINT64_C(1000000000);
   node->journal_bytes = wb_config_count(config, "journal");
   node->silence_ns = (uint64_t)(wb_config_number(config, "silence") * 1e9);
-  node->wait = (wb_node_wait)choice(config, "wait", "auto|spin|yield|block");
+  node->wait = (wb_node_wait)wb_config_choice(config, "wait");
   node->crossed_ms = wb_config_count(config, "crossed-ms");
   return 0;
 }
@@ -274,7 +265,7 @@ int wb_cmd_run(int argc, char **argv) {
     node.products = products;
     /* A live view and a log on the same terminal would write over each other. */
     const char *file = wb_config_text(config, "log");
-    int level = choice(config, "log-level", "error|warning|info|debug");
+    int level = wb_config_choice(config, "log-level");
     bool both =
         !file && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO) && strcmp(wb_config_text(config, "console"), "auto") == 0;
     wb_log *log =

@@ -46,6 +46,7 @@ Test(config, defaults_hold_when_nothing_is_said) {
   cr_assert_null(wb_config_list(c, "url")[0]);
   cr_assert(wb_config_switch(c, "store"));
   cr_assert_eq(wb_config_count(c, "max-message"), 32u << 20);
+  cr_assert_eq(wb_config_choice(c, "wait"), 0);
   cr_assert_null(wb_config_text(c, "seconds"));
   cr_assert_str_eq(wb_config_source(c, "product"), "default");
   wb_config_free(c);
@@ -61,6 +62,7 @@ Test(config, a_flag_beats_the_environment_which_beats_the_file_which_beats_the_d
   cr_assert_str_eq(wb_config_list(c, "product")[1], "B-USD");
   cr_assert_null(wb_config_list(c, "product")[2]);
   cr_assert_str_eq(wb_config_text(c, "wait"), "spin");
+  cr_assert_eq(wb_config_choice(c, "wait"), 1);
   cr_assert_not(wb_config_switch(c, "store"));
   wb_config_free(c);
   c = LOAD("--config", path, "--max-message=3k", "--product", "X-USD,Y-USD", "--product", "Z-USD", "--store");
