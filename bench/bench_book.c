@@ -373,7 +373,11 @@ INLINE void run_kind(structure kind, bench *b, wb_bench_run *run, uint32_t batch
     product *p = &products[of[message * batch]];
     const wb_delta *now = &change[message * batch];
     if (++message == messages) message = 0;
-    if (prefetch) wb_book_prefetch(products[of[message * batch]].book, &change[message * batch], batch);
+    if (prefetch) {
+      const wb_book *next = products[of[message * batch]].book;
+      wb_book_prefetch_cells(next, &change[message * batch], batch);
+      wb_book_prefetch_levels(next, &change[message * batch], batch);
+    }
     put(kind, p, now, batch);
     sum += read_best(kind, p);
     if (latency) {

@@ -105,7 +105,7 @@ static void *setup(const void *raw, bool smoke) {
   if (!n->journal) return NULL;
   wb_frames_init(&n->frames, n->journal, JOURNAL, must(FRAMES * sizeof(wb_frame)), FRAMES, 1);
   wb_book_config config = {0};
-  n->book_bytes = (wb_book_bytes(&config) + 4095) & ~(size_t)4095;
+  n->book_bytes = wb_book_bytes(&config);
   n->arena_bytes = 2 * products * n->book_bytes;
   n->arena = wb_arena_open(n->arena_bytes, NULL);
   if (!n->arena) return NULL;
@@ -130,7 +130,7 @@ static void *setup(const void *raw, bool smoke) {
                               .products = &n->products,
                               .host = &n->host,
                               .book = &n->book,
-                              .scratch = must(WB_PARSE_SCRATCH_BYTES)};
+                              .batch = must(WB_PARSE_BATCH_BYTES)};
   codec->init(n->parse.codec_state, &n->products);
   wb_parse_stage_init(&n->parse);
   for (uint32_t i = 0; i < products; i++) snapshot(n, i);

@@ -97,3 +97,5 @@ void *wb_arena_open(size_t bytes, wb_error *error) {
 void wb_arena_close(void *base, size_t bytes) {
   if (base) munmap(base, bytes);
 }
+
+void wb_memory_populate(void *base, size_t bytes) { (void)madvise(base, bytes, MADV_POPULATE_WRITE); }

@@ -18,4 +18,8 @@ void wb_mirror_close(void *base, size_t bytes);
 void *wb_arena_open(size_t bytes, wb_error *error);
 void wb_arena_close(void *base, size_t bytes);
 
+/* wb_memory_populate backs whole pages with memory now, so that the first touch costs nothing later. Best effort: what cannot be backed
+ * is backed as it is touched. */
+void wb_memory_populate(void *base, size_t bytes);
+
 #endif

@@ -17,6 +17,8 @@
 #include "io/ws.h"
 
 enum { NOTES_BYTES = 1 << 20, NOTES_FRAMES = 8192, LINE_FRAMES = 1 << 18, MESSAGES_BYTES = 8 << 20, COMMANDS_BYTES = 64 << 10 };
+/* Some 3 MiB for each of so few products; of more, the books take memory as they need it. */
+enum { WARM_PRODUCTS = 8, WARM_LEVELS = 1 << 15 };
 enum { READER_PARSE = 0, READER_FLUSH = 1 };
 #define JOURNAL_BYTES_MAX (UINT64_C(1) << 36)
 static const uint64_t CLOSE_TIMEOUT_NS = UINT64_C(5000000000);
@@ -67,7 +69,7 @@ struct wb_node {
   uint32_t *capture_count;
   wb_view_data *capture_view;
   void *codec_state;
-  wb_message *scratch;
+  uint8_t *batch;
 
   int64_t started_utc_ns;
   uint64_t started_ns, finished_ns;
@@ -111,10 +113,12 @@ static int open_rings(wb_node *node, wb_error *error) {
     bool notes = i == lines;
     size_t count = notes ? NOTES_FRAMES : LINE_FRAMES;
     node->journal_bytes[i] = notes ? NOTES_BYTES : line_bytes;
-    node->journal[i] = wb_mirror_open(node->journal_bytes[i], false, error);
+    bool live = config->line_count && !notes; /* a first touch costs more than a message */
+    node->journal[i] = wb_mirror_open(node->journal_bytes[i], live, error);
     if (!node->journal[i]) return WB_E_MEMORY;
     node->descriptors[i] = wb_arena_open(count * sizeof(wb_frame), error);
     if (!node->descriptors[i]) return WB_E_MEMORY;
+    if (live) wb_memory_populate(node->descriptors[i], count * sizeof(wb_frame));
     int result =
         wb_frames_init(&node->frames[i], node->journal[i], node->journal_bytes[i], node->descriptors[i], count, readers);
     if (result != 0) return wb_error_set(error, result, 0, "node", "frame ring");
@@ -133,7 +137,7 @@ static int open_rings(wb_node *node, wb_error *error) {
 static int open_books(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
   uint32_t count = config->products->count;
-  size_t one = (wb_book_bytes(&config->book) + 4095) & ~(size_t)4095;
+  size_t one = wb_book_bytes(&config->book);
   node->books_bytes = one * count;
   node->books = wb_arena_open(node->books_bytes, error);
   node->product = calloc(count, sizeof *node->product);
@@ -142,14 +146,15 @@ static int open_books(wb_node *node, wb_error *error) {
   node->capture_count = calloc((size_t)2 * count, sizeof *node->capture_count);
   node->capture_view = calloc(count, sizeof *node->capture_view);
   node->codec_state = lines_alloc(config->codec->size(config->products));
-  node->scratch = lines_alloc(WB_PARSE_SCRATCH_BYTES);
+  node->batch = lines_alloc(WB_PARSE_BATCH_BYTES);
   if (!node->books || !node->product || !node->views || !node->capture || !node->capture_count || !node->capture_view ||
-      !node->codec_state || !node->scratch)
+      !node->codec_state || !node->batch)
     return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u books of up to %zu bytes", count, one);
   for (uint32_t i = 0; i < count; i++) {
     node->product[i].book = wb_book_init((uint8_t *)node->books + i * one, &config->book);
     if (!node->product[i].book) return wb_error_set(error, WB_E_INVALID, 0, "node", "book configuration out of range");
     node->product[i].view = &node->views[i];
+    if (config->line_count && count <= WARM_PRODUCTS) wb_book_warm(node->product[i].book, WARM_LEVELS);
   }
   int result = config->codec->init(node->codec_state, config->products);
   if (result != 0) return wb_error_set(error, result, 0, "node", "codec %s", config->codec->name);
@@ -175,7 +180,7 @@ static int open_books(wb_node *node, wb_error *error) {
       .host = &node->host,
       .messages = node->layout == WB_LAYOUT_PIPELINED ? &node->messages : NULL,
       .book = &node->book,
-      .scratch = node->scratch,
+      .batch = node->batch,
   };
   for (unsigned i = 0; i < node->ring_count; i++) node->parse.ring[i] = &node->frames[i];
   wb_parse_stage_init(&node->parse);
@@ -479,7 +484,7 @@ void wb_node_close(wb_node *node) {
   free(node->capture_count);
   free(node->capture_view);
   free(node->codec_state);
-  free(node->scratch);
+  free(node->batch);
   free(node);
 }
 

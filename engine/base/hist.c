@@ -35,6 +35,21 @@ void wb_hist_record_many(wb_hist *hist, uint64_t value_ns, uint64_t n) {
 
 void wb_hist_record(wb_hist *hist, uint64_t value_ns) { wb_hist_record_many(hist, value_ns, 1); }
 
+void wb_hist_record_all(wb_hist *hist, const uint64_t *value_ns, uint32_t n) {
+  uint64_t sum = 0, max = hist->max, min = hist->min;
+  for (uint32_t i = 0; i < n; i++) {
+    uint64_t value = value_ns[i], *bucket = &hist->bucket[bucket_of(value)];
+    store(bucket, *bucket + 1);
+    sum += value;
+    max = value > max ? value : max;
+    min = value < min ? value : min;
+  }
+  store(&hist->count, hist->count + n);
+  store(&hist->sum, hist->sum + sum);
+  store(&hist->max, max);
+  store(&hist->min, min);
+}
+
 uint64_t wb_hist_percentile(const wb_hist *hist, double percentile) {
   if (hist->count == 0) return 0;
   if (!(percentile > 0)) percentile = 0;

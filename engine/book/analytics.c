@@ -7,24 +7,6 @@ void wb_analytics_init(wb_analytics *analytics, uint32_t mid_window) {
   analytics->mid_window = mid_window;
 }
 
-void wb_analytics_update(wb_analytics *analytics, uint64_t bid, uint64_t bid_size, uint64_t ask, uint64_t ask_size) {
-  analytics->best_bid = bid;
-  analytics->best_bid_size = bid_size;
-  analytics->best_ask = ask;
-  analytics->best_ask_size = ask_size;
-  analytics->both = bid_size && ask_size;
-  if (!analytics->both) return;
-  uint64_t spread = ask >= bid ? ask - bid : bid - ask;
-  if (spread > analytics->max_spread) analytics->max_spread = spread;
-  uint64_t mid2 = bid + ask;
-  uint64_t *slot = &analytics->mid2[analytics->mid_next];
-  if (analytics->mid_count >= analytics->mid_window) analytics->mid2_sum -= *slot;
-  analytics->mid2_sum += mid2;
-  *slot = mid2;
-  analytics->mid_count++;
-  if (++analytics->mid_next == analytics->mid_window) analytics->mid_next = 0;
-}
-
 void wb_analytics_restart(wb_analytics *analytics) {
   analytics->max_spread = 0;
   analytics->mid_count = 0;

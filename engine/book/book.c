@@ -17,20 +17,23 @@ enum { ANCHOR_RANK = 8 };
 /* It is moved only after so many changes missed it, one in so many of all, and only by an eighth of itself or more. */
 enum { MISS_COUNT = 64, MISS_LEVELS = 32, MISS_RATE = 32 };
 
-/* A change reads the first two lines of its side. */
+enum { PAGE_BYTES = 4096, COLOR_LINES = 17 };
+
+/* A change within the window reads the first line of its side. */
 typedef struct wb_book_side {
   wb_window window;
-  uint64_t best;       /* key of the best level, or WB_KEY_NONE; ... */
-  uint64_t best_price; /* ... and what wb_book_best gives */
-  uint64_t best_size;
-  uint64_t flip; /* key = tick ^ flip */
+  uint64_t best; /* key of the best level, or WB_KEY_NONE */
   uint32_t level_count, level_count_max;
+  uint64_t flip;         /* key = tick ^ flip */
   uint64_t change_start; /* miss_count changes lay outside the window since the book's change_count was this */
   uint32_t miss_count;
+  wb_level *touch; /* the best level, as wb_book_best gives it */
   wb_far far;
 } __attribute__((aligned(WB_CACHE_LINE_BYTES))) wb_book_side;
+_Static_assert(offsetof(wb_book_side, flip) == WB_CACHE_LINE_BYTES, "a change needs no second line");
 
 struct wb_book {
+  wb_level touch[2]; /* first: see wb_book_best */
   wb_tick tick;
   uint64_t change_count;
   wb_book_side side[2];
@@ -40,6 +43,8 @@ struct wb_book {
   wb_staging staging[2];
   wb_level *scratch; /* 2 * level_count_max, used within a call only */
 };
+
+static inline uint64_t flip_of(unsigned side) { return ((uint64_t)side - 1) & WB_QUANTITY_MAX; }
 
 /* ---------------------------------------------------------------------------------------------------- memory */
 
@@ -54,22 +59,21 @@ static size_t layout(const wb_book_config *config, char *memory, wb_book *book) 
   uint32_t ticks = config->window_ticks ? config->window_ticks : WINDOW_TICKS_DEFAULT;
   uint32_t levels = config->level_count_max ? config->level_count_max : LEVEL_COUNT_DEFAULT;
   if (ticks < WB_WINDOW_TICKS_MIN || ticks > WB_WINDOW_TICKS_MAX || (ticks & (ticks - 1)) || levels > LEVEL_COUNT_MAX) return 0;
-  uint32_t lines = ticks / 8 < levels ? ticks / 8 : levels, blocks = wb_far_blocks_max(levels);
+  uint32_t crowded = wb_window_blocks_max(ticks, levels), blocks = wb_far_blocks_max(levels);
   size_t bytes = 0;
   carve(memory, &bytes, 1, sizeof *book);
   for (unsigned i = 0; i < 2; i++) {
     wb_book_side *side = &book->side[i];
     side->level_count_max = levels;
     side->window.mask = ticks - 1;
-    side->window.line_limit = lines;
+    side->window.block_limit = crowded;
     /* Small and often used, so on few pages. */
     side->window.summary = carve(memory, &bytes, (ticks + 4095) / 4096, sizeof *side->window.summary);
   }
   for (unsigned i = 0; i < 2; i++) {
     wb_book_side *side = &book->side[i];
-    side->window.spare = carve(memory, &bytes, lines + 1, sizeof *side->window.spare);
     side->window.cell = carve(memory, &bytes, ticks / 64, sizeof *side->window.cell);
-    side->window.line = carve(memory, &bytes, lines + 1, sizeof *side->window.line);
+    side->window.block = carve(memory, &bytes, crowded, sizeof *side->window.block + sizeof *wb_window_spare(&side->window));
     side->far.first = carve(memory, &bytes, blocks, sizeof *side->far.first);
     side->far.entry = carve(memory, &bytes, blocks, sizeof *side->far.entry);
     side->far.pool = carve(memory, &bytes, blocks, sizeof *side->far.pool);
@@ -77,7 +81,8 @@ static size_t layout(const wb_book_config *config, char *memory, wb_book *book) 
     book->staging[i].level = carve(memory, &bytes, 2 * (size_t)levels, sizeof(wb_level));
   }
   book->scratch = carve(memory, &bytes, 2 * (size_t)levels, sizeof(wb_level));
-  return bytes;
+  /* An odd number of lines past whole pages, so that the heads of books laid one behind the other are in different sets of the caches. */
+  return ((bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1)) + COLOR_LINES * WB_CACHE_LINE_BYTES;
 }
 
 size_t wb_book_bytes(const wb_book_config *config) {
@@ -91,11 +96,29 @@ wb_book *wb_book_init(void *memory, const wb_book_config *config) {
   memset(book, 0, sizeof *book);
   layout(config, memory, book);
   for (unsigned i = 0; i < 2; i++) {
-    book->side[i].flip = i == WB_SIDE_BID ? WB_QUANTITY_MAX : 0;
+    book->side[i].flip = flip_of(i);
+    book->side[i].touch = &book->touch[i];
     book->staging[i].flip = book->side[i].flip;
   }
   wb_book_clear(book);
   return book;
+}
+
+static void touch(void *memory, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += PAGE_BYTES) ((volatile char *)memory)[at] = 0;
+}
+
+void wb_book_warm(wb_book *book, uint32_t levels) {
+  for (unsigned i = 0; i < 2; i++) {
+    wb_book_side *side = &book->side[i];
+    if (levels > side->level_count_max) levels = side->level_count_max;
+    uint32_t blocks = wb_far_blocks_max(levels) / 2;
+    touch(side->window.cell, (side->window.mask + 1) / 64 * sizeof *side->window.cell);
+    touch(side->far.first, blocks * sizeof *side->far.first);
+    touch(side->far.entry, blocks * sizeof *side->far.entry);
+    touch(side->far.pool, blocks * sizeof *side->far.pool);
+    touch(book->staging[i].level, levels * sizeof *book->staging[i].level);
+  }
 }
 
 /* ---------------------------------------------------------------------------------------------------- one side */
@@ -105,7 +128,7 @@ static void side_clear(wb_book_side *side) {
   wb_far_clear(&side->far);
   side->level_count = 0;
   side->best = WB_KEY_NONE;
-  side->best_price = side->best_size = 0;
+  *side->touch = (wb_level){0, 0};
 }
 
 /* All levels of a side in key order: those of the overflow before the window, the window's, the rest of the overflow. */
@@ -133,10 +156,11 @@ static bool side_next(const wb_book_side *side, cursor *at, uint64_t *key, uint6
 static void side_touch(wb_book_side *side, uint64_t key, uint64_t unit) {
   uint64_t inside = wb_window_next(&side->window, key), outside = side->far.best;
   side->best = inside < outside ? inside : outside;
-  side->best_price = side->best_size = 0;
+  *side->touch = (wb_level){0, 0};
   if (side->best == WB_KEY_NONE) return;
-  side->best_price = (side->best ^ side->flip) * unit;
-  side->best_size = inside < outside ? *wb_window_at(&side->window, inside) : side->far.pool[side->far.entry[0].block].size[0];
+  side->touch->price = (side->best ^ side->flip) * unit;
+  side->touch->size =
+      inside < outside ? *wb_window_at(&side->window, inside) : side->far.pool[side->far.entry[0].block].size[0];
 }
 
 static uint64_t base_for(const wb_window *window, uint64_t anchor) {
@@ -265,7 +289,7 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
     WB_DCHECK(delta->price <= WB_QUANTITY_MAX && delta->size <= WB_QUANTITY_MAX);
     wb_book_side *side = &book->side[delta->side];
     __asm__("" : "+r"(side)); /* or its address is computed anew at every use */
-    uint64_t tick = wb_tick_of(&book->tick, delta->price), key = tick ^ side->flip;
+    uint64_t tick = wb_tick_of(&book->tick, delta->price), key = tick ^ flip_of(delta->side);
     if (__builtin_expect(tick > book->tick.limit || !wb_window_covers(&side->window, key), 0)) {
       int result = apply_outside(book, delta, unknown);
       if (result) return result;
@@ -279,8 +303,7 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
     if (__builtin_expect(key > side->best, 1)) continue;
     if (has) {
       side->best = key;
-      side->best_price = delta->price;
-      side->best_size = delta->size;
+      book->touch[delta->side] = (wb_level){delta->price, delta->size};
     } else if (key == side->best) {
       side_touch(side, key, book->tick.unit);
     }
@@ -288,18 +311,28 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
   return 0;
 }
 
-void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count) {
+void wb_book_prefetch(const wb_book *book) {
+  __builtin_prefetch(book, 1);
+  __builtin_prefetch(&book->side[0], 1);
+  __builtin_prefetch(&book->side[1], 1);
+}
+
+void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
-    const wb_window *window = &book->side[delta[i].side].window;
-    uint64_t key = wb_tick_of(&book->tick, delta[i].price) ^ book->side[delta[i].side].flip;
-    if (!wb_window_covers(window, key)) continue;
-    const wb_cell *cell = &window->cell[(key & window->mask) >> 6];
-    __builtin_prefetch(&window->summary[(key & window->mask) >> 12]);
-    __builtin_prefetch(&window->spare[window->line_count]);
-    __builtin_prefetch(window->line[cell->line[key >> 3 & 7]], 1);
+    const wb_book_side *side = &book->side[delta[i].side];
+    uint64_t index = (wb_tick_of(&book->tick, delta[i].price) ^ flip_of(delta[i].side)) & side->window.mask;
+    __builtin_prefetch(&side->window.cell[index >> 6], 1);
+    __builtin_prefetch(&side->window.summary[index >> 12], 1);
   }
-  __builtin_prefetch(&book->side[0].best_price);
-  __builtin_prefetch(&book->side[1].best_price);
+}
+
+void wb_book_prefetch_levels(const wb_book *book, const wb_delta *delta, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    const wb_book_side *side = &book->side[delta[i].side];
+    uint64_t index = (wb_tick_of(&book->tick, delta[i].price) ^ flip_of(delta[i].side)) & side->window.mask;
+    const wb_cell *cell = &side->window.cell[index >> 6];
+    if (wb_cell_has_block(cell)) __builtin_prefetch(&side->window.block[cell->size[0]][index & 63], 1);
+  }
 }
 
 void wb_book_clear(wb_book *book) {
@@ -325,8 +358,8 @@ int wb_book_scale(wb_book *book, uint64_t price_factor, uint64_t size_factor) {
   for (unsigned i = 0; i < 2; i++) {
     wb_book_side *side = &book->side[i];
     for (cursor at = side_begin(side); side_next(side, &at, &key, &size);) *size *= size_factor;
-    side->best_price *= price_factor;
-    side->best_size *= size_factor;
+    side->touch->price *= price_factor;
+    side->touch->size *= size_factor;
     if (book->load_open) wb_staging_scale(&book->staging[i], price_factor, size_factor);
   }
   /* The ticks stay; the tick grows. Beyond 10^18 only the price 0 is left, and that is a multiple of everything. */
@@ -384,12 +417,6 @@ void wb_book_load_drop(wb_book *book) { book->load_open = false; }
 
 /* ---------------------------------------------------------------------------------------------------- reading */
 
-bool wb_book_best(const wb_book *book, wb_side side, wb_level *level) {
-  const wb_book_side *s = &book->side[side];
-  *level = (wb_level){s->best_price, s->best_size};
-  return s->best_size != 0;
-}
-
 uint64_t wb_book_size(const wb_book *book, wb_side side, uint64_t price) {
   const wb_book_side *s = &book->side[side];
   if (!wb_tick_divides(&book->tick, price)) return 0;
@@ -441,7 +468,7 @@ const char *wb_book_check(const wb_book *book) {
     if (count != side->level_count || count > side->level_count_max) return "levels are counted";
     wb_level best = {0, 0};
     side_levels(side, book->tick.unit, &best, 1);
-    if (best.price != side->best_price || best.size != side->best_size) return "the touch is the best level";
+    if (best.price != side->touch->price || best.size != side->touch->size) return "the touch is the best level";
     if (outside != side->far.level_count) return "the overflow holds the levels outside the window, and no other";
   }
   return NULL;

@@ -32,12 +32,17 @@ typedef struct wb_book_config {
   uint32_t level_count_max;
 } wb_book_config;
 
-/* wb_book_bytes returns the address space a book needs, most of it never touched; 0 if the config is out of range. */
+/* wb_book_bytes returns the address space a book needs, most of it never touched, a multiple of 64: lay books one behind the other, not
+ * on whole pages, or their heads compete for the same sets of the caches. 0 if the config is out of range. */
 size_t wb_book_bytes(const wb_book_config *config);
 
 /* wb_book_init makes an empty book in memory and returns it; NULL if the config is out of range or memory is NULL or not
  * aligned. */
 wb_book *wb_book_init(void *memory, const wb_book_config *config);
+
+/* wb_book_warm backs with memory, by touching it, what a book of so many levels a side will use, so that its first snapshot need not wait
+ * for the kernel. Only right after init. */
+void wb_book_warm(wb_book *book, uint32_t levels);
 
 /* wb_book_clear removes every level and forgets the tick. An open load goes on. */
 void wb_book_clear(wb_book *book);
@@ -59,12 +64,19 @@ void wb_book_load_drop(wb_book *book);
  * price rebuilds the book, O(levels), at most 18 times between two clears or loads. */
 int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t *unknown);
 
-/* wb_book_prefetch begins to fetch what changes will touch into the cache, and changes nothing. For a caller with more books than
- * cache that has the next message at hand while it works on this one. A few ns a change. */
-void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count);
+/* What changes will touch, fetched into the cache; nothing is changed. For a caller with several messages at hand: first the heads
+ * of their books, then the cells for all of them, then the levels, because each of the three is found through the one before. A
+ * few ns a change. */
+void wb_book_prefetch(const wb_book *book);
+void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t count);
+void wb_book_prefetch_levels(const wb_book *book, const wb_delta *delta, uint32_t count);
 
-/* wb_book_best gives the best level of a side in *level; false if the side is empty (then *level is 0, 0). O(1), a few ns. */
-bool wb_book_best(const wb_book *book, wb_side side, wb_level *level);
+/* wb_book_best gives the best level of a side in *level; false if the side is empty (then *level is 0, 0). O(1): a book begins with
+ * its two best levels. */
+static inline bool wb_book_best(const wb_book *book, wb_side side, wb_level *level) {
+  *level = ((const wb_level *)(const void *)book)[side];
+  return level->size != 0;
+}
 
 /* wb_book_size returns the size at a price, 0 if there is no level. */
 uint64_t wb_book_size(const wb_book *book, wb_side side, uint64_t price);

@@ -27,7 +27,7 @@ static void radix_sort(wb_level *level, uint32_t count, uint64_t flip, wb_level 
 void wb_staging_sort(wb_staging *staging, wb_level *scratch) {
   wb_level *level = staging->level;
   uint32_t count = staging->level_count, kept = 0;
-  if (!count) return;
+  if (!count || staging->done) return;
   if (staging->worst_first) {
     for (uint32_t i = 0, j = count - 1; i < j; i++, j--) {
       wb_level swap = level[i];
@@ -42,7 +42,7 @@ void wb_staging_sort(wb_staging *staging, wb_level *scratch) {
     if (!superseded && level[i].size) level[kept++] = level[i];
   }
   staging->level_count = kept;
-  staging->best_first = true;
+  staging->best_first = staging->done = true;
   staging->worst_first = kept <= 1;
   if (kept) staging->last = level[kept - 1].price ^ staging->flip;
 }

@@ -18,11 +18,12 @@ typedef struct wb_staging {
   uint64_t flip;                /* price ^ flip is smaller for better prices */
   uint64_t last;                /* price ^ flip of the last one */
   bool best_first, worst_first; /* so far; worst first strictly, as turning it round turns equal prices round */
+  bool done;                    /* best first, each price once, none empty: nothing is left to sort */
 } wb_staging;
 
 static inline void wb_staging_begin(wb_staging *staging) {
   staging->level_count = 0;
-  staging->best_first = staging->worst_first = true;
+  staging->best_first = staging->worst_first = staging->done = true;
 }
 
 /* wb_staging_add adds a level; there is room. */
@@ -31,7 +32,9 @@ static inline void wb_staging_add(wb_staging *staging, uint64_t price, uint64_t 
   if (staging->level_count) {
     staging->best_first &= key >= staging->last;
     staging->worst_first &= key < staging->last;
+    staging->done &= key > staging->last;
   }
+  staging->done &= size != 0;
   staging->last = key;
   staging->level[staging->level_count++] = (wb_level){price, size};
 }

@@ -27,16 +27,50 @@ uint64_t wb_window_next(const wb_window *window, uint64_t key) {
   return next >= key ? next : WB_KEY_NONE;
 }
 
+static void release(wb_window *window, wb_cell *cell) {
+  window->block_count--;
+  wb_window_spare(window)[window->block_count] = (uint16_t)(cell->size[0] ^ window->block_count);
+  cell->ticks = 0;
+}
+
+static void crowd(wb_window *window, wb_cell *cell) {
+  uint32_t number = wb_window_spare(window)[window->block_count] ^ window->block_count;
+  window->block_count++;
+  for (unsigned i = 0; i < WB_CELL_FEW; i++) {
+    uint64_t tick = cell->ticks >> 8 * i & 255;
+    if (tick) window->block[number][tick - 1] = cell->size[i];
+  }
+  cell->ticks = UINT64_C(1) << 56;
+  cell->size[0] = number;
+}
+
+static void thin(wb_window *window, wb_cell *cell) {
+  const uint64_t *size = window->block[cell->size[0]];
+  release(window, cell);
+  unsigned at = 0;
+  for (uint64_t bits = cell->occupied; bits; bits &= bits - 1, at++) {
+    unsigned tick = (unsigned)__builtin_ctzll(bits);
+    cell->ticks |= (uint64_t)(tick + 1) << 8 * at;
+    cell->size[at] = size[tick];
+  }
+}
+
+void wb_window_put_crowded(wb_window *window, uint64_t key, uint64_t size) {
+  uint64_t bit = UINT64_C(1) << (key & 63);
+  wb_cell *cell = wb_window_cell(window, key);
+  if (!size && !(cell->occupied & bit)) return;
+  if (!wb_cell_has_block(cell)) crowd(window, cell);
+  window->block[cell->size[0]][key & 63] = size;
+  cell->occupied = size ? cell->occupied | bit : cell->occupied & ~bit;
+  if (!size && __builtin_popcountll(cell->occupied) <= WB_CELL_THIN) thin(window, cell);
+}
+
 void wb_window_clear(wb_window *window) {
   for (uint64_t word = 0; word <= window->mask >> 12; word++) {
     for (uint64_t bits = window->summary[word]; bits; bits &= bits - 1) {
       wb_cell *cell = &window->cell[word << 6 | (unsigned)__builtin_ctzll(bits)];
-      for (unsigned group = 0; group < 8; group++) {
-        if (!(cell->occupied >> 8 * group & 255)) continue;
-        window->line_count--;
-        window->spare[window->line_count] = (uint16_t)(cell->line[group] ^ window->line_count);
-      }
-      cell->occupied = 0;
+      if (wb_cell_has_block(cell)) release(window, cell);
+      cell->occupied = cell->ticks = 0;
     }
     window->summary[word] = 0;
   }
@@ -49,22 +83,30 @@ static uint64_t scramble(uint64_t number) {
 
 const char *wb_window_check(const wb_window *window) {
   if (window->base & 63) return "the window starts at a whole cell";
-  uint64_t lines = 0;
+  uint64_t blocks = 0;
   uint32_t used = 0;
   for (uint64_t index = 0; index <= window->mask; index += 64) {
     const wb_cell *cell = &window->cell[index >> 6];
     if ((cell->occupied != 0) != (window->summary[index >> 12] >> (index >> 6 & 63) & 1))
       return "the summary tells empty cells";
-    if (!cell->occupied) continue;
-    for (unsigned group = 0; group < 8; group++) {
-      if (!(cell->occupied >> 8 * group & 255)) continue;
-      if (cell->line[group] >= window->line_limit) return "lines are in range";
-      lines += scramble(cell->line[group]);
+    if (wb_cell_has_block(cell)) {
+      if (cell->size[0] >= window->block_limit) return "blocks are in range";
+      if (__builtin_popcountll(cell->occupied) <= WB_CELL_THIN) return "a block is for many levels";
+      blocks += scramble(cell->size[0]);
       used++;
+      continue;
     }
+    uint64_t named = 0;
+    for (unsigned i = 0; i < 8; i++) {
+      uint64_t tick = cell->ticks >> 8 * i & 255;
+      if (!tick) continue;
+      if (i >= WB_CELL_FEW || tick > 64 || named >> (tick - 1) & 1) return "a cell names each of its levels once";
+      named |= UINT64_C(1) << (tick - 1);
+    }
+    if (named != cell->occupied) return "a cell has the sizes of its levels";
   }
-  if (used != window->line_count) return "lines are counted";
-  for (uint32_t i = used; i < window->line_limit; i++) lines += scramble(window->spare[i] ^ i);
-  for (uint32_t i = 0; i < window->line_limit; i++) lines -= scramble(i);
-  return lines ? "every line is either in use once or spare once" : NULL;
+  if (used != window->block_count) return "blocks are counted";
+  for (uint32_t i = used; i < window->block_limit; i++) blocks += scramble(wb_window_spare(window)[i] ^ i);
+  for (uint32_t i = 0; i < window->block_limit; i++) blocks -= scramble(i);
+  return blocks ? "every block is either in use once or spare once" : NULL;
 }

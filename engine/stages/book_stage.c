@@ -7,6 +7,9 @@
 
 enum { TICK_NS = 50000000, MESSAGES_PER_WORK = 4096 };
 
+/* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. */
+enum { CACHED_PRODUCTS = 8, FETCH_DELTAS_MAX = 16 };
+
 static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
 
 void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config, wb_book_product *product, wb_level *capture,
@@ -99,14 +102,27 @@ static void suspect(wb_book_stage *stage, uint32_t index, wb_reason reason, wb_r
   act(stage, index, now_ns);
 }
 
-static void flush_latencies(wb_book_stage *stage) {
+/* Publishes what changed, then takes the time of all of it: no reader could have seen it later than that. */
+static void publish_changed(wb_book_stage *stage) {
+  for (uint32_t i = 0; i < stage->changed_count; i++) {
+    wb_book_product *product = &stage->product[stage->changed[i]];
+    product->changed = false;
+    publish(product);
+  }
+  stage->changed_count = 0;
   if (!stage->pending_count) return;
-  uint64_t now_ns = stage->config.host->now_ns(stage->config.host->self);
-  for (uint32_t i = 0; i < stage->pending_count; i++) {
-    wb_hist_record(&stage->wire_to_book, now_ns - stage->pending_recv_ns[i]);
-    if (stage->pending_time_ns[i] == WB_TIME_NONE) continue;
-    int64_t since_ns = (int64_t)now_ns + stage->utc_offset_ns - stage->pending_time_ns[i];
-    wb_hist_record(&stage->exchange_to_book, since_ns > 0 ? (uint64_t)since_ns : 0);
+  add(&stage->messages_applied, stage->pending_count);
+  if (stage->config.timed) {
+    uint64_t now_ns = stage->config.host->now_ns(stage->config.host->self), since_ns[2][WB_BOOK_BATCH];
+    uint32_t known = 0;
+    for (uint32_t i = 0; i < stage->pending_count; i++) {
+      since_ns[0][i] = now_ns - stage->pending_recv_ns[i];
+      int64_t ns = (int64_t)(now_ns + (uint64_t)stage->utc_offset_ns - (uint64_t)stage->pending_time_ns[i]);
+      since_ns[1][known] = ns > 0 ? (uint64_t)ns : 0;
+      known += stage->pending_time_ns[i] != WB_TIME_NONE;
+    }
+    wb_hist_record_all(&stage->wire_to_book, since_ns[0], stage->pending_count);
+    wb_hist_record_all(&stage->exchange_to_book, since_ns[1], known);
   }
   stage->pending_count = 0;
 }
@@ -125,12 +141,13 @@ static void applied(wb_book_stage *stage, wb_book_product *product, const wb_mes
   }
   product->recv_ns = message->recv_ns;
   if (message->time_ns != WB_TIME_NONE) product->time_ns = message->time_ns;
-  publish(product);
-  add(&stage->messages_applied, 1);
-  if (!stage->config.timed) return;
+  if (!product->changed) {
+    product->changed = true;
+    stage->changed[stage->changed_count++] = message->product;
+  }
   stage->pending_recv_ns[stage->pending_count] = message->recv_ns;
   stage->pending_time_ns[stage->pending_count] = message->time_ns;
-  if (++stage->pending_count == WB_LATENCY_BATCH) flush_latencies(stage);
+  if (++stage->pending_count == WB_BOOK_BATCH) publish_changed(stage);
 }
 
 static void reject(wb_book_stage *stage, const wb_message *message, wb_reject reason) {
@@ -292,7 +309,7 @@ static void tick(wb_book_stage *stage, uint64_t now_ns) {
 }
 
 void wb_book_stage_settle(wb_book_stage *stage) {
-  flush_latencies(stage);
+  publish_changed(stage);
   if (wb_load_relaxed(&stage->capture_asked) != stage->capture_done) {
     uint64_t asked = wb_load_acquire(&stage->capture_asked); /* B2 */
     wb_book_stage_capture_now(stage);
@@ -306,21 +323,54 @@ void wb_book_stage_settle(wb_book_stage *stage) {
   tick(stage, now_ns);
 }
 
+/* What a message will touch of a product that is not in the cache is four loads deep: the product, its book, the cells of the
+ * book's windows, the lines of sizes. Each depth is fetched for the whole batch before the next is looked at. */
+static void fetch(const wb_book_stage *stage, const wb_message *const *batch, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    const wb_book_product *product = &stage->product[batch[i]->product];
+    __builtin_prefetch(&product->book, 1);
+    __builtin_prefetch(&product->analytics, 1);
+    __builtin_prefetch(&product->updates, 1);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    const wb_book_product *product = &stage->product[batch[i]->product];
+    wb_book_prefetch(product->book);
+    __builtin_prefetch(&product->analytics.mid2[product->analytics.mid_next], 1);
+    for (unsigned at = 0; at < sizeof *product->view; at += WB_CACHE_LINE_BYTES)
+      __builtin_prefetch((const char *)product->view + at, 1);
+  }
+  for (uint32_t i = 0; i < count; i++)
+    wb_book_prefetch_cells(stage->product[batch[i]->product].book, batch[i]->deltas, batch[i]->delta_count);
+  for (uint32_t i = 0; i < count; i++)
+    wb_book_prefetch_levels(stage->product[batch[i]->product].book, batch[i]->deltas, batch[i]->delta_count);
+}
+
+size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t count, uint32_t *taken) {
+  const wb_message *batch[WB_BOOK_BATCH], *update[WB_BOOK_BATCH];
+  uint32_t n = 0, updates = 0;
+  size_t used = 0;
+  for (; used < count && n < WB_BOOK_BATCH; n++) {
+    batch[n] = (const void *)((const uint8_t *)bytes + used);
+    used += wb_message_bytes(batch[n]->delta_count);
+    update[updates] = batch[n];
+    updates += batch[n]->kind == WB_MESSAGE_UPDATE && batch[n]->delta_count <= FETCH_DELTAS_MAX;
+  }
+  if (updates > 1 && stage->product_count > CACHED_PRODUCTS) fetch(stage, update, updates);
+  for (uint32_t i = 0; i < n; i++) wb_book_stage_take(stage, batch[i]);
+  *taken += n;
+  return used;
+}
+
 int wb_book_stage_work(void *self) {
   wb_book_stage *stage = self;
   size_t bytes;
   const uint8_t *at = wb_ring_peek(stage->messages, &bytes);
-  int count = 0;
+  uint32_t count = 0;
   size_t used = 0;
-  while (used < bytes && count < MESSAGES_PER_WORK) {
-    const wb_message *message = (const void *)(at + used);
-    wb_book_stage_take(stage, message);
-    used += wb_message_bytes(message->delta_count);
-    count++;
-  }
+  while (used < bytes && count < MESSAGES_PER_WORK) used += wb_book_stage_take_batch(stage, at + used, bytes - used, &count);
   if (used) wb_ring_release(stage->messages, used);
   wb_book_stage_settle(stage);
-  return count;
+  return (int)count;
 }
 
 void wb_book_stage_capture_now(wb_book_stage *stage) {

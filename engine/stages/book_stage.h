@@ -46,9 +46,11 @@ typedef struct wb_book_product {
   bool load_failed; /* its levels do not fit */
   bool applying;    /* an update's parts are being applied */
   bool marked;      /* named by the ack that is being read */
+  bool changed;     /* its view is behind */
 } wb_book_product;
 
-enum { WB_LATENCY_BATCH = 16 };
+/* Messages whose views are published, and whose latencies are taken, together while more of the burst is at hand. */
+enum { WB_BOOK_BATCH = 32 };
 
 typedef struct wb_book_stage_config {
   const wb_products *products;
@@ -68,9 +70,10 @@ typedef struct wb_book_stage {
   wb_ring *messages; /* from the parser; NULL when the parser calls wb_book_stage_take itself */
 
   wb_hist wire_to_book, exchange_to_book;
-  uint64_t pending_recv_ns[WB_LATENCY_BATCH];
-  int64_t pending_time_ns[WB_LATENCY_BATCH];
-  uint32_t pending_count;
+  uint64_t pending_recv_ns[WB_BOOK_BATCH]; /* of the messages applied since the last publication */
+  int64_t pending_time_ns[WB_BOOK_BATCH];
+  uint16_t changed[WB_BOOK_BATCH]; /* products whose views are behind */
+  uint32_t pending_count, changed_count;
 
   uint64_t rejected[WB_REJECT_COUNT];                                    /* W book, R any */
   uint64_t changes, messages_applied, errors, resyncs, commands_dropped; /* W book, R any */
@@ -94,9 +97,14 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
 /* wb_book_stage_take takes one message or part. */
 void wb_book_stage_take(wb_book_stage *stage, const wb_message *message);
 
-/* wb_book_stage_settle ends a burst: records the latencies of the messages taken since (all against one clock reading taken
- * now, so that none is understated), runs what is due by time, answers a capture. Call it at the end of every burst and when
- * idle. */
+/* wb_book_stage_take_batch takes up to WB_BOOK_BATCH of the messages that lie one behind the other in bytes[0..count), and returns
+ * how many bytes they were; *taken grows by their number. As if each were taken by itself, but what they will touch is fetched
+ * into the cache for all of them at once. */
+size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t count, uint32_t *taken);
+
+/* wb_book_stage_settle ends a burst: publishes what is not yet published and records the latencies of those messages (all against
+ * one clock reading taken afterwards, so that none is understated), runs what is due by time, answers a capture. Call it at the
+ * end of every burst and when idle. Within a burst, WB_BOOK_BATCH messages at most wait for their publication. */
 void wb_book_stage_settle(wb_book_stage *stage);
 
 /* wb_book_stage_work is the agent's do_work where messages come over a ring. */

@@ -30,13 +30,24 @@ static void log_trouble(wb_parse_stage *stage, const wb_message *message) {
   stage->host->log(stage->host->self, WB_LOG_WARNING, text);
 }
 
+static void hand_over(wb_parse_stage *stage) {
+  uint32_t taken = 0;
+  for (size_t used = 0; used < stage->batch_bytes;)
+    used += wb_book_stage_take_batch(stage->book, stage->batch + used, stage->batch_bytes - used, &taken);
+  stage->batch_bytes = 0;
+}
+
 static wb_message *claim(wb_out *out, uint32_t delta_count) {
   wb_parse_stage *stage = (wb_parse_stage *)out;
-  wb_message *message = stage->scratch;
+  uint32_t bytes = wb_message_bytes(delta_count);
+  wb_message *message;
   if (stage->messages) {
     if (stage->claimed_bytes) wb_ring_trim(stage->messages, stage->claimed_bytes);
-    stage->claimed_bytes = wb_message_bytes(delta_count);
-    while (!(message = wb_ring_claim(stage->messages, stage->claimed_bytes))) wb_pause(); /* the book thread is draining it */
+    stage->claimed_bytes = bytes;
+    while (!(message = wb_ring_claim(stage->messages, bytes))) wb_pause(); /* the book thread is draining it */
+  } else {
+    if (bytes > WB_PARSE_BATCH_BYTES - stage->batch_bytes) hand_over(stage);
+    message = (void *)(stage->batch + stage->batch_bytes);
   }
   memset(message, 0, sizeof *message);
   return message;
@@ -45,11 +56,11 @@ static wb_message *claim(wb_out *out, uint32_t delta_count) {
 static void commit(wb_out *out, wb_message *message) {
   wb_parse_stage *stage = (wb_parse_stage *)out;
   if (message->kind == WB_MESSAGE_REJECT || message->kind == WB_MESSAGE_ERROR) log_trouble(stage, message);
+  uint32_t used = wb_message_bytes(message->delta_count);
   if (!stage->messages) {
-    wb_book_stage_take(stage->book, message);
+    stage->batch_bytes += used;
     return;
   }
-  uint32_t used = wb_message_bytes(message->delta_count);
   wb_ring_trim(stage->messages, stage->claimed_bytes - used);
   stage->claimed_bytes = 0;
   wb_ring_commit(stage->messages);
@@ -60,7 +71,7 @@ void wb_parse_stage_init(wb_parse_stage *stage) {
   stage->out.commit = commit;
   stage->current = 0;
   stage->next_number = 0;
-  stage->claimed_bytes = 0;
+  stage->claimed_bytes = stage->batch_bytes = 0;
 }
 
 /* Decodes a run of frames of one ring that carry the next numbers. */
@@ -83,6 +94,7 @@ static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
       used++;
     }
     if (!used) break;
+    if (stage->batch_bytes) hand_over(stage);
     wb_frames_release(ring, stage->reader, used);
     add(&stage->messages_in, messages);
     add(&stage->bytes_in, bytes);

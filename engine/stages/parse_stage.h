@@ -1,8 +1,8 @@
 /* parse_stage.h - the stage that turns raw frames into normalized messages: walks the frame rings of all lines in the one order
  * in which the node took the frames, and hands each to the codec.
  *
- * What comes out goes over a ring to the book stage on another thread, or, where that ring is NULL, straight into
- * wb_book_stage_take on this one. Threads: the parse thread. Edges F1, F2 (frames), R1, R2 (messages). */
+ * What comes out goes over a ring to the book stage on another thread, or, where that ring is NULL, a few frames' worth at a time
+ * straight into wb_book_stage_take_batch on this one. Threads: the parse thread. Edges F1, F2 (frames), R1, R2 (messages). */
 #ifndef WB_STAGES_PARSE_STAGE_H
 #define WB_STAGES_PARSE_STAGE_H
 
@@ -27,17 +27,18 @@ typedef struct wb_parse_stage {
   const wb_host *host;
   wb_ring *messages;   /* to the book stage, or NULL */
   wb_book_stage *book; /* where messages is NULL */
-  wb_message *scratch; /* where messages is NULL: room for one part */
+  uint8_t *batch;      /* where messages is NULL: WB_PARSE_BATCH_BYTES, 64-byte aligned; messages on their way to it */
+  uint32_t batch_bytes;
   uint32_t claimed_bytes;
   const wb_frame *frame; /* being decoded */
   const uint8_t *frame_bytes;
   uint64_t frames, messages_in, bytes_in, reject_logs, log_window_ns; /* W parse, R any */
 } wb_parse_stage;
 
-enum { WB_PARSE_SCRATCH_BYTES = sizeof(wb_message) + WB_PART_DELTAS_MAX * sizeof(wb_delta) };
+enum { WB_PARSE_BATCH_BYTES = sizeof(wb_message) + WB_PART_DELTAS_MAX * sizeof(wb_delta) + 8192 };
 
 /* wb_parse_stage_init sets up what the caller filled in (rings, reader, codec, products, host, and messages or book and
- * scratch). */
+ * batch). */
 void wb_parse_stage_init(wb_parse_stage *stage);
 
 /* wb_parse_stage_work is the agent's do_work: a bounded number of frames. */

@@ -12,23 +12,22 @@ static uint64_t next_random(void) {
   return mix ^ mix >> 31;
 }
 
-static wb_window *window_open(uint32_t ticks, uint64_t base, uint32_t line_limit) {
+static wb_window *window_open(uint32_t ticks, uint64_t base, uint32_t levels) {
   wb_window *window = calloc(1, sizeof *window);
   window->base = base;
   window->mask = ticks - 1;
-  window->cell = calloc(ticks / 64, sizeof *window->cell);
+  window->cell = aligned_alloc(64, ticks / 64 * sizeof *window->cell);
+  memset(window->cell, 0, ticks / 64 * sizeof *window->cell);
   window->summary = calloc((ticks + 4095) / 4096, sizeof *window->summary);
-  window->line = calloc(line_limit + 1, sizeof *window->line);
-  window->spare = calloc(line_limit + 1, sizeof *window->spare);
-  window->line_limit = line_limit;
+  window->block_limit = wb_window_blocks_max(ticks, levels);
+  window->block = calloc(window->block_limit, sizeof *window->block + sizeof(uint16_t));
   return window;
 }
 
 static void window_close(wb_window *window) {
   free(window->cell);
   free(window->summary);
-  free(window->line);
-  free(window->spare);
+  free(window->block);
   free(window);
 }
 
@@ -41,7 +40,7 @@ static const uint32_t sizes[] = {WB_WINDOW_TICKS_MIN, 4096, 8192, WB_WINDOW_TICK
 
 Test(window, nothing_is_found_outside_its_range) {
   for (unsigned i = 0; i < 4; i++) {
-    wb_window *window = window_open(sizes[i], 6400, sizes[i] / 8);
+    wb_window *window = window_open(sizes[i], 6400, sizes[i]);
     wb_window_put(window, 6400, 1);
     wb_window_put(window, 6400 + sizes[i] - 1, 2);
     cr_assert(wb_window_covers(window, 6400) && wb_window_covers(window, 6400 + sizes[i] - 1));
@@ -58,9 +57,9 @@ Test(window, nothing_is_found_outside_its_range) {
 Test(window, every_tick_can_be_occupied_at_once) {
   for (unsigned i = 0; i < 4; i++) {
     uint64_t base = UINT64_C(0x3fffffff00000040);
-    wb_window *window = window_open(sizes[i], base, sizes[i] / 8);
+    wb_window *window = window_open(sizes[i], base, sizes[i]);
     for (uint64_t k = 0; k < sizes[i]; k++) wb_window_put(window, base + (k * 40503 & (sizes[i] - 1)), k + 1);
-    cr_assert_eq(window->line_count, sizes[i] / 8);
+    cr_assert_eq(window->block_count, sizes[i] / 64);
     wb_window_put(window, base + 77, 5);
     for (uint64_t k = 0; k < sizes[i]; k++) {
       uint64_t key = base + (k * 40503 & (sizes[i] - 1));
@@ -68,20 +67,46 @@ Test(window, every_tick_can_be_occupied_at_once) {
     }
     expect_sound(window);
     wb_window_clear(window);
-    cr_assert_eq(window->line_count, 0);
+    cr_assert_eq(window->block_count, 0);
     expect_sound(window);
     window_close(window);
   }
 }
 
-Test(window, removing_what_is_not_there_changes_nothing_even_without_a_spare_line) {
-  wb_window *window = window_open(1024, 0, 1);
+Test(window, removing_what_is_not_there_changes_nothing) {
+  wb_window *window = window_open(1024, 0, 8);
   wb_window_put(window, 500, 9);
   wb_window_put(window, 100, 0);
   wb_window_put(window, 501, 0);
   cr_assert_eq(wb_window_next(window, 0), 500);
   cr_assert_eq(*wb_window_at(window, 500), 9);
-  cr_assert_eq(window->line_count, 1);
+  expect_sound(window);
+  for (uint64_t k = 0; k < WB_CELL_FEW; k++) wb_window_put(window, 64 + k, k + 1);
+  wb_window_put(window, 64 + 60, 0); /* a cell whose places are all taken */
+  cr_assert_eq(window->block_count, 0);
+  wb_window_put(window, 64 + 61, 3);
+  wb_window_put(window, 64 + 60, 0); /* a cell with a block */
+  cr_assert_eq(window->block_count, 1);
+  for (uint64_t k = 0; k < WB_CELL_FEW; k++) cr_assert_eq(*wb_window_at(window, 64 + k), k + 1);
+  cr_assert_eq(*wb_window_at(window, 64 + 61), 3);
+  expect_sound(window);
+  window_close(window);
+}
+
+Test(window, a_block_comes_with_the_seventh_level_of_a_cell_and_goes_with_the_fourth_last) {
+  wb_window *window = window_open(1024, 64, 1024);
+  for (uint64_t k = 0; k < 7; k++) {
+    cr_assert_eq(window->block_count, 0);
+    wb_window_put(window, 128 + 9 * k, k + 1);
+  }
+  for (uint64_t k = 0; k < 7; k++) {
+    cr_assert_eq(window->block_count, k < 4);
+    cr_assert_eq(*wb_window_at(window, 128 + 9 * k), k + 1);
+    expect_sound(window);
+    wb_window_put(window, 128 + 9 * k, 0);
+    cr_assert_not(wb_window_has(window, 128 + 9 * k));
+  }
+  cr_assert_eq(wb_window_next(window, 0), WB_KEY_NONE);
   expect_sound(window);
   window_close(window);
 }
@@ -92,7 +117,7 @@ Test(window, random_changes_agree_with_a_plain_array) {
   for (unsigned s = 0; s < 4; s++) {
     uint32_t ticks = sizes[s];
     uint64_t *size = calloc(ticks, sizeof *size), base = 64 * (next_random() >> 16);
-    wb_window *window = window_open(ticks, base, ticks / 8);
+    wb_window *window = window_open(ticks, base, ticks);
     for (uint32_t i = 0; i < 100000; i++) {
       uint64_t random = next_random(), span = i / 10000 % 2 ? ticks : 300, at = random % span * (ticks / span);
       uint64_t value = random >> 32 & 1 ? i + 1 : 0;

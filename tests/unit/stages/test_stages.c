@@ -75,7 +75,7 @@ static rig *rig_open(bool pipelined, bool interactive) {
                               .host = &r->host,
                               .messages = pipelined ? &r->messages : NULL,
                               .book = &r->book,
-                              .scratch = zeroed(WB_PARSE_SCRATCH_BYTES)};
+                              .batch = zeroed(WB_PARSE_BATCH_BYTES)};
   cr_assert_eq(codec->init(r->parse.codec_state, &r->products), 0);
   wb_parse_stage_init(&r->parse);
   return r;
