@@ -3,7 +3,10 @@
  * What:    write/...: 1 MiB pwrites out of a memfd, into a new file: direct (O_DIRECT), the reference, and buffered. sink/...:
  *          the whole flusher (checksums, descriptors, chunks, release) over published frames of 160 and 1400 bytes, with direct
  *          writes and without, with chunks of other sizes and with more and fewer of them in flight. paced/...: a line that
- *          brings so many bytes a second, gathered or not: there the CPU is the figure, the time is given.
+ *          brings so many bytes a second, gathered or not: there the CPU is the figure, the time is given. zstd/...: up to 64
+ *          MiB of segment, as a feed of single changes makes it, through zstd in memory: whole, as `zstd -b1` does, the reference,
+ *          and in blocks of 1 MiB, as `zstd -b1 -B1048576` does. encode/...: the same by io/sink_zstd, which adds a checksum.
+ *          archive/...: the whole way of such a file, read, compressed, synced, read back and compared, renamed, removed.
  * Clock:   from the first write until the file is synced, so that nothing is left to be paid for later.
  * CPU:     printed at the end of each case: CPU seconds of this process, with the kernel's threads that work for its io_uring,
  *          per GB of file. What kernel threads of nobody do for it (writing dirty pages out) is not in it.
@@ -19,12 +22,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "bench/harness.h"
+#include "io/archiver.h"
 #include "io/host.h"
 #include "io/log_reader.h"
 #include "io/memory.h"
 #include "io/sink_segment.h"
+#include "io/sink_zstd.h"
 
 enum { JOURNAL_BYTES = 1 << 26, FRAME_COUNT = 1 << 19, WRITE_BYTES = 1 << 20, READ_BACK_SHARE = 4 };
 
@@ -217,6 +223,179 @@ static const char *check(void *state, const wb_bench_run *run) {
   return wrong;
 }
 
+/* ------------------------------------------------------------------------------------------------ compression */
+
+enum { LOG_BYTES = 64 << 20, BLOCK = WB_ZSTD_BLOCK_BYTES };
+
+typedef enum { ZSTD_WHOLE, ZSTD_BLOCKS, ENCODE, ARCHIVE } road;
+typedef struct squeeze_parameter {
+  road road;
+  int level;
+} squeeze_parameter;
+
+typedef struct squeeze {
+  squeeze_parameter parameter;
+  char dir[200], name[120];
+  uint8_t *log, *frame, *back;
+  ZSTD_CCtx *context;
+  wb_zstd_encoder *encoder;
+  wb_host host;
+  uint64_t in, out, cpu_ns;
+  size_t last_block, last_frame;
+  bool failed;
+} squeeze;
+
+/* Chunks of about a MiB: descriptors, then messages of one change with prices near each other, sizes of eight digits, and times. */
+static void make_log(uint8_t *log) {
+  enum { CHUNK_FRAMES = 6000 };
+  uint64_t random = 7, number = 0, position = 0, ns = 0;
+  for (size_t at = 0; at < LOG_BYTES;) {
+    wb_frame frame[CHUNK_FRAMES];
+    char text[CHUNK_FRAMES * 160];
+    size_t used = 0;
+    for (unsigned i = 0; i < CHUNK_FRAMES; i++) {
+      random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+      unsigned draw = (unsigned)(random >> 33);
+      ns += 20000 + draw % 200000;
+      int bytes = sprintf(text + used + 4,
+                          "{\"type\":\"l2update\",\"product_id\":\"%s\",\"changes\":[[\"%s\",\"%u.%02u\",\"%u.%08u\"]],"
+                          "\"time\":\"2026-01-01T13:%02u:%02u.%06uZ\"}",
+                          draw % 3 ? "BTC-USD" : "ETH-USD", draw & 8 ? "buy" : "sell", 37000 + draw / 16 % 1000,
+                          draw / 32 % 100, draw / 64 % 3, (unsigned)(random >> 12) % 100000000,
+                          (unsigned)(ns / 60000000000 % 60), (unsigned)(ns / 1000000000 % 60), (unsigned)(ns / 1000 % 1000000));
+      memcpy(text + used, "\x81\x7e\0", 3);
+      text[used + 3] = (char)bytes;
+      frame[i] = (wb_frame){.position = position + used + 4,
+                            .recv_ns = ns + 123456789,
+                            .number = number++,
+                            .bytes = (uint32_t)bytes,
+                            .connection = 1,
+                            .kind = WB_FRAME_TEXT};
+      used += (size_t)bytes + 4;
+    }
+    position += used;
+    uint8_t header[WB_CHUNK_HEADER_BYTES];
+    wb_chunk_header_write(&(wb_chunk){.frame_count = CHUNK_FRAMES, .data_bytes = (uint32_t)used}, header);
+    const struct {
+      const void *bytes;
+      size_t count;
+    } parts[] = {{header, sizeof header}, {frame, sizeof frame}, {text, used}};
+    for (unsigned i = 0; i < 3; i++) {
+      size_t count = LOG_BYTES - at < parts[i].count ? LOG_BYTES - at : parts[i].count;
+      memcpy(log + at, parts[i].bytes, count);
+      at += count;
+    }
+  }
+}
+
+static void squeeze_teardown(void *state) {
+  squeeze *s = state;
+  if (s->out)
+    printf("%-44s %7.3f CPU seconds a GB, ratio %.2f\n", s->name, (double)s->cpu_ns / (double)s->in,
+           (double)s->in / (double)s->out);
+  if (*s->dir) nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  ZSTD_freeCCtx(s->context);
+  wb_zstd_encoder_close(s->encoder);
+  free(s->log);
+  free(s->frame);
+  free(s->back);
+  free(s);
+}
+
+static void *squeeze_setup(const void *raw, bool smoke) {
+  squeeze *s = calloc(1, sizeof *s);
+  if (!s) return NULL;
+  s->parameter = *(const squeeze_parameter *)raw;
+  static const char *const names[] = {"zstd/whole", "zstd/1MiB", "encode", "archive"};
+  snprintf(s->name, sizeof s->name, "%s, level %d", names[s->parameter.road], s->parameter.level);
+  const char *where = getenv("WIREBOOK_BENCH_DIR");
+  snprintf(s->dir, sizeof s->dir, "%s/wb_bench_zstd_XXXXXX", where ? where : "/var/tmp");
+  s->log = malloc(LOG_BYTES);
+  s->frame = malloc(ZSTD_compressBound(LOG_BYTES));
+  s->back = malloc(LOG_BYTES);
+  s->context = ZSTD_createCCtx();
+  s->encoder = wb_zstd_encoder_open(s->parameter.level, NULL);
+  wb_host_make(&s->host, NULL);
+  s->host.log = NULL;
+  if (!mkdtemp(s->dir)) *s->dir = 0;
+  if (!s->log || !s->frame || !s->back || !s->context || !s->encoder || !*s->dir) {
+    squeeze_teardown(s);
+    return NULL;
+  }
+  make_log(s->log);
+  return s;
+}
+
+static void archive_run(squeeze *s, uint64_t bytes, wb_bench_run *run) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/log", s->dir);
+  mkdir(path, 0700);
+  snprintf(path, sizeof path, "%s/log/x.wbseg", s->dir);
+  FILE *file = fopen(path, "we");
+  for (uint64_t at = 0; file && at < bytes; at += BLOCK) fwrite(s->log + at % LOG_BYTES, 1, BLOCK, file);
+  if (file && (fflush(file) || fsync(fileno(file)))) s->failed = true;
+  if (file) fclose(file);
+  wb_archiver *archiver = wb_archiver_open(
+      &(wb_archiver_config){.dir = s->dir, .feed = "log", .level = s->parameter.level, .host = &s->host}, NULL);
+  s->failed |= !file || !archiver;
+  if (s->failed) return;
+  uint64_t begun = wb_bench_now_ns(), cycles = wb_bench_cycles(), cpu_ns = process_cpu_ns();
+  while (wb_archiver_do_work(archiver)) {
+  }
+  s->cpu_ns += process_cpu_ns() - cpu_ns;
+  run->elapsed_ns = wb_bench_now_ns() - begun;
+  run->cycles = wb_bench_cycles() - cycles;
+  wb_archiver_status status;
+  wb_archiver_status_read(archiver, &status);
+  wb_archiver_close(archiver);
+  s->failed = status.bytes_before != bytes;
+  s->out += status.bytes_after;
+}
+
+static void squeeze_run(void *state, wb_bench_run *run) {
+  squeeze *s = state;
+  run->bytes = run->iterations * BLOCK;
+  run->items = run->bytes / WRITE_BYTES;
+  s->in += run->bytes;
+  if (s->parameter.road == ARCHIVE) {
+    archive_run(s, run->bytes, run);
+    return;
+  }
+  uint64_t cpu_ns = process_cpu_ns();
+  size_t block = s->parameter.road == ENCODE ? BLOCK : s->parameter.road == ZSTD_BLOCKS ? WRITE_BYTES : run->bytes;
+  const uint8_t *frame = s->frame;
+  for (uint64_t at = 0; at < run->bytes; at += block) {
+    s->last_frame = s->parameter.road == ENCODE ? wb_zstd_encode(s->encoder, s->log + at, block, &frame)
+                                                : ZSTD_compressCCtx(s->context, s->frame, ZSTD_compressBound(block),
+                                                                    s->log + at, block, s->parameter.level);
+    s->out += s->last_frame;
+    s->last_block = at;
+  }
+  s->cpu_ns += process_cpu_ns() - cpu_ns;
+  if (frame != s->frame) memcpy(s->frame, frame, s->last_frame);
+}
+
+static const char *squeeze_check(void *state, const wb_bench_run *run) {
+  squeeze *s = state;
+  if (s->failed) return "the segment was not compressed";
+  if (s->parameter.road != ARCHIVE) {
+    size_t got = ZSTD_decompress(s->back, LOG_BYTES, s->frame, s->last_frame);
+    return got == run->bytes - s->last_block && !memcmp(s->back, s->log + s->last_block, got)
+               ? NULL
+               : "a frame is not what it was made from";
+  }
+  char path[300];
+  snprintf(path, sizeof path, "%s/log/x.wbseg.zst", s->dir);
+  bool right = wb_zstd_content_bytes(path) == run->bytes;
+  unlink(path);
+  return right ? NULL : "the compressed segment is not as long as it was";
+}
+
+#define SQUEEZE(label, base, ...)                                                                                              \
+  {                                                                                                                            \
+    label, base, &(squeeze_parameter){__VA_ARGS__}, 1, LOG_BYTES / BLOCK, squeeze_setup, squeeze_run, squeeze_check,           \
+        squeeze_teardown                                                                                                       \
+  }
 #define CASE(label, base, ...)                                                                                                 \
   { label, base, &(parameter){__VA_ARGS__}, 2, 256, setup, run, check, teardown }
 
@@ -240,6 +419,12 @@ int main(int argc, char **argv) {
       CASE("paced/400MB/linger:0", NULL, SINK_DIRECT, 160, 0, 0, 400000000, WB_SINK_LINGER_NEVER),
       CASE("paced/400MB/linger:1ms", "paced/400MB/linger:0", SINK_DIRECT, 160, 0, 0, 400000000, 1000000),
       CASE("paced/400MB/linger:5ms", "paced/400MB/linger:0", SINK_DIRECT, 160, 0, 0, 400000000, 5000000),
+      SQUEEZE("zstd/whole", NULL, ZSTD_WHOLE, 1),
+      SQUEEZE("zstd/1MiB", "zstd/whole", ZSTD_BLOCKS, 1),
+      SQUEEZE("encode", "zstd/whole", ENCODE, 1),
+      SQUEEZE("archive", "zstd/whole", ARCHIVE, 1),
+      SQUEEZE("zstd/whole/level:3", "zstd/whole", ZSTD_WHOLE, 3),
+      SQUEEZE("encode/level:3", "zstd/whole/level:3", ENCODE, 3),
   };
   return wb_bench_main(argc, argv, cases, sizeof cases / sizeof cases[0]);
 }

@@ -79,6 +79,19 @@ static bool parse_number(const char *text, double *number) {
   return *end == 0 && *number < 1e18;
 }
 
+static bool parse_age(const char *text, uint64_t *age_ns) {
+  static const char letters[] = "smhdw";
+  static const uint64_t seconds[] = {1, 60, 3600, 86400, 604800};
+  char *end;
+  errno = 0;
+  unsigned long long n = strtoull(text, &end, 10);
+  const char *unit = *end ? strchr(letters, *end) : letters;
+  if (*text < '0' || *text > '9' || errno || !unit || (*end && end[1])) return false;
+  uint64_t unit_ns = seconds[unit - letters] * 1000000000;
+  *age_ns = n * unit_ns;
+  return n <= INT64_MAX / unit_ns;
+}
+
 static bool is_choice(const char *choices, const char *text) {
   size_t bytes = strlen(text);
   for (const char *at = choices; bytes && !strchr(text, '|'); at++) {
@@ -101,6 +114,7 @@ static int set(wb_config *config, unsigned index, int rank, const char *text, co
   case WB_OPTION_COUNT: wanted = parse_count(text, false, &count) ? NULL : "a whole number"; break;
   case WB_OPTION_BYTES: wanted = parse_count(text, true, &count) ? NULL : "a size in bytes (k, M, G allowed)"; break;
   case WB_OPTION_NUMBER: wanted = parse_number(text, &number) ? NULL : "a number"; break;
+  case WB_OPTION_AGE: wanted = parse_age(text, &count) ? NULL : "an age (seconds, or with s, m, h, d, w)"; break;
   case WB_OPTION_CHOICE: wanted = is_choice(option->choices, text) ? NULL : option->choices; break;
   default: break;
   }
@@ -359,6 +373,13 @@ double wb_config_number(const wb_config *config, const char *name) {
   double number = 0;
   if (text) parse_number(text, &number);
   return number;
+}
+
+uint64_t wb_config_age_ns(const wb_config *config, const char *name) {
+  const char *text = wb_config_text(config, name);
+  uint64_t age_ns = 0;
+  if (text) parse_age(text, &age_ns);
+  return age_ns;
 }
 
 char *const *wb_config_list(const wb_config *config, const char *name) {

@@ -19,6 +19,7 @@ typedef enum {
   WB_OPTION_COUNT,  /* unsigned integer */
   WB_OPTION_BYTES,  /* unsigned integer with an optional k, M, G (powers of 1024) */
   WB_OPTION_NUMBER, /* non-negative decimal */
+  WB_OPTION_AGE,    /* seconds, or with s, m (minutes), h, d, w */
   WB_OPTION_CHOICE, /* one of choices */
   WB_OPTION_LIST
 } wb_option_kind;
@@ -56,6 +57,9 @@ uint64_t wb_config_count(const wb_config *config, const char *name);
 /* wb_config_choice returns the index of a CHOICE's value among its choices. */
 int wb_config_choice(const wb_config *config, const char *name);
 double wb_config_number(const wb_config *config, const char *name);
+
+/* wb_config_age_ns returns an AGE in nanoseconds; 0 where there is none. */
+uint64_t wb_config_age_ns(const wb_config *config, const char *name);
 char *const *wb_config_list(const wb_config *config, const char *name);
 char *const *wb_config_operands(const wb_config *config, unsigned *count);
 

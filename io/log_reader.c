@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/base/limits.h"
+#include "io/sink_zstd.h"
 
 enum { DEPTH_MAX = 32, LINES = UINT8_MAX + 1, NONE = UINT32_MAX };
 
@@ -21,12 +22,14 @@ typedef struct file {
   ino_t inode;
   uint8_t *base; /* mapped, or NULL */
   size_t mapped_bytes;
-  uint32_t queued; /* chunks */
+  wb_zstd_decoder *decoder; /* compressed, being read */
+  uint32_t queued;          /* chunks */
 } file;
 
 typedef struct chunk {
   wb_chunk head;
   const uint8_t *frame, *data;
+  uint8_t *own; /* decoded, or NULL: it lies in the mapping */
   file *file;
   uint32_t at, next; /* frame to come; next chunk of the line, or of the free ones */
 } chunk;
@@ -45,6 +48,7 @@ struct wb_log_reader {
   size_t current, run_end; /* segment being read; first one of the next run */
   bool open, run_started, lead;
   wb_segment_cursor cursor;
+  uint64_t own_bytes; /* decoded chunks in queues */
   uint64_t expected;
   bool gap;
   uint64_t gap_first, gap_last;
@@ -59,11 +63,31 @@ struct wb_log_reader {
 
 bool wb_log_is_segment(const uint8_t *bytes, size_t count) { return count >= 8 && !memcmp(bytes, "wirebook", 8); }
 
+bool wb_log_is_segment_file(const char *path) {
+  uint8_t head[8] = {0};
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  struct stat about;
+  ssize_t found = fd < 0 || fstat(fd, &about) || !S_ISREG(about.st_mode) ? -1 : read(fd, head, sizeof head);
+  if (fd >= 0) close(fd);
+  if (found <= 0 || !wb_zstd_is(head, (size_t)found)) return found > 0 && wb_log_is_segment(head, (size_t)found);
+  wb_zstd_decoder *decoder = wb_zstd_decoder_open(path, NULL);
+  if (!decoder) return false;
+  size_t count = wb_zstd_decoder_read(decoder, head, sizeof head);
+  wb_zstd_decoder_close(decoder);
+  return wb_log_is_segment(head, count);
+}
+
+static bool ends_with(const char *text, const char *end) {
+  size_t bytes = strlen(text), end_bytes = strlen(end);
+  return bytes > end_bytes && !strcmp(text + bytes - end_bytes, end);
+}
+
 static void note(wb_log_reader *reader, const wb_log_note *what) {
   if (reader->config.note) reader->config.note(reader->config.self, what);
 }
 
 static void damaged(wb_log_reader *reader, file *f, int code, uint64_t offset) {
+  uint64_t bytes = f->segment.compressed ? wb_zstd_content_bytes(f->segment.path) : f->segment.file_bytes;
   f->segment.code = code;
   reader->totals.damages++;
   note(reader, &(wb_log_note){.kind = WB_LOG_NOTE_DAMAGE,
@@ -71,10 +95,28 @@ static void damaged(wb_log_reader *reader, file *f, int code, uint64_t offset) {
                               .run = f->segment.run,
                               .code = code,
                               .offset = offset,
-                              .bytes = f->segment.file_bytes - offset});
+                              .bytes = bytes > offset ? bytes - offset : 0});
 }
 
 /* ------------------------------------------------------------------------------------------------ finding the files */
+
+/* Reads a file's header, or as much of it as there is. Returns an errno. */
+static int read_head(const char *path, uint8_t *header, size_t *found, bool *compressed) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t got = fd < 0 ? -1 : pread(fd, header, WB_SEGMENT_HEADER_BYTES, 0);
+  int os_errno = errno;
+  if (fd >= 0) close(fd);
+  if (got < 0) return os_errno;
+  *found = (size_t)got;
+  *compressed = wb_zstd_is(header, *found);
+  if (!*compressed) return 0;
+  wb_error error;
+  wb_zstd_decoder *decoder = wb_zstd_decoder_open(path, &error);
+  if (!decoder) return error.os_errno;
+  *found = wb_zstd_decoder_read(decoder, header, WB_SEGMENT_HEADER_BYTES);
+  wb_zstd_decoder_close(decoder);
+  return 0;
+}
 
 static int add_file(wb_log_reader *reader, const char *path, unsigned path_index, const struct stat *about, wb_error *error) {
   for (size_t i = 0; i < reader->count; i++)
@@ -95,16 +137,14 @@ static int add_file(wb_log_reader *reader, const char *path, unsigned path_index
 
   uint8_t header[WB_SEGMENT_HEADER_BYTES];
   wb_segment_info info;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t found = fd < 0 ? -1 : pread(fd, header, sizeof header, 0);
-  int os_errno = errno;
-  if (fd >= 0) close(fd);
-  if (found < 0) {
+  size_t found = 0;
+  int os_errno = read_head(path, header, &found, &f->segment.compressed);
+  if (os_errno) {
     reader->count--;
     free(f->segment.path);
     return wb_error_set(error, WB_E_SYSTEM, os_errno, "open", "cannot read %s: %s", path, strerror(os_errno));
   }
-  int result = wb_segment_header_read(header, (size_t)found, &info);
+  int result = wb_segment_header_read(header, found, &info);
   f->segment.code = result;
   if (result) return 0;
   f->segment.readable = true;
@@ -115,6 +155,15 @@ static int add_file(wb_log_reader *reader, const char *path, unsigned path_index
   f->segment.good_bytes = WB_SEGMENT_HEADER_BYTES;
   if (!(f->segment.text = strdup(info.text))) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "open", "no memory");
   return 0;
+}
+
+static int add_path(wb_log_reader *reader, const char *path, unsigned path_index, unsigned depth, wb_error *error);
+
+/* A segment that was there when the folder was listed: has it been compressed meanwhile? path has room for the suffix. */
+static int add_replaced(wb_log_reader *reader, char *path, unsigned path_index, unsigned depth, wb_error *error) {
+  strcat(path, ".zst");
+  int result = add_path(reader, path, path_index, depth + 1, error);
+  return result && access(path, F_OK) ? 0 : result;
 }
 
 static int add_path(wb_log_reader *reader, const char *path, unsigned path_index, unsigned depth, wb_error *error) {
@@ -130,19 +179,21 @@ static int add_path(wb_log_reader *reader, const char *path, unsigned path_index
   while (!result && (entry = readdir(folder))) {
     const char *name = entry->d_name;
     if (*name == '.') continue;
-    size_t bytes = strlen(path) + strlen(name) + 2, name_bytes = strlen(name);
+    size_t bytes = strlen(path) + strlen(name) + sizeof ".zst" + 1;
     char *child = malloc(bytes);
     if (!child) {
       result = wb_error_set(error, WB_E_MEMORY, ENOMEM, "open", "no memory");
       break;
     }
     snprintf(child, bytes, "%s%s%s", path, path[strlen(path) - 1] == '/' ? "" : "/", name);
-    bool wanted = name_bytes > 6 && !strcmp(name + name_bytes - 6, ".wbseg");
+    bool plain = ends_with(name, ".wbseg"), wanted = plain || ends_with(name, ".wbseg.zst");
     if (stat(child, &about)) {
-      if (errno != ENOENT) result = wb_error_set(error, WB_E_SYSTEM, errno, "open", "%s: %s", child, strerror(errno));
+      if (errno == ENOENT && plain) result = add_replaced(reader, child, path_index, depth, error);
+      else if (errno != ENOENT) result = wb_error_set(error, WB_E_SYSTEM, errno, "open", "%s: %s", child, strerror(errno));
     } else if (S_ISDIR(about.st_mode) || (S_ISREG(about.st_mode) && wanted)) {
       result = add_path(reader, child, path_index, depth + 1, error);
-      if (result && access(child, F_OK)) result = 0; /* removed meanwhile */
+      if (result && access(child, F_OK)) /* removed meanwhile */
+        result = plain ? add_replaced(reader, child, path_index, depth, error) : 0;
     }
     free(child);
   }
@@ -170,9 +221,41 @@ static int by_run(const void *one, const void *other) {
   return by_node(one, other);
 }
 
-static void sort_files(wb_log_reader *reader) {
+static int by_path(const void *one, const void *other) {
+  return strcmp(((const wb_log_segment *)one)->path, ((const wb_log_segment *)other)->path);
+}
+
+/* Of a segment in both forms the plain one stays: it is whole as long as it is there. */
+static void drop_twins(wb_log_reader *reader) {
+  size_t kept = 0, count = reader->count;
   file *f = reader->file;
+  qsort(f, count, sizeof *f, by_path);
+  char *twin = calloc(1, count);
+  if (!twin) return; /* their frames are then counted as duplicates */
+  for (size_t i = 0; i < count; i++) {
+    char *path = f[i].segment.path;
+    if (!ends_with(path, ".wbseg.zst")) continue;
+    path[strlen(path) - 4] = 0;
+    const file *plain = bsearch(&f[i], f, i, sizeof *f, by_path); /* a path is sorted in front of what it begins */
+    path[strlen(path)] = '.';
+    twin[i] = plain && plain->segment.readable;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (twin[i]) {
+      free(f[i].segment.path);
+      free(f[i].segment.text);
+    } else {
+      f[kept++] = f[i];
+    }
+  }
+  reader->count = kept;
+  free(twin);
+}
+
+static void sort_files(wb_log_reader *reader) {
   if (!reader->count) return;
+  drop_twins(reader);
+  file *f = reader->file;
   qsort(f, reader->count, sizeof *f, by_node);
   while (reader->readable < reader->count && f[reader->readable].segment.readable) reader->readable++;
   for (size_t i = 0, begin = 0; i < reader->readable; i++) {
@@ -194,6 +277,7 @@ wb_log_reader *wb_log_reader_open(const wb_log_reader_config *config, wb_error *
     return NULL;
   }
   reader->config = *config;
+  if (!reader->config.window_bytes) reader->config.window_bytes = WB_LOG_WINDOW_BYTES_DEFAULT;
   for (uint32_t i = 0; i < window; i++) reader->chunk[i].next = i + 1 < window ? i + 1 : NONE;
   for (unsigned i = 0; i < LINES; i++) reader->queue[i].first = NONE;
   for (size_t i = 0; i < config->path_count; i++)
@@ -211,10 +295,15 @@ wb_log_reader *wb_log_reader_open(const wb_log_reader_config *config, wb_error *
 static void unmap(file *f) {
   if (f->base) munmap(f->base, f->mapped_bytes);
   f->base = NULL;
+  wb_zstd_decoder_close(f->decoder);
+  f->decoder = NULL;
 }
 
 void wb_log_reader_close(wb_log_reader *reader) {
   if (!reader) return;
+  for (unsigned i = 0; i < reader->active_count; i++)
+    for (uint32_t at = reader->queue[reader->active[i]].first; at != NONE; at = reader->chunk[at].next)
+      free(reader->chunk[at].own);
   for (size_t i = 0; i < reader->count; i++) {
     unmap(&reader->file[i]);
     free(reader->file[i].segment.path);
@@ -225,9 +314,24 @@ void wb_log_reader_close(wb_log_reader *reader) {
   free(reader);
 }
 
-/* Maps a file with a page of zeros behind it, for the slack. */
+/* Maps a file with a page of zeros behind it, for the slack. A plain file that is gone has perhaps been compressed meanwhile. */
 static int map(file *f) {
-  int fd = open(f->segment.path, O_RDONLY | O_CLOEXEC);
+  int fd = f->segment.compressed ? -1 : open(f->segment.path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && !f->segment.compressed && errno == ENOENT && ends_with(f->segment.path, ".wbseg")) {
+    size_t bytes = strlen(f->segment.path);
+    char *path = realloc(f->segment.path, bytes + sizeof ".zst");
+    if (!path) return -ENOMEM;
+    f->segment.path = path;
+    strcpy(path + bytes, ".zst");
+    f->segment.compressed = true;
+  }
+  if (f->segment.compressed) {
+    struct stat about;
+    wb_error error;
+    f->decoder = wb_zstd_decoder_open(f->segment.path, &error);
+    if (f->decoder && !stat(f->segment.path, &about)) f->segment.file_bytes = (uint64_t)about.st_size;
+    return f->decoder ? 0 : -error.os_errno;
+  }
   if (fd < 0) return -errno;
   struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
   f->segment.growing = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK; /* before its size: see the writer's end */
@@ -254,12 +358,14 @@ static int map(file *f) {
 
 static void load(queue *q, const chunk *c) { memcpy(&q->frame, c->frame + (size_t)c->at * sizeof q->frame, sizeof q->frame); }
 
-static void enqueue(wb_log_reader *reader, file *f, const wb_chunk *head, const uint8_t *frame, const uint8_t *data) {
+static void enqueue(wb_log_reader *reader, file *f, const wb_chunk *head, const uint8_t *frame, const uint8_t *data,
+                    uint8_t *own) {
   uint32_t index = reader->free;
   chunk *c = &reader->chunk[index];
   reader->free = c->next;
-  *c = (chunk){.head = *head, .frame = frame, .data = data, .file = f, .next = NONE};
+  *c = (chunk){.head = *head, .frame = frame, .data = data, .own = own, .file = f, .next = NONE};
   f->queued++;
+  if (own) reader->own_bytes += head->chunk_bytes;
   queue *q = &reader->queue[head->line];
   if (!q->known) {
     q->known = true;
@@ -282,11 +388,37 @@ static void dequeue(wb_log_reader *reader, queue *q) {
     q->first = c->next;
     c->next = reader->free;
     reader->free = index;
+    if (c->own) reader->own_bytes -= c->head.chunk_bytes;
+    free(c->own);
     if (!--c->file->queued && c->file->segment.done) unmap(c->file);
     if (q->first == NONE) return;
     c = &reader->chunk[q->first];
   }
   load(q, c);
+}
+
+/* As wb_segment_next, of a compressed segment: the chunk is in memory of its own. The cursor only counts. */
+static int decode(wb_log_reader *reader, file *f, wb_chunk *head, const uint8_t **frame, const uint8_t **data, uint8_t **own) {
+  uint8_t header[WB_CHUNK_HEADER_BYTES];
+  size_t count = wb_zstd_decoder_read(f->decoder, header, sizeof header);
+  int result = wb_zstd_decoder_code(f->decoder);
+  if (!count) return result;
+  if (wb_chunk_header_read(header, count, head)) return result ? result : WB_E_DAMAGED;
+  uint8_t *bytes = malloc((size_t)head->chunk_bytes + WB_READ_SLACK_BYTES);
+  if (!bytes) return WB_E_MEMORY;
+  memcpy(bytes, header, sizeof header);
+  count += wb_zstd_decoder_read(f->decoder, bytes + sizeof header, head->chunk_bytes - sizeof header);
+  memset(bytes + count, 0, (size_t)head->chunk_bytes + WB_READ_SLACK_BYTES - count);
+  wb_segment_cursor cursor = {.bytes = bytes, .count = count, .chunk_number = reader->cursor.chunk_number};
+  result = count == head->chunk_bytes ? wb_segment_next(&cursor, true, head, frame, data) : wb_zstd_decoder_code(f->decoder);
+  if (result == 1) {
+    reader->cursor.offset += count;
+    reader->cursor.chunk_number++;
+    *own = bytes;
+    return 1;
+  }
+  free(bytes);
+  return result ? result : WB_E_DAMAGED;
 }
 
 typedef enum { FETCHED, WINDOW_FULL, BARRIER, RUN_END } fetched;
@@ -298,7 +430,14 @@ static fetched fetch(wb_log_reader *reader) {
   if (!reader->open) {
     if (f->segment.first_number > reader->expected) return BARRIER;
     wb_segment_info info;
-    int result = map(f) ? WB_E_SYSTEM : wb_segment_open(&reader->cursor, f->base, f->segment.file_bytes, &info);
+    int result = map(f) ? WB_E_SYSTEM : 0;
+    if (!result && f->decoder) {
+      uint8_t header[WB_SEGMENT_HEADER_BYTES];
+      size_t count = wb_zstd_decoder_read(f->decoder, header, sizeof header);
+      result = wb_segment_open(&reader->cursor, header, count, &info);
+    } else if (!result) {
+      result = wb_segment_open(&reader->cursor, f->base, f->segment.file_bytes, &info);
+    }
     if (result) {
       damaged(reader, f, result, 0);
       f->segment.done = true;
@@ -308,16 +447,19 @@ static fetched fetch(wb_log_reader *reader) {
     }
     reader->open = true;
   }
-  if (reader->free == NONE) return WINDOW_FULL;
+  if (reader->free == NONE || reader->own_bytes >= reader->config.window_bytes) return WINDOW_FULL;
   wb_chunk head;
   const uint8_t *frame, *data;
+  uint8_t *own = NULL;
   bool verify = reader->config.verify || f->segment.growing || reader->current + 1 == reader->run_end;
-  int result = wb_segment_next(&reader->cursor, verify, &head, &frame, &data);
+  int result = f->decoder ? decode(reader, f, &head, &frame, &data, &own)
+                          : wb_segment_next(&reader->cursor, verify, &head, &frame, &data);
   f->segment.good_bytes = reader->cursor.offset;
   if (result == 1) {
     f->segment.chunks++;
     f->segment.frames += head.frame_count;
-    if (head.frame_count) enqueue(reader, f, &head, frame, data);
+    if (head.frame_count) enqueue(reader, f, &head, frame, data, own);
+    else free(own);
     return FETCHED;
   }
   if (result < 0 && !f->segment.growing) damaged(reader, f, result, reader->cursor.offset);

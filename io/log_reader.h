@@ -1,4 +1,5 @@
-/* log_reader.h - reads raw logs back: every frame of every line, in the order in which the node took them.
+/* log_reader.h - reads raw logs back: every frame of every line, in the order in which the node took them, from segments as they
+ * were written and from compressed ones alike.
  *
  * What:    opens segment files, and folders of them, sorts them into runs (one run of a node: one node id in the headers) and
  *          gives the frames of run after run, oldest first, each run ordered by frame.number over all lines. Chunks of
@@ -7,7 +8,11 @@
  * Damage:  a segment is read up to its first torn or wrong chunk; the rest is reported by file and offset and left out. Numbers
  *          that are missing are reported as gaps; a number that comes twice is given once. A segment that its writer still
  *          holds open is read as far as it is whole and is not damaged.
- * Memory:  segments are mapped while frames of them are queued. A file must not shrink while it is read.
+ * Zstd:    NAME.wbseg.zst is NAME.wbseg in compressed form; where both are there, the plain one is read. It is decoded chunk by
+ *          chunk, each checked. One that is cut or wrong gives every whole chunk in front of the damage; offsets are those of
+ *          the segment, not of the file. A plain file that is gone when its turn comes is looked for in compressed form.
+ * Memory:  plain segments are mapped while frames of them are queued, and must not shrink meanwhile. Queued chunks of
+ *          compressed ones are held decoded, window_bytes of them and one more at most.
  * Threads: one. */
 #ifndef WB_IO_LOG_READER_H
 #define WB_IO_LOG_READER_H
@@ -22,8 +27,11 @@
 
 /* More than a flusher can be behind by: 16 lines with 1 GiB of journal each, in chunks of 1 MiB, are 16384. */
 enum { WB_LOG_WINDOW_CHUNKS_DEFAULT = 65536 };
+/* Lines are written in turns, so a line is ahead of another by no more than the other's journal (64 MiB if not said otherwise). */
+#define WB_LOG_WINDOW_BYTES_DEFAULT (UINT64_C(1) << 30)
 
-/* One file. chunks, frames and good_bytes count what was read so far; code is 0, WB_E_DAMAGED, WB_E_VERSION or WB_E_SYSTEM. */
+/* One file. chunks, frames and good_bytes (of the segment, decoded) count what was read so far; file_bytes is its size on disk;
+ * code is 0, WB_E_DAMAGED, WB_E_VERSION or WB_E_SYSTEM. */
 typedef struct wb_log_segment {
   char *path;
   unsigned path_index; /* the argument it came from */
@@ -33,14 +41,15 @@ typedef struct wb_log_segment {
   uint64_t segment, first_number;
   int64_t created_utc_ns;
   char *text; /* the header's JSON */
-  bool growing, done;
+  bool growing, done, compressed;
   int code;
   uint64_t file_bytes, good_bytes, chunks, frames;
 } wb_log_segment;
 
 typedef enum { WB_LOG_NOTE_DAMAGE = 1, WB_LOG_NOTE_GAP } wb_log_note_kind;
 
-/* DAMAGE: segment, offset of the first byte that is not part of the log, bytes left out, code. GAP: numbers first..last are not
+/* DAMAGE: segment, offset of the first byte that is not part of the log, bytes left out (of a compressed segment as far as its
+ * frames tell), code. GAP: numbers first..last are not
  * there; segment is that of the frame that comes next (NULL at the end of a run). */
 typedef struct wb_log_note {
   wb_log_note_kind kind;
@@ -52,10 +61,12 @@ typedef struct wb_log_note {
 } wb_log_note;
 
 typedef struct wb_log_reader_config {
-  const char *const *path; /* files (any name) and folders (searched for *.wbseg) */
+  const char *const *path; /* files (any name) and folders (searched for *.wbseg and *.wbseg.zst) */
   size_t path_count;
-  bool verify; /* check the checksum of every chunk; done anyway in the last segment of a run and in one still growing */
+  bool verify; /* check the checksum of every chunk; done anyway in the last segment of a run, in one still growing, and in
+               * compressed ones */
   uint32_t window_chunks; /* 0: the default */
+  uint64_t window_bytes;  /* 0: the default */
   void *self;
   void (*note)(void *self, const wb_log_note *note); /* may be NULL; called from open and next */
 } wb_log_reader_config;
@@ -90,5 +101,9 @@ wb_log_totals wb_log_reader_totals(const wb_log_reader *reader);
 
 /* wb_log_is_segment says whether bytes[0..count) begin like a segment file. */
 bool wb_log_is_segment(const uint8_t *bytes, size_t count);
+
+/* wb_log_is_segment_file says whether a regular file begins like a segment, as it is or in compressed form. false, too, where it
+ * cannot be read. */
+bool wb_log_is_segment_file(const char *path);
 
 #endif

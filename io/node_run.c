@@ -21,7 +21,7 @@ enum { NOTES_BYTES = 1 << 20, NOTES_FRAMES = 8192, LINE_FRAMES = 1 << 18, MESSAG
 enum { WARM_PRODUCTS = 8, WARM_LEVELS = 1 << 15 };
 enum { READER_PARSE = 0, READER_FLUSH = 1 };
 #define JOURNAL_BYTES_MAX (UINT64_C(1) << 36)
-static const uint64_t CLOSE_TIMEOUT_NS = UINT64_C(5000000000);
+static const uint64_t CLOSE_TIMEOUT_NS = UINT64_C(5000000000), ARCHIVE_TIMEOUT_NS = UINT64_C(5000000000);
 
 typedef struct node_thread {
   wb_loop loop;
@@ -53,6 +53,7 @@ struct wb_node {
   wb_source_replay *replay;
   wb_uring *flush_ring;
   wb_sink_segment *sink;
+  wb_archiver *archiver;
   wb_sink_segment_status sink_status; /* final, after finish */
   int sink_result;
   wb_error sink_error;
@@ -295,6 +296,18 @@ static int place(wb_node *node, wb_error *error) {
   return 0;
 }
 
+static int open_archiver(wb_node *node, wb_error *error) {
+  wb_archiver_config archive = node->config.archive;
+  if (!node->sink || !(archive.level || archive.retain_ns || archive.retain_bytes || archive.command)) return 0;
+  archive.dir = node->config.data_dir;
+  archive.feed = node->config.codec->name;
+  archive.host = &node->host;
+  for (unsigned i = 0; i < layouts[node->layout].hot; i++)
+    if (node->thread[i].cpu >= 0) archive.avoid.cpu[archive.avoid.count++] = (uint16_t)node->thread[i].cpu;
+  node->archiver = wb_archiver_open(&archive, error);
+  return node->archiver ? 0 : WB_E_CONFIG;
+}
+
 static wb_wait wait_of(const wb_node *node) {
   switch (node->config.wait) {
   case WB_NODE_WAIT_SPIN: return WB_WAIT_SPIN;
@@ -380,7 +393,7 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   node->started_ns = wb_clock_ns();
   node->started_utc_ns = wb_clock_utc_ns();
   if (place(node, error) != 0 || open_rings(node, error) != 0 || open_books(node, error) != 0 ||
-      open_source(node, error) != 0 || open_sink(node, error) != 0) {
+      open_source(node, error) != 0 || open_sink(node, error) != 0 || open_archiver(node, error) != 0) {
     wb_node_close(node);
     return NULL;
   }
@@ -426,7 +439,7 @@ int wb_node_start(wb_node *node, wb_error *error) {
     wb_cpu_name(thread->thread, name);
     if (thread->cpu >= 0 && wb_cpu_pin(thread->thread, thread->cpu, error) != 0) return WB_E_SYSTEM;
   }
-  return 0;
+  return node->archiver ? wb_archiver_start(node->archiver, error) : 0;
 }
 
 int wb_node_poll(wb_node *node) { return node->layout == WB_LAYOUT_FUSED ? wb_loop_turn(&node->all) : WB_E_STATE; }
@@ -457,6 +470,7 @@ int wb_node_finish(wb_node *node, wb_error *error) {
   if (node->sink)
     node->sink_result = wb_sink_segment_close(node->sink, CLOSE_TIMEOUT_NS, &node->sink_status, &node->sink_error);
   node->sink = NULL;
+  if (node->archiver) wb_archiver_stop(node->archiver, ARCHIVE_TIMEOUT_NS);
   node->finished_ns = wb_clock_ns();
   if (node->sink_result != 0 && error) *error = node->sink_error;
   return node->sink_result;
@@ -465,6 +479,7 @@ int wb_node_finish(wb_node *node, wb_error *error) {
 void wb_node_close(wb_node *node) {
   if (!node) return;
   if (node->started || node->sink) wb_node_finish(node, NULL);
+  wb_archiver_close(node->archiver);
   wb_source_ws_close(node->live);
   wb_source_replay_close(node->replay);
   wb_uring_close(node->flush_ring);
@@ -544,6 +559,8 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
     status->stored_bytes = sink.bytes_written;
     status->store_errors = sink.errors;
   }
+  status->archiving = node->archiver;
+  if (node->archiver) wb_archiver_status_read(node->archiver, &status->archive);
 }
 
 void wb_node_latency(const wb_node *node, wb_hist *wire_to_book, wb_hist *exchange_to_book) {

@@ -16,6 +16,7 @@
 #include "engine/port.h"
 #include "engine/stages/book_stage.h"
 #include "engine/topo/loop.h"
+#include "io/archiver.h"
 #include "io/host.h"
 #include "io/sink_segment.h"
 
@@ -47,6 +48,7 @@ typedef struct wb_node_config {
   const char *data_dir; /* NULL: no store */
   wb_sync sync;
   uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
+  wb_archiver_config archive;       /* level, retain_*, command; the rest is filled in. All zero: none. Runs from start on */
 
   wb_layout layout;
   int cpu[WB_NODE_THREADS_MAX]; /* with cpu_count > 0: one CPU a thread, in the order of the stages */
@@ -101,7 +103,8 @@ typedef struct wb_node_status {
   unsigned line_count;
   wb_node_line line[WB_LINE_COUNT_MAX];
   const char *layout, *wait;
-  bool storing;
+  bool storing, archiving;
+  wb_archiver_status archive;
 } wb_node_status;
 void wb_node_status_get(wb_node *node, wb_node_status *status);
 

@@ -97,6 +97,26 @@ static json_t *latency(const wb_hist *hist) {
   return object;
 }
 
+static json_t *archive(const wb_archiver_status *status) {
+  const struct {
+    const char *name;
+    uint64_t value;
+  } fields[] = {{"compressed", status->compressed},
+                {"bytes_before", status->bytes_before},
+                {"bytes_after", status->bytes_after},
+                {"failures", status->failures},
+                {"hooks", status->hooks},
+                {"hook_failures", status->hook_failures},
+                {"deleted", status->deleted},
+                {"deleted_bytes", status->deleted_bytes},
+                {"unarchived", status->unarchived},
+                {"waiting", status->waiting}};
+  json_t *object = json_object();
+  for (unsigned i = 0; i < sizeof fields / sizeof *fields; i++)
+    json_object_set_new(object, fields[i].name, json_integer((json_int_t)fields[i].value));
+  return object;
+}
+
 static json_t *build(wb_node *node, wb_error *error) {
   const wb_node_config *config = wb_node_config_of(node);
   const wb_level *level;
@@ -128,6 +148,7 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_object_set_new(report, "stored_frames", json_integer((json_int_t)status.stored_frames));
   json_object_set_new(report, "reconnects", json_integer((json_int_t)status.reconnects));
   json_object_set_new(report, "resyncs", json_integer((json_int_t)status.resyncs));
+  if (status.archiving) json_object_set_new(report, "archive", archive(&status.archive));
   json_t *rejected = json_object();
   for (unsigned i = 1; i < WB_REJECT_COUNT; i++)
     if (status.rejected[i])

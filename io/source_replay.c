@@ -54,10 +54,8 @@ static int is_log(const char *path, wb_error *error) {
     if (fd >= 0) close(fd);
     return wb_error_set(error, WB_E_SYSTEM, code, "replay", "cannot read %s: %s", path, strerror(code));
   }
-  uint8_t head[16];
-  ssize_t n = S_ISDIR(info.st_mode) ? 0 : read(fd, head, sizeof head);
   close(fd);
-  return S_ISDIR(info.st_mode) || (n > 0 && wb_log_is_segment(head, (size_t)n));
+  return S_ISDIR(info.st_mode) || wb_log_is_segment_file(path);
 }
 
 wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error) {

@@ -38,7 +38,7 @@ typedef struct tally {
 typedef struct path_totals {
   const char *path;
   bool recording;
-  uint64_t segments, growing, chunks, connections;
+  uint64_t segments, growing, compressed, chunks, connections;
   tally all, kind[KINDS];
 } path_totals;
 
@@ -278,6 +278,7 @@ static void note_runs(inspection *in, const wb_log_reader *reader) {
     path_totals *path = &in->path[segment->path_index];
     path->segments++;
     path->growing += segment->growing;
+    path->compressed += segment->compressed;
     path->chunks += segment->chunks;
     if (!segment->readable || json_array_size(in->runs) > segment->run) continue;
     char node[33];
@@ -342,11 +343,7 @@ static bool is_log(const char *path) {
   struct stat about;
   size_t bytes = strlen(path);
   if (stat(path, &about) || S_ISDIR(about.st_mode) || (bytes > 6 && !strcmp(path + bytes - 6, ".wbseg"))) return true;
-  uint8_t head[8];
-  FILE *file = S_ISREG(about.st_mode) ? fopen(path, "rb") : NULL;
-  size_t found = file ? fread(head, 1, sizeof head, file) : 0;
-  if (file) fclose(file);
-  return wb_log_is_segment(head, found);
+  return (bytes > 10 && !strcmp(path + bytes - 10, ".wbseg.zst")) || wb_log_is_segment_file(path);
 }
 
 /* ------------------------------------------------------------------------------------------------ showing */
@@ -505,6 +502,7 @@ static void show_json(inspection *in) {
     json_object_set_new(path, "form", json_string(p->recording ? "recording" : "log"));
     json_object_set_new(path, "segments", json_integer((json_int_t)p->segments));
     json_object_set_new(path, "growing", json_integer((json_int_t)p->growing));
+    json_object_set_new(path, "compressed", json_integer((json_int_t)p->compressed));
     json_object_set_new(path, "chunks", json_integer((json_int_t)p->chunks));
     json_object_set_new(path, "connections", json_integer((json_int_t)p->connections));
     json_object_set_new(path, "kinds", kinds);

@@ -28,6 +28,14 @@ static const wb_option options[] = {
      "when the log is brought to disk for good", false, false},
     {"rotate-bytes", WB_OPTION_BYTES, NULL, "1G", NULL, "BYTES", "size of a segment of the log", false, false},
     {"rotate-seconds", WB_OPTION_COUNT, NULL, "3600", NULL, "N", "a segment ends at multiples of this in UTC", false, false},
+    {"compress", WB_OPTION_TEXT, "WIREBOOK_COMPRESS", "none", NULL, "none|zstd[:LEVEL]",
+     "what becomes of segments that are full; levels are 1 to 19, 1 if not said", false, false},
+    {"retain-age", WB_OPTION_AGE, "WIREBOOK_RETAIN_AGE", NULL, NULL, "AGE", "delete segments so old (36h, 7d); 0: never", false,
+     false},
+    {"retain-bytes", WB_OPTION_BYTES, "WIREBOOK_RETAIN_BYTES", NULL, NULL, "BYTES",
+     "delete the oldest segments when all are larger; 0: never", false, false},
+    {"on-seal", WB_OPTION_TEXT, "WIREBOOK_ON_SEAL", NULL, NULL, "CMD",
+     "run for each finished segment, its path in place of {} or last", false, false},
     {"mock", WB_OPTION_SWITCH, "USE_MOCKED_FEED", "false", NULL, NULL, "feed is the mock at --mock-server and --mock-port",
      false, false},
     {"mock-server", WB_OPTION_TEXT, "MOCK_SERVER", "127.0.0.1", NULL, "HOST", "host of the mock", false, false},
@@ -91,6 +99,30 @@ static int layout(const wb_config *config, wb_node_config *node, wb_error *error
   return 0;
 }
 
+static int archive(const wb_config *config, wb_node_config *node, wb_error *error) {
+  const char *text = wb_config_text(config, "compress"), *level = text + strlen("zstd:");
+  wb_archiver_config *archive_of = &node->archive;
+  if (strcmp(text, "zstd") == 0) {
+    archive_of->level = WB_ARCHIVER_LEVEL_DEFAULT;
+  } else if (strncmp(text, "zstd:", 5) == 0) {
+    char *end;
+    long n = strtol(level, &end, 10);
+    if (*level >= '0' && *level <= '9' && !*end && n >= 1 && n <= WB_ARCHIVER_LEVEL_MAX) archive_of->level = (int)n;
+  }
+  if (!archive_of->level && strcmp(text, "none") != 0)
+    return wb_error_set(error, WB_E_CONFIG, 0, "compress", "--compress '%s' is not none, zstd, or zstd:1 to zstd:%d", text,
+                        WB_ARCHIVER_LEVEL_MAX);
+  archive_of->retain_ns = wb_config_age_ns(config, "retain-age");
+  archive_of->retain_bytes = wb_config_count(config, "retain-bytes");
+  archive_of->command = wb_config_text(config, "on-seal");
+  if (archive_of->command && !*archive_of->command) archive_of->command = NULL;
+  if (archive_of->retain_bytes && archive_of->retain_bytes < node->rotate_bytes)
+    return wb_error_set(error, WB_E_CONFIG, 0, "retain-bytes",
+                        "--retain-bytes %llu cannot hold: a single segment may have %llu (--rotate-bytes)",
+                        (unsigned long long)archive_of->retain_bytes, (unsigned long long)node->rotate_bytes);
+  return 0;
+}
+
 /* A URL given at a higher place than --mock wins over it, and the other way round; both as flags contradict each other. */
 static int feed(const wb_config *config, wb_node_config *node, char *mock_url, size_t size, wb_error *error) {
   node->codec = wb_codec_find(wb_config_text(config, "feed"));
@@ -139,7 +171,7 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
   node->silence_ns = (uint64_t)(wb_config_number(config, "silence") * 1e9);
   node->wait = (wb_node_wait)wb_config_choice(config, "wait");
   node->crossed_ms = wb_config_count(config, "crossed-ms");
-  return 0;
+  return archive(config, node, error);
 }
 
 static void report(wb_node *node, const char *path, wb_log *log) {
