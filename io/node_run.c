@@ -206,6 +206,7 @@ static int open_source(wb_node *node, wb_error *error) {
       .channels = config->channels,
       .message_bytes_max = config->message_bytes_max,
       .silence_ns = config->silence_ns,
+      .spins = node->wait == WB_WAIT_SPIN,
       .notes = &node->frames[config->line_count],
       .commands = &node->commands,
       .host = &node->host,
@@ -365,6 +366,9 @@ static void open_threads(wb_node *node) {
     thread->flushes = true;
   }
   node->thread_count = (unsigned)(thread - node->thread) + 1;
+  /* Who spins before it sleeps holds up whom it has just woken where the two must share a CPU. */
+  if (pipelined && wb_cpu_usable_count() < layouts[node->layout].hot)
+    for (unsigned i = 0; i < node->thread_count; i++) node->thread[i].loop.spin_ns = 0;
   for (unsigned i = 0; i < node->thread_count; i++) node->thread[i].node = node;
 }
 
@@ -392,12 +396,13 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   node->layout = config->layout == WB_LAYOUT_AUTO ? WB_LAYOUT_FUSED : config->layout;
   node->started_ns = wb_clock_ns();
   node->started_utc_ns = wb_clock_utc_ns();
-  if (place(node, error) != 0 || open_rings(node, error) != 0 || open_books(node, error) != 0 ||
-      open_source(node, error) != 0 || open_sink(node, error) != 0 || open_archiver(node, error) != 0) {
+  int placed = place(node, error);
+  node->wait = wait_of(node);
+  if (placed != 0 || open_rings(node, error) != 0 || open_books(node, error) != 0 || open_source(node, error) != 0 ||
+      open_sink(node, error) != 0 || open_archiver(node, error) != 0) {
     wb_node_close(node);
     return NULL;
   }
-  node->wait = wait_of(node);
   open_threads(node);
   return node;
 }

@@ -36,6 +36,8 @@ typedef struct wb_line {
   wb_op connect_op, recv_op, send_op;
   wb_tls *tls;
   uint8_t *cipher, *out;
+  uint8_t *into; /* spinning: where the next receive goes; NULL: none is wanted */
+  size_t into_bytes;
   size_t out_count, out_sending;
   wb_ws ws;
   char key[WB_WS_KEY_BYTES + 1];
@@ -73,6 +75,7 @@ struct wb_source_ws {
   uint32_t ended;      /* W ingest (after error), R any */
   bool stopping;
   unsigned turn;
+  int brought; /* completions of the last wait, not yet said to the loop */
   wb_error error;
 };
 
@@ -97,9 +100,10 @@ bool wb_line_send(wb_line *l, int opcode, const void *payload, size_t count);
 bool wb_line_send_text(wb_line *l, const char *text, size_t count); /* and keeps a record of it */
 void wb_line_send_close(wb_line *l, unsigned code);
 
-/* Receiving: arm asks the kernel for more, unstall tries again after a reader gave room back, decrypt takes a TLS connection as far as what was
- * received allows (false: no room for plaintext). */
+/* Receiving: arm asks the kernel for more, or says that poll should, which asks the socket itself and returns whether something came; unstall tries
+ * again after a reader gave room back, decrypt takes a TLS connection as far as what was received allows (false: no room for plaintext). */
 void wb_line_arm(wb_line *l);
+int wb_line_poll(wb_line *l);
 bool wb_line_unstall(wb_line *l);
 bool wb_line_decrypt(wb_line *l);
 void wb_line_on_sent(wb_op *op, int result, unsigned flags);

@@ -28,6 +28,7 @@ typedef struct wb_source_ws_config {
   const char *ca_file; /* NULL: system roots */
   bool insecure;       /* loopback only: open refuses it for other hosts when they are resolved */
   bool once;           /* do not reconnect */
+  bool spins;          /* the thread never sleeps: sockets are asked instead of waited for */
   const wb_codec *codec;
   const wb_products *products;
   const char *const *channels; /* NULL-terminated */

@@ -29,7 +29,8 @@ struct wb_uring {
   uint32_t *file_free;
   uint32_t file_count, file_free_count;
   uint64_t in_flight;
-  wb_op wake_op;
+  wb_op wake_op, timer_op;
+  uint64_t timer_ns; /* what the timer was last set to */
   int wake_fd;
   pid_t owner; /* 0: nobody yet */
   bool deferred, cooperative, ring_registered, multishot_accept;
@@ -78,6 +79,7 @@ static int open_failed(wb_error *error, int code) {
 }
 
 static void wake_done(wb_op *op, int result, unsigned flags);
+static void timer_done(wb_op *op, int result, unsigned flags);
 
 wb_uring *wb_uring_open(unsigned entries, unsigned file_count, wb_error *error) {
   static const unsigned modes[] = {
@@ -100,6 +102,7 @@ wb_uring *wb_uring_open(unsigned entries, unsigned file_count, wb_error *error) 
   }
   memset(ring, 0, sizeof *ring);
   ring->wake_op = (wb_op){.done = wake_done, .self = ring};
+  ring->timer_op = (wb_op){.done = timer_done, .self = ring};
   ring->slot = calloc(entries, sizeof *ring->slot);
   ring->file_free = file_count ? calloc(file_count, sizeof *ring->file_free) : NULL;
   ring->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -213,6 +216,8 @@ static void wake_done(wb_op *op, int result, unsigned flags) {
   wake_arm(ring);
 }
 
+static void timer_done(wb_op *op, int result, unsigned flags) {}
+
 static unsigned clamp(size_t count) { return count > IO_BYTES_MAX ? IO_BYTES_MAX : (unsigned)count; }
 
 void wb_uring_connect(wb_uring *ring, wb_op *op, int file, const struct sockaddr *address, socklen_t bytes) {
@@ -301,7 +306,7 @@ static int reap(wb_uring *ring) {
     io_uring_cq_advance(&ring->ring, 1);
     if (!reap_one(ring, &cqe)) continue;
     wb_op *op = io_uring_cqe_get_data(&cqe);
-    count += op != &ring->wake_op;
+    count += op != &ring->wake_op && op != &ring->timer_op;
     op->done(op, cqe.res, cqe.flags);
   }
   return count;
@@ -323,9 +328,19 @@ int wb_uring_wait(wb_uring *ring, uint64_t timeout_ns) {
     atomic_store_explicit(&ring->waiting, 0, memory_order_relaxed);
     if (io_uring_sq_ready(&ring->ring) || kernel_has_work(ring)) io_uring_submit_and_get_events(&ring->ring);
   } else {
-    struct __kernel_timespec time = timespec_of(timeout_ns);
-    struct io_uring_cqe *cqe;
-    io_uring_submit_and_wait_timeout(&ring->ring, &cqe, 1, &time, NULL);
+    /* One timer stays while waits come and go: to set and to cancel one for each is two ways out of a virtual machine, the
+     * second of them between a message and its reader. It may end a wait early; a wait that must end sooner gets its own. */
+    if (!ring->timer_op.busy) {
+      ring->timer_ns = timeout_ns;
+      wb_uring_timeout(ring, &ring->timer_op, timeout_ns);
+    }
+    if (ring->timer_ns <= timeout_ns) {
+      io_uring_submit_and_wait(&ring->ring, 1);
+    } else {
+      struct __kernel_timespec time = timespec_of(timeout_ns);
+      struct io_uring_cqe *cqe;
+      io_uring_submit_and_wait_timeout(&ring->ring, &cqe, 1, &time, NULL);
+    }
     atomic_store_explicit(&ring->waiting, 0, memory_order_relaxed);
   }
   atomic_exchange(&ring->woken, 0); /* [wake] acquires what the waker wrote before */
