@@ -5,29 +5,45 @@ import datetime
 import json
 import os
 import platform
-import resource
 import select
 import shlex
 import shutil
 import socket
 import statistics
 import subprocess
+import sys
+import tempfile
+import threading
 import time
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "bench/reference"
 
-# Levels a side, products, TLS.
-SCENARIOS = {"levels:50": (50, 1, False), "levels:1000": (1000, 1, False), "levels:30000": (30000, 1, False), "products:3": (1000, 3, False),
-             "wss:1000": (1000, 1, True)}
-# Which part of --cycles a client gets: the slow ones would take minutes otherwise. All end in the same books.
-CLIENTS = {"wirebook": 1, "strongest": 1, "simdjson": 0.75, "beast": 0.25, "node-ws": 0.07,
-           "bare-block": 1, "bare-spin": 1, "bare-epoll": 1, "bare-uring": 1}
-OVER_TLS = ("wirebook", "strongest", "simdjson", "bare-block")
+
+class Scenario(NamedTuple):
+    levels: int  # a side
+    products: int
+    clients: tuple
+    tls: bool = False
+    snapshot: bool = False  # a run is one snapshot, and what counts the time until the book is live
+
+
+# Which part of --cycles a client gets: the slow ones would take minutes otherwise. 0: the tail alone. All end in the same books.
+CLIENTS = {"wirebook": 1, "wirebook-nostore": 1, "wirebook-cpu": 1, "wirebook-cpu-nostore": 1, "strongest": 1, "simdjson": 0.75, "beast": 0.25,
+           "node-ws": 0.07, "python": 0, "ccxt": 0, "bare-block": 1, "bare-spin": 1, "bare-epoll": 1, "bare-uring": 1}
+BARE = tuple(client for client in CLIENTS if client.startswith("bare-"))
+USUAL = ("wirebook", "strongest", "simdjson", "beast", "node-ws", "python", *BARE)
+SCENARIOS = {"levels:50": Scenario(50, 1, (*USUAL, "ccxt")), "levels:1000": Scenario(1000, 1, tuple(CLIENTS)), "levels:30000": Scenario(30000, 1, USUAL),
+             "products:3": Scenario(1000, 3, USUAL), "products:400": Scenario(50, 400, ("wirebook", *BARE)),
+             "products:400x2000": Scenario(2000, 400, ("wirebook",)),
+             "wss:1000": Scenario(1000, 1, ("wirebook", "strongest", "simdjson", "bare-block"), tls=True),
+             "snapshot:30000": Scenario(30000, 1, ("wirebook", "strongest", "simdjson", "beast", "node-ws", "python", "ccxt"), snapshot=True)}
 SECONDS_MAX = 120
+NODE_PACKAGES = {"node-ws": "ws@8.18.0", "ccxt": "ccxt@4.5.84"}
 
 TLS = ["-lssl", "-lcrypto"]
 SOURCES = {"sender": ("sender.c", TLS), "bare": ("bare.c", ["-luring", *TLS]), "strongest": ("strongest.cc", TLS),
@@ -40,7 +56,7 @@ class Wrong(Exception):
 
 class Series:
     def __init__(self, client):
-        self.client, self.runs, self.wrong = client, [], ""
+        self.client, self.runs, self.wrong, self.memory = client, [], "", {}
 
 
 def build_references(out):
@@ -56,18 +72,45 @@ def build_references(out):
                        check=True)
 
 
-def node_package(out):
-    """The ws package for node, pinned, in the build directory; None where there is no node or the package cannot be had."""
-    package = out / "node_modules/ws"
+def node_package(out, client):
+    """Fetches the package that a client needs, pinned, into the build directory; why it cannot be had, or None."""
     if not shutil.which("node") or not shutil.which("npm"):
-        return None
-    if not package.exists():
-        print("run: fetching ws for node", flush=True)
-        done = subprocess.run(["npm", "install", "--prefix", out, "--no-audit", "--no-fund", "--ignore-scripts", "--silent", "ws@8.18.0"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        if done.returncode != 0:
+        return "no node"
+    wanted = NODE_PACKAGES[client]
+    name, _, version = wanted.rpartition("@")
+    try:
+        if json.loads((node_prefix(out, client) / "node_modules" / name / "package.json").read_text())["version"] == version:
             return None
-    return package
+    except OSError:
+        pass
+    print(f"run: fetching {wanted}", flush=True)
+    done = subprocess.run(["npm", "install", "--prefix", node_prefix(out, client), "--no-audit", "--no-fund", "--ignore-scripts", "--silent", wanted],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return None if done.returncode == 0 else f"{wanted} cannot be fetched"
+
+
+def node_prefix(out, client):
+    """A place for each, since each brings a ws of its own."""
+    return out / "node" / client
+
+
+def python_with_websockets():
+    """A Python that has the websockets package: Debian's, which need not be the one that runs this."""
+    for python in ("/usr/bin/python3", sys.executable):
+        if subprocess.run([python, "-c", "import websockets.client"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return python
+    return None
+
+
+def missing(out, client):
+    """Why this client cannot run here, or None."""
+    if client in NODE_PACKAGES:
+        return node_package(out, client)
+    if client == "python" and not python_with_websockets():
+        return "no python3-websockets"
+    if client.startswith("wirebook-cpu") and not shutil.which("taskset"):
+        return "no taskset"
+    return None
 
 
 def certificate(out):
@@ -84,16 +127,18 @@ def certificate(out):
 class Sender:
     """The sender's process: what it expects of clients, and what it measured of each connection."""
 
-    def __init__(self, chosen, levels_a_side, products, tls):
-        command = [chosen.build / "reference/sender", "--levels", str(levels_a_side), "--products", str(products)]
+    def __init__(self, chosen, scenario):
+        command = [chosen.build / "reference/sender", "--levels", str(scenario.levels), "--products", str(scenario.products)]
+        if scenario.snapshot:
+            command += ["--cycle", "0"]
         if chosen.sender_cpu >= 0:
             command += ["--cpu", str(chosen.sender_cpu)]
-        if tls:
+        if scenario.tls:
             command += ["--tls", certificate(chosen.build / "reference")]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self.expected = self.line()
         self.port = self.expected["port"]
-        self.tls = tls
+        self.scenario = scenario
 
     def line(self):
         ready, _, _ = select.select([self.process.stdout], [], [], SECONDS_MAX)
@@ -122,19 +167,33 @@ class Sender:
 def command_of(chosen, sender, client, cycles, depth=50):
     """The command, and where it puts what it stores and reports (None: stdout)."""
     ids, store = ",".join(sender.expected["products"]), chosen.data / client
-    scheme, over = ("wss", ["tls"]) if sender.tls else ("ws", [])
-    if client == "wirebook":
+    tls = sender.scenario.tls
+    scheme, over = ("wss", ["tls"]) if tls else ("ws", [])
+    if client.startswith("wirebook"):
         report = chosen.data / "report.json"
-        keep = ["--no-store"] if chosen.no_store else ["--data", store]
-        command = [chosen.build / "wirebook", "run", "--url", f"{scheme}://127.0.0.1:{sender.port}/{cycles}", "--product", ids, "--once", "--console", "off",
-                   "--log-level", "error", "--depth", str(depth), "--report", report, *keep, *(["--insecure"] if sender.tls else []), *shlex.split(chosen.wirebook)]
+        keep = ["--data", store] if stores(chosen, client) else ["--no-store"]
+        on = ["taskset", "-c", str(one_cpu(chosen))] if client.startswith("wirebook-cpu") else []
+        command = [*on, chosen.build / "wirebook", "run", "--url", f"{scheme}://127.0.0.1:{sender.port}/{cycles}", "--product", ids, "--once",
+                   "--console", "off", "--log-level", "error", "--depth", str(depth), "--report", report, *keep, *(["--insecure"] if tls else []),
+                   *shlex.split(chosen.wirebook)]
         return command, store, report
     if client.startswith("bare-"):
         return [chosen.build / "reference/bare", client[5:], str(sender.port), str(cycles), ids, *over], None, None
-    if client == "node-ws":
-        script = ["node", REFERENCE / "node_ws.mjs", chosen.build / "reference/node_modules/ws"]
-        return [*script, str(sender.port), str(cycles), ids, *([] if chosen.no_store else [store])], store, None
+    scripts = {"node-ws": lambda: ["node", REFERENCE / "node_ws.mjs", node_prefix(chosen.build / "reference", client) / "node_modules/ws"],
+               "ccxt": lambda: ["node", REFERENCE / "ccxt.mjs", node_prefix(chosen.build / "reference", client) / "node_modules/ccxt/js/ccxt.js"],
+               "python": lambda: [python_with_websockets(), REFERENCE / "python_websockets.py"]}
+    if client in scripts:
+        return [*scripts[client](), str(sender.port), str(cycles), ids, *([] if chosen.no_store else [store])], store, None
     return [chosen.build / "reference" / client, str(sender.port), str(cycles), ids, *([] if chosen.no_store else [store]), *over], store, None
+
+
+def stores(chosen, client):
+    return not chosen.no_store and not client.endswith("-nostore") and not client.startswith("bare-")
+
+
+def one_cpu(chosen):
+    """The CPU of a client that may use one only: not the sender's."""
+    return min(os.sched_getaffinity(0) - {chosen.sender_cpu}, default=0)
 
 
 def stored_bytes(path):
@@ -150,38 +209,114 @@ def remove(path):
         path.unlink(missing_ok=True)
 
 
-def run_client(chosen, sender, client, depth=50, also=None):
+class Ended(NamedTuple):
+    """A process that ended: what it said, what it used (os.wait4), and how long it took, start to exit."""
+    status: int
+    out: str
+    error: str
+    usage: object
+    seconds: float
+
+
+def run_process(command, watch=None):
+    """watch: called with the process' id every now and then."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+        start = time.monotonic()
+        process = subprocess.Popen(command, stdout=out, stderr=error)
+        killer = threading.Timer(SECONDS_MAX, process.kill)
+        killer.start()
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG if watch else 0)
+            if pid:
+                break
+            watch(process.pid)
+            time.sleep(0.01)
+        seconds = time.monotonic() - start
+        killer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)  # it is waited for already
+        if seconds >= SECONDS_MAX:
+            raise Wrong(f"did not end within {SECONDS_MAX} s")
+        out.seek(0)
+        error.seek(0)
+        return Ended(process.returncode, out.read().decode(errors="replace"), error.read().decode(errors="replace"), usage, seconds)
+
+
+def run_client(chosen, sender, client, depth=50, also=None, watch=None):
     """One run; its figures if its books are the sender's, Wrong otherwise."""
-    cycles = max(1, round(chosen.cycles * CLIENTS[client]))
+    share = 0 if sender.scenario.snapshot else CLIENTS[client]
+    cycles = max(1, round(chosen.cycles * share)) if share else 0
     command, store, report = command_of(chosen, sender, client, cycles, depth)
     remove(store)
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS_MAX, check=False)
-    except subprocess.TimeoutExpired as error:
+        done = run_process(command, watch)
+    except Wrong:
         sender.discard(wait=1)
-        raise Wrong(f"did not end within {SECONDS_MAX} s") from error
-    whole, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != 0:
+        raise
+    if done.status != 0:
         sender.discard(wait=1)  # of a connection that broke
-        raise Wrong(f"exit {done.returncode}: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        raise Wrong(f"exit {done.status}: {done.error.strip()[-300:]}")
     sent = sender.line()
     if not sent["good"] or sent["cycles"] != cycles:
         raise Wrong(f"broke the connection: {sent}")
-    found = json.loads(report.read_text() if report else done.stdout)
+    found = json.loads(report.read_text() if report else done.out.splitlines()[0])
     if client.startswith("bare-"):
         if found["bytes"] < sent["bytes"]:
             raise Wrong(f"took {found['bytes']} of {sent['bytes']} bytes")
     else:
         compare(sender.expected, found, cycles)
-        if not chosen.no_store and stored_bytes(store) < sent["bytes"] - 4 * sent["messages"]:
-            raise Wrong(f"stored {stored_bytes(store)} bytes of {sent['bytes']}")
+        least = sent["bytes"] - 4 * sent["messages"] + sender.expected["snapshot_bytes"] - 10 * sender.scenario.products
+        if stores(chosen, client) and stored_bytes(store) < least:
+            raise Wrong(f"stored {stored_bytes(store)} bytes of {least}")
     if also:
         also(found, store)
     remove(store)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"cycles": cycles, "messages": sent["messages"], "seconds": sent["seconds"], "items_per_second": sent["messages"] / sent["seconds"],
-            "bytes_per_second": sent["bytes"] / sent["seconds"], "cpu_seconds": cpu, "whole_seconds": whole}
+    items, seconds, size = sent["messages"], sent["seconds"], sent["bytes"]
+    if sender.scenario.snapshot:
+        items, seconds, size = 1, snapshot_seconds(found, sent, done.seconds), sender.expected["snapshot_bytes"]
+    return {"cycles": cycles, "messages": items, "seconds": seconds, "items_per_second": items / seconds, "bytes_per_second": size / seconds,
+            "cpu_seconds": done.usage.ru_utime + done.usage.ru_stime, "whole_seconds": done.seconds, "resident_bytes": done.usage.ru_maxrss * 1024}
+
+
+def snapshot_seconds(found, sent, whole):
+    """From the snapshot's first byte until its book could be read. The references look at the clock then. wirebook measures it for every message, from
+    the time that the message carries, which here is when that first byte left, in whole microseconds: at most one too many."""
+    if "live_ns" in next(iter(found["products"].values())):
+        seconds = (max(product["live_ns"] for product in found["products"].values()) - sent["from_ns"]) / 1e9
+    else:
+        if found["latency_ns"]["exchange_to_book"]["count"] != 1:
+            raise Wrong(f"more than the snapshot was measured: {found['latency_ns']}")
+        seconds = found["latency_ns"]["exchange_to_book"]["max"] / 1e9
+    if not 0 < seconds < whole:
+        raise Wrong(f"a snapshot in {seconds} s of {whole} s")
+    return seconds
+
+
+def measure_memory(chosen, sender):
+    """wirebook's resident memory at its most, in a run of its own, of which nothing else counts; with and without the frame arena."""
+    most = {"resident_bytes": 0, "resident_less_arena_bytes": 0}
+
+    def look(pid):
+        resident, arena, size, of_file = 0, {}, 0, False
+        try:
+            lines = Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return
+        for line in lines:
+            name, _, rest = line.partition(":")
+            if name == "Size":
+                size = int(rest.split()[0])
+            elif name == "Pss":  # the arena is mapped twice, side by side
+                resident += int(rest.split()[0])
+                if of_file:
+                    arena[size] = arena.get(size, 0) + int(rest.split()[0])
+            elif "-" in name.split(" ")[0]:
+                of_file = "/memfd:wirebook" in line
+        less = resident - arena[max(arena)] if arena else resident
+        most["resident_bytes"] = max(most["resident_bytes"], resident * 1024)
+        most["resident_less_arena_bytes"] = max(most["resident_less_arena_bytes"], less * 1024)
+
+    run_client(chosen, sender, "wirebook", watch=look)
+    return most
 
 
 def levels(pairs):
@@ -207,8 +342,8 @@ def compare(expected, found, cycles):
     for id, ours in expected["products"].items():
         theirs = found["products"][id]
         same(f"{id}: snapshots", 1, theirs["snapshots"])
-        same(f"{id}: max spread", Decimal(ours["max_spread"]), Decimal(theirs["max_spread"]))
-        mid = Fraction(int(theirs["mid2_sum"]), 10) if "mid2_sum" in theirs else Fraction(theirs["mid_average"]) * 200
+        same(f"{id}: max spread", Decimal(ours["max_spread" if cycles else "tail_max_spread"]), Decimal(theirs["max_spread"]))
+        mid = Fraction(int(theirs["mid2_sum"]), ours["mids"]) if "mid2_sum" in theirs else Fraction(theirs["mid_average"]) * 200
         same(f"{id}: average of mids", Fraction(int(ours["mid2_sum"]), ours["mids"]), mid)
         for side in ("bid", "ask"):
             same(f"{id}: {side} levels", ours[f"{side}_levels"], theirs[f"{side}_levels"])
@@ -221,7 +356,7 @@ def compare(expected, found, cycles):
                 same(f"{id}: sum over {side}s", ours[f"{side}_sum"], theirs[f"{side}_sum"])
 
 
-def can_fail(expected, found):
+def can_fail(expected, found, cycles):
     """A report that is right is refused with one thing of it wrong."""
     one = next(iter(found["products"]))
 
@@ -243,7 +378,7 @@ def can_fail(expected, found):
         report = copy.deepcopy(found)
         spoil(report, what)
         try:
-            compare(expected, report, 1)
+            compare(expected, report, cycles)
         except Wrong:
             continue
         raise RuntimeError(f"the comparison overlooks a wrong {what}")
@@ -253,7 +388,7 @@ def check_whole(chosen, sender):
     """Before anything is timed: wirebook's report with as many levels as it can show, every record of its log, and that the comparison can fail."""
 
     def verify(found, store):
-        can_fail(sender.expected, found)
+        can_fail(sender.expected, found, 0 if sender.scenario.snapshot else 1)
         done = subprocess.run([chosen.build / "wirebook", "inspect", store, "--verify"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode != 0:
             raise Wrong(f"inspect --verify: {done.stdout.decode(errors='replace')[-300:]}")
@@ -304,7 +439,7 @@ def write_json(chosen, results, conditions):
             common = {"run_name": name, "repetitions": len(series.runs), "threads": 1, "time_unit": "ns"}
             per = [{"real_time": run["seconds"] / run["messages"] * 1e9, "cpu_time": run["cpu_seconds"] / run["messages"] * 1e9,
                     "items_per_second": run["items_per_second"], "bytes_per_second": run["bytes_per_second"],
-                    "whole_seconds": run["whole_seconds"]} for run in series.runs]
+                    "whole_seconds": run["whole_seconds"], "resident_bytes": run["resident_bytes"], **series.memory} for run in series.runs]
             for index, (run, figures) in enumerate(zip(series.runs, per)):
                 rows.append({"name": name, "run_type": "iteration", **common, "repetition_index": index, "iterations": run["messages"], **figures})
             for aggregate, of in (("mean", statistics.mean), ("median", statistics.median), ("stddev", lambda v: statistics.stdev(v) if len(v) > 1 else 0.0)):

@@ -128,13 +128,13 @@ template <class side> struct product {
     uint64_t &oldest = mid2[mids % 10];
     mid2_sum += mid - (mids < 10 ? 0 : oldest);
     oldest = mid;
-    mids++;
+    if (!mids++) live_ns = client_ns();
   }
 
   std::string id;
   uint64_t head = 0, mask; /* the first 8 bytes of the id, and which of them there are */
   side sides[2];
-  uint64_t max_spread = 0, mid2_sum = 0, mids = 0, updates = 0, snapshots = 0, mid2[10] = {};
+  uint64_t max_spread = 0, mid2_sum = 0, mids = 0, updates = 0, snapshots = 0, mid2[10] = {}, live_ns = 0;
 };
 
 template <class side> struct books {
@@ -160,9 +160,9 @@ template <class side> struct books {
            messages, changes, seconds, (double)messages / seconds);
     for (const auto &p : all) {
       printf("%s\"%s\":{\"snapshots\":%" PRIu64 ",\"updates\":%" PRIu64 ",\"max_spread\":\"%" PRIu64 ".%02" PRIu64
-             "\",\"mid2_sum\":\"%" PRIu64 "\"",
-             &p == &all[0] ? "" : ",", p.id.c_str(), p.snapshots, p.updates, p.max_spread / 100, p.max_spread % 100,
-             p.mid2_sum);
+             "\",\"mid2_sum\":\"%" PRIu64 "\",\"live_ns\":%" PRIu64,
+             &p == &all[0] ? "" : ",", p.id.c_str(), p.snapshots, p.updates, p.max_spread / 100, p.max_spread % 100, p.mid2_sum,
+             p.live_ns);
       for (unsigned s = 0; s < 2; s++) {
         const char *name = s ? "ask" : "bid";
         uint64_t sum = 0;

@@ -81,7 +81,7 @@ static inline ssize_t client_receive(const client_line *line, char *bytes, size_
 
 /* One masked frame; the key is zero, so the bytes stay as they are. payload: below 64 KB. */
 static inline void client_frame(const client_line *line, unsigned opcode, const char *payload, size_t size) {
-  unsigned char out[8192];
+  unsigned char out[16384];
   size_t head = size < 126 ? 2 : 4;
   if (size > sizeof out - 8) client_fail("frame too long");
   out[0] = (unsigned char)(0x80 | opcode);
@@ -119,7 +119,7 @@ static inline client_line client_connect(const client_options *o) {
     line.ssl = SSL_new(context);
     if (!line.ssl || !SSL_set_fd(line.ssl, fd) || SSL_connect(line.ssl) != 1) client_fail("TLS");
   }
-  char text[2048];
+  char text[8192]; /* 400 products are subscribed to in 5 KB */
   int bytes = snprintf(text, sizeof text,
                        "GET /%s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",

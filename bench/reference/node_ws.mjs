@@ -80,6 +80,7 @@ function apply(text) {
   product.maxSpread = Math.max(product.maxSpread, Math.abs(ask - bid));
   product.mids.push(bid + ask);
   if (product.mids.length > 10) product.mids.shift();
+  product.liveNs ??= process.hrtime.bigint();
 }
 
 const socket = new WebSocket(`ws://127.0.0.1:${port}/${cycles}`, { perMessageDeflate: false, maxPayload: 32 << 20 });
@@ -100,7 +101,7 @@ socket.on("close", () => {
   const report = () => {
     const books = {};
     for (const [id, p] of products)
-      books[id] = { snapshots: p.snapshots, updates: p.updates, max_spread: plain(p.maxSpread, 2), mid2_sum: String(p.mids.reduce((a, b) => a + b, 0)),
+      books[id] = { snapshots: p.snapshots, updates: p.updates, max_spread: plain(p.maxSpread, 2), mid2_sum: String(p.mids.reduce((a, b) => a + b, 0)), live_ns: Number(p.liveNs),
         ...p.bids.report("bid"), ...p.asks.report("ask") };
     console.log(JSON.stringify({ messages, changes, seconds, messages_per_second: messages / seconds, products: books }));
   };

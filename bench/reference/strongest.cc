@@ -2,10 +2,12 @@
  * vectors, analytics, and every received byte to a file.
  *
  * Store: blocks of at least 256 KB as they lie in the receive buffer, so nothing is copied; before each block its receives: time and
- *        length, 16 bytes each. What does not have the feed's form ends the program: there is no slow road. */
+ *        length, 16 bytes each. What does not have the feed's form ends the program: there is no slow road.
+ * stamp: as the last argument: after each message, when the book is readable, the time that it carries is counted against the clock. */
 #include <sys/uio.h>
 
 #include "bench/reference/books.h"
+#include "bench/reference/stamp.h"
 
 namespace {
 
@@ -143,6 +145,9 @@ void store(int file, const char *bytes, size_t size, std::vector<received> &inde
 } // namespace
 
 int main(int argc, char **argv) {
+  static stamp_hist latency;
+  bool stamping = argc > 1 && strcmp(argv[argc - 1], "stamp") == 0;
+  argc -= stamping;
   client_options o = client_parse(argc, argv);
   flat_books all(o.products);
   std::vector<level> scratch;
@@ -176,8 +181,10 @@ int main(int argc, char **argv) {
       if (used - parsed < head + size) break;
       const char *payload = buffer + parsed + head;
       parsed += head + size;
-      if (at[0] == 0x81) message(all, payload, payload + size, scratch);
-      else if (at[0] == 0x89) client_frame(&line, 10, payload, size);
+      if (at[0] == 0x81) {
+        message(all, payload, payload + size, scratch);
+        if (stamping) stamp_message(&latency, payload, size, stamp_clock(CLOCK_REALTIME));
+      } else if (at[0] == 0x89) client_frame(&line, 10, payload, size);
       else if (at[0] == 0x88) {
         client_frame(&line, 8, payload, size);
         closed = true;
@@ -201,5 +208,6 @@ int main(int argc, char **argv) {
   close(line.fd);
   if (file >= 0) close(file);
   all.print((double)took / 1e9);
+  if (stamping) printf("{"), stamp_print("latency_ns", &latency), printf("}\n");
   return 0;
 }
