@@ -175,11 +175,15 @@ static void side_build(wb_book_side *side, const wb_tick *tick, const wb_level *
   side_clear(side);
   if (!count) return;
   side->window.base = base_for(&side->window, wb_tick_of(tick, level[anchor_rank(count)].price) ^ side->flip);
-  for (uint32_t i = 0; i < count; i++) {
-    uint64_t key = wb_tick_of(tick, level[i].price) ^ side->flip;
-    if (wb_window_covers(&side->window, key)) wb_window_put(&side->window, key, level[i].size);
-    else wb_far_append(&side->far, key, level[i].size);
+  uint32_t in = 0, out;
+  while (in < count && (wb_tick_of(tick, level[in].price) ^ side->flip) < side->window.base) in++;
+  for (out = in; out < count; out++) {
+    uint64_t key = wb_tick_of(tick, level[out].price) ^ side->flip;
+    if (!wb_window_covers(&side->window, key)) break;
+    wb_window_put(&side->window, key, level[out].size);
   }
+  wb_far_append(&side->far, tick, side->flip, level, in);
+  wb_far_append(&side->far, tick, side->flip, level + out, count - out);
   side->level_count = count;
   side_touch(side, 0, tick->unit);
 }
@@ -382,16 +386,15 @@ int wb_book_load_add(wb_book *book, const wb_delta *delta, uint32_t count) {
   if (!book->load_open) return WB_E_STATE;
   wb_tick tick;
   wb_tick_set(&tick, book->staged_exponent);
-  for (uint32_t i = 0; i < count; i++) {
-    WB_DCHECK(delta[i].price <= WB_QUANTITY_MAX && delta[i].size <= WB_QUANTITY_MAX);
-    wb_staging *staging = &book->staging[delta[i].side];
+  while (count) {
+    wb_staging *staging = &book->staging[delta->side];
     if (staging->level_count == staging->level_max) {
       wb_staging_sort(staging, book->scratch);
       if (staging->level_count > staging->level_max / 2) return WB_E_FULL;
     }
-    wb_staging_add(staging, delta[i].price, delta[i].size);
-    if (delta[i].size && !wb_tick_divides(&tick, delta[i].price))
-      wb_tick_set(&tick, wb_tick_exponent(delta[i].price, tick.exponent));
+    uint32_t run = wb_staging_add(staging, delta, count, &tick);
+    delta += run;
+    count -= run;
   }
   book->staged_exponent = tick.exponent;
   return 0;

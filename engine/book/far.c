@@ -127,20 +127,27 @@ bool wb_far_remove(wb_far *far, uint64_t key) {
   return true;
 }
 
-void wb_far_append(wb_far *far, uint64_t key, uint64_t size) {
-  uint32_t last = far->block_count - 1;
-  WB_DCHECK(!far->block_count || block_at(far, last)->key[far->entry[last].level_count - 1] < key);
-  if (!far->block_count || far->entry[last].level_count >= WB_FAR_FILL) {
-    last = far->block_count;
-    directory_open(far, last);
-    far->first[last] = key;
-    far->best = far->first[0];
+void wb_far_append(wb_far *far, const wb_tick *given, uint64_t flip, const wb_level *level, uint32_t count) {
+  const wb_tick tick = *given;
+  far->level_count += count;
+  while (count) {
+    uint32_t last = far->block_count - 1;
+    if (!far->block_count || far->entry[last].level_count >= WB_FAR_FILL) {
+      last = far->block_count;
+      directory_open(far, last);
+      far->first[last] = wb_tick_of(&tick, level->price) ^ flip;
+      far->best = far->first[0];
+    }
+    wb_far_block *block = block_at(far, last);
+    uint32_t at = far->entry[last].level_count, run = WB_FAR_FILL - at < count ? WB_FAR_FILL - at : count;
+    for (uint32_t i = 0; i < run; i++) {
+      block->key[at + i] = wb_tick_of(&tick, level[i].price) ^ flip;
+      block->size[at + i] = level[i].size;
+    }
+    far->entry[last].level_count += run;
+    level += run;
+    count -= run;
   }
-  wb_far_block *block = block_at(far, last);
-  uint32_t slot = far->entry[last].level_count++;
-  block->key[slot] = key;
-  block->size[slot] = size;
-  far->level_count++;
 }
 
 const char *wb_far_check(const wb_far *far) {

@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/book/book.h"
+#include "engine/book/tick.h"
+
 enum { WB_FAR_BLOCK = 128, WB_FAR_FILL = 96 };
 
 typedef struct wb_far_block {
@@ -54,8 +57,8 @@ void wb_far_insert(wb_far *far, uint64_t key, uint64_t size);
 /* wb_far_remove removes a level; false if it is not there. */
 bool wb_far_remove(wb_far *far, uint64_t key);
 
-/* wb_far_append adds a level behind all others, for building in bulk. O(1). */
-void wb_far_append(wb_far *far, uint64_t key, uint64_t size);
+/* wb_far_append adds levels behind all others, best first; the key of each is its price in ticks ^ flip. A nanosecond or two each. */
+void wb_far_append(wb_far *far, const wb_tick *tick, uint64_t flip, const wb_level *level, uint32_t count);
 
 /* wb_far_seek returns the first level whose key is >= key. */
 wb_far_position wb_far_seek(const wb_far *far, uint64_t key);

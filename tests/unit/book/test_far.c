@@ -82,7 +82,14 @@ Test(far, the_pool_suffices_when_thinning_leaves_as_few_levels_a_block_as_it_may
 Test(far, bulk_building_equals_single_inserts) {
   enum { LEVELS = 5000 };
   wb_far bulk = far_open(LEVELS), single = far_open(LEVELS);
-  for (uint64_t i = 0; i < LEVELS; i++) wb_far_append(&bulk, i * i, i + 1);
+  wb_tick one;
+  wb_tick_set(&one, 0);
+  static wb_level level[LEVELS];
+  for (uint64_t i = 0; i < LEVELS; i++) level[i] = (wb_level){i * i, i + 1};
+  for (uint32_t i = 0, run; i < LEVELS; i += run) {
+    run = 1 + i % 200 < LEVELS - i ? 1 + i % 200 : LEVELS - i;
+    wb_far_append(&bulk, &one, 0, level + i, run);
+  }
   for (uint64_t i = LEVELS; i-- > 0;) wb_far_insert(&single, i * i, i + 1);
   expect_sound(&bulk);
   expect_sound(&single);
