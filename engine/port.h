@@ -15,7 +15,7 @@
 /* ------------------------------------------------------------------------------------------------ out: codec -> book */
 
 /* Where a codec puts its messages. claim returns room for a message of up to delta_count (0..WB_PART_DELTAS_MAX) deltas,
- * 64-byte aligned, header zeroed; never NULL: it waits where the ring behind it is full. At most one claim is open. commit
+ * 64-byte aligned, its header still to be written; never NULL: it waits where the ring behind it is full. At most one claim is open. commit
  * hands it over (message->delta_count as written, at most what was claimed); a claim not committed is simply claimed again. */
 typedef struct wb_out {
   wb_message *(*claim)(struct wb_out *out, uint32_t delta_count);
@@ -39,6 +39,12 @@ typedef struct wb_codec {
    * never none, so that every frame is accounted for. Never fails: what is wrong with the bytes becomes a REJECT message. It
    * copies recv_ns, number, connection and line of the frame into each message. No allocation, no syscall, no clock. */
   void (*decode)(void *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
+
+  /* ahead (may be NULL) takes what has come of a large text message that is not whole yet: bytes[0..count) of the record that will begin at
+   * position in its line's journal. It is called again with more of the same, or with the beginning of another. It may put parts of
+   * a SNAPSHOT to out, without number, before the rest is known to be well formed; decode then goes on from there, or takes them back by a part
+   * LAST|ABORT when the record turns out otherwise or cut short. Returns whether it got on. */
+  bool (*ahead)(void *state, uint8_t line, uint64_t position, const uint8_t *bytes, size_t count, wb_out *out);
 
   /* subscribe writes one subscribe (or unsubscribe) message for the channels (NULL-terminated) and the products index[0..count)
    * into text, NUL-terminated. Returns its length, or WB_E_LIMIT when size is too small. */

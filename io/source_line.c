@@ -10,7 +10,7 @@
 #include "engine/ring/atomic.h"
 #include "io/host.h"
 
-enum { NOTES_RESERVE_BYTES = 128 << 10, PONG_BACKLOG_BYTES = 16 << 10 };
+enum { NOTES_RESERVE_BYTES = 128 << 10, PONG_BACKLOG_BYTES = 16 << 10, SHOWN_BYTES_MIN = 64 << 10 };
 
 static void line_scan(wb_line *l);
 static void line_pong(wb_line *l);
@@ -395,7 +395,11 @@ static void line_scan(wb_line *l) {
     size_t consumed;
     uint8_t *at = wb_frames_at(l->frames, l->scan);
     int result = wb_ws_read(&l->ws, at, l->frames->head - l->scan, &item, &consumed, NULL);
-    if (result == 0) break;
+    if (result == 0) {
+      size_t header = wb_ws_message_begins(&l->ws, at, l->frames->head - l->scan);
+      if (header && l->frames->head - l->scan >= SHOWN_BYTES_MIN) wb_frames_show(l->frames, l->scan + header);
+      break;
+    }
     if (result < 0) {
       wb_line_published(l);
       unsigned code = wb_ws_close_code(result);

@@ -125,6 +125,11 @@ int wb_ws_read_any(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_item *item, si
   }
 }
 
+size_t wb_ws_message_begins(const wb_ws *ws, const uint8_t *bytes, size_t count) {
+  bool begins = count > WB_WS_HEADER_BYTES_MAX && !ws->opcode && bytes[0] == (FIN | WB_WS_TEXT) && bytes[1] == LENGTH_64;
+  return begins ? 2 + 8 : 0;
+}
+
 size_t wb_ws_header(uint8_t *header, int opcode, bool fin, uint64_t payload_bytes, const uint8_t *mask) {
   WB_DCHECK(opcode >= 0 && opcode <= WB_WS_PONG && (opcode <= WB_WS_BINARY || opcode >= WB_WS_CLOSE));
   WB_DCHECK(opcode < WB_WS_CLOSE || (fin && payload_bytes <= WB_WS_CONTROL_BYTES_MAX));

@@ -83,6 +83,10 @@ static inline int wb_ws_read(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_item
   return wb_ws_read_any(ws, bytes, count, item, consumed, wanted);
 }
 
+/* wb_ws_message_begins, after wb_ws_read returned 0 for the same bytes: the length of the header if they begin with the one frame of a whole text
+ * message, unmasked and of more than 64 KiB, whose payload is still coming; else 0. */
+size_t wb_ws_message_begins(const wb_ws *ws, const uint8_t *bytes, size_t count);
+
 /* wb_ws_header writes a frame header into header[WB_WS_HEADER_BYTES_MAX] and returns its length (2..14). mask: 4 bytes for a
  * client's frame, NULL for a server's. opcode, fin and payload_bytes must be what RFC 6455 allows (a control frame is whole and
  * at most WB_WS_CONTROL_BYTES_MAX; payload_bytes below 2^63). */

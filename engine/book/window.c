@@ -55,6 +55,11 @@ static void thin(wb_window *window, wb_cell *cell) {
   }
 }
 
+static bool is_thin(uint64_t occupied) {
+  for (unsigned i = 0; i < WB_CELL_THIN; i++) occupied &= occupied - 1;
+  return !occupied;
+}
+
 void wb_window_put_crowded(wb_window *window, uint64_t key, uint64_t size) {
   uint64_t bit = UINT64_C(1) << (key & 63);
   wb_cell *cell = wb_window_cell(window, key);
@@ -62,7 +67,7 @@ void wb_window_put_crowded(wb_window *window, uint64_t key, uint64_t size) {
   if (!wb_cell_has_block(cell)) crowd(window, cell);
   window->block[cell->size[0]][key & 63] = size;
   cell->occupied = size ? cell->occupied | bit : cell->occupied & ~bit;
-  if (!size && __builtin_popcountll(cell->occupied) <= WB_CELL_THIN) thin(window, cell);
+  if (!size && is_thin(cell->occupied)) thin(window, cell);
 }
 
 void wb_window_clear(wb_window *window) {
@@ -91,7 +96,7 @@ const char *wb_window_check(const wb_window *window) {
       return "the summary tells empty cells";
     if (wb_cell_has_block(cell)) {
       if (cell->size[0] >= window->block_limit) return "blocks are in range";
-      if (__builtin_popcountll(cell->occupied) <= WB_CELL_THIN) return "a block is for many levels";
+      if (is_thin(cell->occupied)) return "a block is for many levels";
       blocks += scramble(cell->size[0]);
       used++;
       continue;

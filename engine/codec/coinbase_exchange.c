@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "engine/base/decimal.h"
+#include "engine/codec/coinbase_fast.h"
 #include "engine/codec/coinbase_roads.h"
 
 static uint32_t slot_count(uint32_t products) {
@@ -38,34 +39,53 @@ static int state_init(void *memory, const wb_products *products) {
   state->product = (wb_coinbase_product *)(state + 1);
   state->slots = (uint16_t *)(void *)(state->product + products->count);
   state->slot_mask = slot_count(products->count) - 1;
-  memcpy(state->minute, "1970-01-01T00:00", sizeof state->minute);
-  state->fast = wb_coinbase_fast;
-#if defined(__x86_64__)
-  if (wb_coinbase_has_avx512()) state->fast = wb_coinbase_fast_avx512;
-#endif
+  memcpy(state->tail, "]],\"time\":\"1970-01-01T00:00:00.000000Z\"}", WB_COINBASE_TAIL_BYTES);
+  unsigned way = 0;
+  while (!wb_coinbase_way_at(way)->has()) way++;
+  state->fast = wb_coinbase_way_at(way)->road;
+  state->side = wb_coinbase_way_at(way)->side;
+  state->words = wb_coinbase_fast;
+  state->full = wb_coinbase_full;
   for (unsigned i = 0; i <= WB_DECIMALS_MAX; i++) state->pow10[i] = wb_pow10(i);
   fill_forms(state);
   for (uint32_t i = 0; i < products->count; i++) {
     const wb_product *product = &products->product[i];
     if (product->price_decimals > WB_DECIMALS_MAX || product->size_decimals > WB_DECIMALS_MAX) return WB_E_INVALID;
-    state->product[i].price_decimals = product->price_decimals;
-    state->product[i].size_decimals = product->size_decimals;
-    uint64_t word[2];
-    memcpy(word, product->id, sizeof word);
-    uint32_t slot = wb_coinbase_id_slot(state, word[0], word[1]);
+    wb_coinbase_product *own = &state->product[i];
+    own->price_decimals = product->price_decimals;
+    own->size_decimals = product->size_decimals;
+    own->id_bytes = product->id_bytes;
+    unsigned begin_bytes = product->id_bytes + 1u + WB_COINBASE_CHANGES_BYTES;
+    own->mask = (UINT64_C(1) << begin_bytes) - 1;
+    uint8_t begin[WB_COINBASE_BEGIN_BYTES + 1];
+    snprintf((char *)begin, sizeof begin, "\"%s\",\"changes\":[[\"", product->id);
+    uint32_t slot = wb_coinbase_slot(state, begin);
+    memcpy(own->begin, begin, begin_bytes);
     while (state->slots[slot]) slot = (slot + 1) & state->slot_mask;
     state->slots[slot] = (uint16_t)(i + 1);
   }
   return 0;
 }
 
-static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb_out *out) {
-  wb_coinbase *state = memory;
+static bool always(void) { return true; }
+
+static const wb_coinbase_way ways[] = {
+#if defined(__x86_64__)
+    {"avx512", wb_coinbase_has_avx512, wb_coinbase_fast_avx512, wb_coinbase_side_avx512},
+    {"avx2", wb_coinbase_has_avx2, wb_coinbase_fast_avx2, wb_coinbase_side_avx2},
+    {"sse42", wb_coinbase_has_sse42, wb_coinbase_fast_sse42, wb_coinbase_side_sse42},
+#elif defined(__aarch64__)
+    {"neon", wb_coinbase_has_neon, wb_coinbase_fast_neon, wb_coinbase_side_neon},
+#endif
+    {"portable", always, wb_coinbase_fast, wb_fast_side_any},
+};
+
+const wb_coinbase_way *wb_coinbase_way_at(unsigned index) { return index < sizeof ways / sizeof *ways ? &ways[index] : NULL; }
+
+/* Every record but text. */
+static __attribute__((noinline)) void decode_other(const wb_frame *frame, wb_out *out) {
   wb_message *message;
   switch (frame->kind) {
-  case WB_FRAME_TEXT:
-    if (!state->fast(state, frame, bytes, out)) wb_coinbase_full(state, frame, bytes, out);
-    return;
   case WB_FRAME_BINARY:
     message = wb_coinbase_claim(out, frame, WB_MESSAGE_REJECT, WB_PRODUCT_NONE, 0);
     message->u.reject.reason = WB_REJECT_BINARY;
@@ -80,6 +100,13 @@ static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb
   default: message = wb_coinbase_claim(out, frame, WB_MESSAGE_IGNORED, WB_PRODUCT_NONE, 0); break;
   }
   out->commit(out, message);
+}
+
+static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb_out *out) {
+  wb_coinbase *state = memory;
+  if (__builtin_expect(state->ahead.open, 0) && wb_coinbase_ahead_ends(state, frame, bytes, out)) return;
+  if (__builtin_expect(frame->kind == WB_FRAME_TEXT, 1)) state->fast(state, frame, bytes, out);
+  else decode_other(frame, out);
 }
 
 /* A text that grows in a buffer of fixed size; length may pass size, which says that it did not fit. */
@@ -118,5 +145,6 @@ const wb_codec wb_codec_coinbase_exchange = {
     .size = state_size,
     .init = state_init,
     .decode = decode,
+    .ahead = wb_coinbase_read_ahead,
     .subscribe = subscribe,
 };

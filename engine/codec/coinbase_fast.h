@@ -19,9 +19,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the fast roads compar
    (uint64_t)(f) << 40 | (uint64_t)(g) << 48 | (uint64_t)(h) << 56)
 #define WB_FAST_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Both heads, `{"type":"l2update","product_id":"` and the snapshot's, have this length; no message that this road takes is
+/* Both heads, `{"type":"l2update","product_id":` and the snapshot's, have this length; no message that this road takes is
  * shorter than the shortest update. */
-enum { WB_FAST_HEAD_BYTES = 33, WB_FAST_BYTES_MIN = 63, WB_FAST_TIME_BYTES = 27, WB_FAST_TAIL_BYTES = 38 };
+enum { WB_FAST_HEAD_BYTES = 32, WB_FAST_BYTES_MIN = 64, WB_FAST_TIME_BYTES = 27 };
 
 /* Fewest bytes of `["buy","1","0"],` and of `["1","0"],`: how many there can be at most in a text. */
 enum { WB_FAST_CHANGE_BYTES_MIN = 16, WB_FAST_LEVEL_BYTES_MIN = 10 };
@@ -71,51 +71,47 @@ typedef struct wb_fast_units {
   unsigned price_decimals, size_decimals;
 } wb_fast_units;
 
-WB_FAST_INLINE wb_fast_units wb_fast_units_of(const wb_coinbase *state, int product) {
-  unsigned price = state->product[product].price_decimals, size = state->product[product].size_decimals;
+WB_FAST_INLINE wb_fast_units wb_fast_units_of(const wb_coinbase *state, const wb_coinbase_product *product) {
+  unsigned price = product->price_decimals, size = product->size_decimals;
   return (wb_fast_units){state->pow10, state->form[price], state->form[size], price, size};
 }
 
-/* The time of 27 characters; most share their minute with the one before. */
-WB_FAST_INLINE bool wb_fast_time(wb_coinbase *state, const uint8_t *text, int64_t *time_ns) {
-  uint64_t micros = (wb_fast_load(text + 20) ^ WB_FAST_EACH('0')) << 16;
-  unsigned tens = text[17] - (unsigned)'0', ones = text[18] - (unsigned)'0';
-  uint64_t minute[2] = {wb_fast_load(text), wb_fast_load(text + 8)};
-  bool plain =
-      wb_fast_not_digits(micros) == 0 && tens <= 5 && ones <= 9 && text[16] == ':' && text[19] == '.' && text[26] == 'Z';
-  int64_t since_minute_ns = (tens * 10 + ones) * INT64_C(1000000000) + (int64_t)wb_fast_digits(micros) * 1000;
-  if (__builtin_expect(plain && minute[0] == state->minute[0] && minute[1] == state->minute[1], 1)) {
-    *time_ns = state->minute_ns + since_minute_ns;
-    return true;
-  }
-  if (wb_iso8601_parse((const char *)text, WB_FAST_TIME_BYTES, time_ns) != 0) return false;
-  if (plain && *time_ns != WB_TIME_NONE) {
-    state->minute[0] = minute[0];
-    state->minute[1] = minute[1];
-    state->minute_ns = *time_ns - since_minute_ns;
-  }
-  return true;
-}
+/* wb_fast_tail_any reads the end of a message, either `]}` or `],"time":"2026-08-02T05:43:52.535977Z"}`. Returns where what follows
+ * the bracket begins, or NULL. */
+const uint8_t *wb_fast_tail_any(wb_coinbase *state, const uint8_t *end, int64_t *time_ns);
 
-/* The end of a message, either `]}` or `],"time":"2026-08-02T05:43:52.535977Z"}`: where what follows the bracket begins, or
+/* wb_fast_snapshot_product returns the product whose id begins behind the quote at *text, which it moves to the closing quote; or
  * NULL. */
-WB_FAST_INLINE const uint8_t *wb_fast_tail(wb_coinbase *state, const uint8_t *end, int64_t *time_ns) {
-  const uint8_t *tail = end - WB_FAST_TAIL_BYTES;
-  *time_ns = WB_TIME_NONE;
-  if (wb_fast_load(tail) == WB_FAST_WORD(',', '"', 't', 'i', 'm', 'e', '"', ':') && tail[8] == '"' && end[-2] == '"' &&
-      end[-1] == '}')
-    return wb_fast_time(state, tail + 9, time_ns) ? tail : NULL;
-  return end[-1] == '}' && end[-2] == ']' ? end - 1 : NULL;
+const wb_coinbase_product *wb_fast_snapshot_product(const wb_coinbase *state, const uint8_t **text);
+
+#define WB_FAST_NO_RUN ((wb_fast_run){NULL, NULL})
+
+/* wb_fast_side_any reads `["P","S"],` until there is no comma behind one, up to stop or full, numbers of up to 40 characters. */
+wb_fast_run wb_fast_side_any(const wb_coinbase *state, const wb_coinbase_product *product, const uint8_t *text,
+                             const uint8_t *stop, wb_delta *delta, const wb_delta *full, wb_side side);
+
+/* Writes a whole header. */
+WB_FAST_INLINE void wb_fast_header(wb_message *message, const wb_frame *frame, wb_message_kind kind, uint32_t part,
+                                   uint64_t product, size_t delta_count, int64_t time_ns) {
+  uint64_t *word = (uint64_t *)(void *)message;
+  word[0] = (uint64_t)kind | part << 8 | product << 16 | (uint64_t)delta_count << 32;
+  memcpy(&word[1], &frame->recv_ns, 2 * sizeof *word);
+  word[3] = (uint64_t)time_ns;
+  memset(&word[4], 0, 4 * sizeof *word);
+  uint32_t connection_line = (uint32_t)wb_fast_load4((const uint8_t *)&frame->connection) & 0xffffff;
+  memcpy(&word[6], &connection_line, sizeof connection_line);
 }
+_Static_assert(offsetof(wb_frame, number) == offsetof(wb_frame, recv_ns) + 8 &&
+                   offsetof(wb_frame, line) == offsetof(wb_frame, connection) + 2 && offsetof(wb_message, recv_ns) == 8 &&
+                   offsetof(wb_message, number) == 16 && offsetof(wb_message, time_ns) == 24 && offsetof(wb_message, u) == 32 &&
+                   offsetof(wb_message, connection) == 48 && offsetof(wb_message, line) == 50,
+               "words of a header");
 
-/* wb_fast_number reads any number of up to 40 characters that is not for the quick way. Returns its closing quote, or NULL. */
-const uint8_t *wb_fast_number(const uint8_t *text, unsigned decimals, uint64_t *value);
+/* wb_fast_numbers_any reads `P","S"]`, numbers of up to 40 characters. Returns what follows, or NULL. */
+const uint8_t *wb_fast_numbers_any(const wb_fast_units *units, const uint8_t *text, const uint8_t *stop, wb_side side,
+                                   wb_delta *delta);
 
-/* wb_fast_numbers_slow reads `P","S"]` with it. Returns what follows, or NULL. */
-const uint8_t *wb_fast_numbers_slow(const uint8_t *text, const uint8_t *stop, const wb_fast_units *units, wb_side side,
-                                    wb_delta *delta);
-
-/* wb_fast_abandon leaves a snapshot to the full road, after taking back what is already out. Returns false. */
-bool wb_fast_abandon(const wb_frame *frame, wb_out *out, uint16_t product, int64_t time_ns, bool committed);
+/* wb_fast_abandon takes back what is already out of a snapshot. */
+void wb_fast_abandon(const wb_frame *frame, wb_out *out, uint16_t product, int64_t time_ns);
 
 #endif

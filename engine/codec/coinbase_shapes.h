@@ -1,57 +1,73 @@
-/* coinbase_shapes.h - the two shapes of the fast roads, around a reader of one level of each road's own.
+/* coinbase_shapes.h - the two shapes of the fast roads, around pieces of each road's own.
  *
- * How      included once by each fast road, after it has defined WB_FAST_TARGET (the instructions it may use), wb_fast_change
- * (reads
- *          `["buy","P","S"]`) and wb_fast_level (reads `["P","S"]`); both store the level and return what follows, or NULL. */
+ * How      included once by each fast road, after it has defined WB_FAST_TARGET (the instructions it may use) and
+ *            wb_fast_head            which of the two shapes begins here
+ *            wb_fast_update_product  see coinbase_words.h, where the three are that every machine can run
+ *            wb_fast_tail
+ *            wb_fast_reader          what numbers are read with, made by wb_fast_reader_of(state, product)
+ *            wb_fast_change          reads `["buy","P","S"]`, stores it and returns what follows, or NULL
+ *            wb_fast_next_change     the same behind another one
+ *            wb_fast_levels          reads one `["P","S"]` or more, as many as *delta .. full has room for, moves *delta on and
+ *                                    returns what follows, or NULL */
 #ifndef WB_CODEC_COINBASE_SHAPES_H
 #define WB_CODEC_COINBASE_SHAPES_H
 
 #include "engine/codec/coinbase_fast.h"
 
-WB_FAST_TARGET static __attribute__((noinline)) bool wb_fast_update(wb_coinbase *state, const wb_frame *frame,
-                                                                    const uint8_t *text, const uint8_t *end, wb_out *out) {
-  uint32_t id_bytes;
-  int64_t time_ns;
-  int product = wb_fast_product(state, text, &id_bytes);
-  if (product < 0) return false;
-  text += id_bytes;
-  if (wb_fast_load(text) != WB_FAST_WORD('"', ',', '"', 'c', 'h', 'a', 'n', 'g') ||
-      wb_fast_load(text + 5) != WB_FAST_WORD('a', 'n', 'g', 'e', 's', '"', ':', '['))
-    return false;
-  text += 13;
-  const uint8_t *stop = wb_fast_tail(state, end, &time_ns);
-  if (!stop || stop <= text) return false;
-  size_t most = (size_t)(stop - text) / WB_FAST_CHANGE_BYTES_MIN;
-  uint32_t room = most < WB_PART_DELTAS_MAX ? (uint32_t)most : WB_PART_DELTAS_MAX;
-  wb_fast_units units = wb_fast_units_of(state, product);
-  wb_message *message = wb_coinbase_claim(out, frame, WB_MESSAGE_UPDATE, (uint16_t)product, room);
-  message->time_ns = time_ns;
-  wb_delta *delta = message->deltas, *full = delta + room;
-  for (;; text++) {
-    if (text >= stop || delta == full) return false;
-    text = wb_fast_change(&units, text, stop, delta++);
-    if (!text) return false;
-    if (*text != ',') break;
+/* Reading is done by functions of their own, which call no other on the way, so that little is kept in memory. */
+
+/* What follows the first change of an update. */
+WB_FAST_TARGET static __attribute__((noinline)) bool wb_fast_read_more(const wb_coinbase *state,
+                                                                       const wb_coinbase_product *product, const uint8_t *text,
+                                                                       const uint8_t *stop, wb_message *message) {
+  wb_fast_reader reader = wb_fast_reader_of(state, product);
+  wb_delta *delta = message->deltas + 1;
+  while (*text == ',' && stop - text > WB_FAST_CHANGE_BYTES_MIN) {
+    text = wb_fast_next_change(&reader, text + 1, stop, delta++);
+    if (__builtin_expect(!text, 0)) return false;
   }
-  if (*text != ']' || text + 1 != stop) return false;
   message->delta_count = (uint32_t)(delta - message->deltas);
-  out->commit(out, message);
-  return true;
+  return *text == ']' && text + 1 == stop && wb_fast_sound(&reader);
 }
 
-WB_FAST_TARGET static __attribute__((noinline)) bool wb_fast_snapshot(wb_coinbase *state, const wb_frame *frame,
-                                                                      const uint8_t *text, const uint8_t *end, wb_out *out) {
-  uint32_t id_bytes;
+WB_FAST_TARGET static __attribute__((noinline)) bool wb_fast_read_update(wb_coinbase *state, const wb_frame *frame,
+                                                                         const uint8_t *bytes, wb_message *message) {
   int64_t time_ns;
-  int product = wb_fast_product(state, text, &id_bytes);
-  if (product < 0) return false;
-  text += id_bytes;
-  const uint8_t *stop = wb_fast_tail(state, end, &time_ns);
-  if (!stop || text[0] != '"') return false;
-  wb_fast_units units = wb_fast_units_of(state, product);
+  const uint8_t *text = bytes + WB_FAST_HEAD_BYTES, *stop = wb_fast_tail(state, bytes + frame->bytes, &time_ns);
+  if (__builtin_expect(!stop, 0)) return false;
+  const wb_coinbase_product *product = wb_fast_update_product(state, &text);
+  if (__builtin_expect(!product || stop - text < WB_FAST_CHANGE_BYTES_MIN, 0)) return false;
+  wb_fast_header(message, frame, WB_MESSAGE_UPDATE, WB_PART_FIRST | WB_PART_LAST, (uint64_t)(product - state->product), 1,
+                 time_ns);
+  wb_fast_reader reader = wb_fast_reader_of(state, product);
+  text = wb_fast_change(&reader, text, stop, message->deltas);
+  if (__builtin_expect(!text || !wb_fast_sound(&reader), 0)) return false;
+  return (*text == ']' && text + 1 == stop) || wb_fast_read_more(state, product, text, stop, message);
+}
+
+WB_FAST_TARGET static __attribute__((noinline)) wb_fast_run wb_fast_side(const wb_coinbase *state,
+                                                                         const wb_coinbase_product *product,
+                                                                         const uint8_t *text, const uint8_t *stop,
+                                                                         wb_delta *delta, const wb_delta *full, wb_side side) {
+  wb_fast_reader reader = wb_fast_reader_of(state, product);
+  for (;; text++) {
+    text = wb_fast_levels(&reader, text, stop, side, &delta, full);
+    if (!text) return WB_FAST_NO_RUN;
+    if (*text != ',' || text + 1 >= stop || delta == full) break;
+  }
+  return wb_fast_side_sound(&reader) ? (wb_fast_run){text, delta} : WB_FAST_NO_RUN;
+}
+
+WB_FAST_TARGET static __attribute__((noinline)) void wb_fast_snapshot(wb_coinbase *state, const wb_frame *frame,
+                                                                      const uint8_t *bytes, wb_out *out) {
+  int64_t time_ns;
+  const uint8_t *text = bytes + WB_FAST_HEAD_BYTES, *stop = wb_fast_tail(state, bytes + frame->bytes, &time_ns);
+  const wb_coinbase_product *product = wb_fast_snapshot_product(state, &text);
+  if (!stop || !product) goto leave;
+  uint16_t index = (uint16_t)(product - state->product);
   wb_message *message = NULL;
   wb_delta *delta = NULL, *full = NULL;
-  uint8_t part = WB_PART_FIRST;
+  uint32_t part = WB_PART_FIRST;
   unsigned seen = 0;
   for (unsigned i = 0; i < 2; i++) {
     uint64_t word = wb_fast_load(text + 1);
@@ -60,43 +76,53 @@ WB_FAST_TARGET static __attribute__((noinline)) bool wb_fast_snapshot(wb_coinbas
     if ((seen & 1u << side) || text[9] != '[') goto abandon;
     seen |= 1u << side;
     for (text += 10;; text++) {
-      if (text >= stop) goto abandon;
       if (delta == full) {
+        if (text >= stop) goto abandon;
         if (message) {
-          message->part = part;
+          wb_fast_header(message, frame, WB_MESSAGE_SNAPSHOT, part, index, (size_t)(delta - message->deltas), time_ns);
           out->commit(out, message);
           part = 0;
         }
         size_t most = (size_t)(stop - text) / WB_FAST_LEVEL_BYTES_MIN + 1;
         uint32_t room = most < WB_PART_DELTAS_MAX ? (uint32_t)most : WB_PART_DELTAS_MAX;
-        message = wb_coinbase_claim(out, frame, WB_MESSAGE_SNAPSHOT, (uint16_t)product, room);
-        message->time_ns = time_ns;
+        message = out->claim(out, room);
         delta = message->deltas;
         full = delta + room;
       }
-      text = wb_fast_level(&units, text, stop, side, delta++);
+      wb_fast_run end = wb_fast_side(state, product, text, stop, delta, full, side);
+      if (!end.text) end = wb_fast_side_again(state, product, text, stop, delta, full, side);
+      text = end.text;
+      delta = end.delta;
       if (!text) goto abandon;
       if (*text != ',') break;
     }
     if (*text != ']') goto abandon;
   }
   if (text + 1 != stop) goto abandon;
-  message->part = part | WB_PART_LAST;
-  message->delta_count = (uint32_t)(delta - message->deltas);
+  wb_fast_header(message, frame, WB_MESSAGE_SNAPSHOT, part | WB_PART_LAST, index, (size_t)(delta - message->deltas), time_ns);
   out->commit(out, message);
-  return true;
+  return;
 
 abandon:
-  return wb_fast_abandon(frame, out, (uint16_t)product, time_ns, part == 0);
+  if (part == 0) wb_fast_abandon(frame, out, index, time_ns);
+  state->full(state, frame, bytes, out);
+  return;
+
+leave:
+  WB_FAST_NEXT(state, frame, bytes, out);
 }
 
-WB_FAST_TARGET static inline bool wb_fast_road(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out) {
-  if (frame->bytes < WB_FAST_BYTES_MIN) return false;
-  const uint8_t *end = bytes + frame->bytes, *text = bytes + WB_FAST_HEAD_BYTES;
-  switch (wb_fast_head(bytes)) {
-  case WB_FAST_UPDATE: return wb_fast_update(state, frame, text, end, out);
-  case WB_FAST_SNAPSHOT: return wb_fast_snapshot(state, frame, text, end, out);
-  default: return false;
+WB_FAST_TARGET WB_FAST_INLINE void wb_fast_road(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out) {
+  uint32_t over = frame->bytes - WB_FAST_BYTES_MIN;
+  wb_fast_kind kind = frame->bytes < WB_FAST_BYTES_MIN ? WB_FAST_NEITHER : wb_fast_head(bytes);
+  if (__builtin_expect(kind == WB_FAST_UPDATE && over < WB_PART_DELTAS_MAX * WB_FAST_CHANGE_BYTES_MIN, 1)) {
+    wb_message *message = out->claim(out, over / WB_FAST_CHANGE_BYTES_MIN + 1);
+    if (__builtin_expect(wb_fast_read_update(state, frame, bytes, message), 1)) out->commit(out, message);
+    else WB_FAST_NEXT(state, frame, bytes, out);
+  } else if (kind == WB_FAST_SNAPSHOT) {
+    wb_fast_snapshot(state, frame, bytes, out);
+  } else {
+    state->full(state, frame, bytes, out);
   }
 }
 

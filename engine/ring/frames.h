@@ -34,7 +34,10 @@ typedef struct wb_frames {
   uint64_t head;                                    /* W writer, private: journal position where the next received byte goes */
   uint64_t pushed_end;                              /* W writer, private: end of the last pushed record */
   uint64_t released_seen, released_position_seen;   /* W writer, private: least of the readers when last looked */
-  _Alignas(WB_CACHE_PAIR_BYTES) uint8_t *base;      /* constant after init */
+  _Alignas(WB_CACHE_PAIR_BYTES) uint64_t
+      partial_end;           /* W writer, R readers [F3]: end of what has come of a record that is not whole */
+  uint64_t partial_position; /* W writer, R readers [F3]: its first byte; stored before partial_end */
+  _Alignas(WB_CACHE_PAIR_BYTES) uint8_t *base; /* constant after init */
   uint64_t bytes, mask;
   wb_frame *frame;
   uint64_t frame_count, frame_mask;
@@ -99,7 +102,26 @@ static inline void wb_frames_publish(wb_frames *frames) {
   if (frames->published != frames->pushed) wb_store_release(&frames->published, frames->pushed);
 }
 
+/* wb_frames_show makes bytes [position, head) visible as the beginning of a record that is not whole yet [F3]. The next
+ * record that is described covers them. */
+static inline void wb_frames_show(wb_frames *frames, uint64_t position) {
+  wb_store_relaxed(&frames->partial_position, position);
+  /* [F3] releases to wb_frames_partial: the bytes are written, and the position is the one that goes with this end. */
+  wb_store_release(&frames->partial_end, frames->head);
+}
+
 /* ---- reader `reader` (0..reader_count-1) */
+
+/* wb_frames_partial returns the beginning of a record that is not whole, as far as it has come, and its position; NULL if none was
+ * shown that this reader, having released everything described, has still before it. The bytes stay until it has released the record that
+ * describes them. */
+static inline const uint8_t *wb_frames_partial(const wb_frames *frames, unsigned reader, uint64_t *position, size_t *bytes) {
+  uint64_t end = wb_load_acquire(&frames->partial_end); /* [F3] */
+  *position = wb_load_relaxed(&frames->partial_position);
+  if (*position >= end || *position < frames->reader[reader].released_position) return NULL; /* none, or that of a later one */
+  *bytes = end - *position;
+  return wb_frames_at(frames, *position);
+}
 
 /* wb_frames_peek returns the oldest unreleased descriptor of this reader, skipping `skip` of them, and in *count how many lie
  * contiguous in memory (at most max); NULL and 0 if none. */

@@ -49,7 +49,6 @@ static wb_message *claim(wb_out *out, uint32_t delta_count) {
     if (bytes > WB_PARSE_BATCH_BYTES - stage->batch_bytes) hand_over(stage);
     message = (void *)(stage->batch + stage->batch_bytes);
   }
-  memset(message, 0, sizeof *message);
   return message;
 }
 
@@ -105,6 +104,17 @@ static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
   return done;
 }
 
+/* Reads ahead in a large message while it is still coming in. */
+static int read_ahead(wb_parse_stage *stage) {
+  const wb_frames *ring = stage->ring[stage->current];
+  uint64_t position;
+  size_t bytes;
+  const uint8_t *at = wb_frames_partial(ring, stage->reader, &position, &bytes);
+  if (!at || !stage->codec->ahead(stage->codec_state, (uint8_t)stage->current, position, at, bytes, &stage->out)) return 0;
+  if (stage->batch_bytes) hand_over(stage);
+  return 1;
+}
+
 int wb_parse_stage_work(void *self) {
   wb_parse_stage *stage = self;
   int done = drain(stage, stage->ring[stage->current], FRAMES_PER_WORK);
@@ -114,6 +124,7 @@ int wb_parse_stage_work(void *self) {
     if (more) stage->current = i;
     done += more;
   }
+  if (!done && stage->codec->ahead) done = read_ahead(stage);
   if (!stage->messages) wb_book_stage_settle(stage->book);
   return done;
 }

@@ -34,7 +34,7 @@ static inline wb_message *capture_claim(wb_out *out, uint32_t delta_count) {
   if (posix_memalign(&memory, 64, sizeof(wb_message) + delta_count * sizeof(wb_delta)) != 0) abort();
   to->claimed = memory;
   to->claimed_count = delta_count;
-  memset(to->claimed, 0, sizeof(wb_message));
+  memset(to->claimed, 0xa5, sizeof(wb_message) + delta_count * sizeof(wb_delta));
   return to->claimed;
 }
 
@@ -144,28 +144,39 @@ static inline size_t capture_print(const capture *from, unsigned index, char *te
 
 /* ------------------------------------------------------------------------------------------------ roads side by side */
 
-enum { ROADS_MAX = 3, ROADS_PRODUCTS = 6 };
+enum { ROADS_MAX = 8, ROADS_PRODUCTS = 6 };
 
 /* The same frames through each road, each with a state of its own. Road 0 is the full road alone. */
 typedef struct roads {
   wb_products products;
   void *memory;
   wb_coinbase *state[ROADS_MAX];
+  const char *name[ROADS_MAX];
   capture got[ROADS_MAX];
   unsigned count;
+  char why[64];
 } roads;
 
-static inline bool roads_never(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out) { return false; }
+/* The roads of this machine, as far as there is room: the full road, then the fast ones. Returns how many. */
+static inline unsigned roads_of(wb_coinbase_road *road, const char **name) {
+  unsigned count = 0;
+  road[count] = wb_coinbase_full;
+  name[count++] = "full";
+  const wb_coinbase_way *way;
+  for (unsigned i = 0; (way = wb_coinbase_way_at(i)); i++) {
+    if (!way->has() || count == ROADS_MAX) continue;
+    road[count] = way->road;
+    name[count++] = way->name;
+  }
+  return count;
+}
 
 static inline void roads_init(roads *all) {
   static const char *const ids[ROADS_PRODUCTS] = {"BTC-USD", "ETH-USD", "BTC-PERP-INTX",
                                                   "A",       "YFI-USD", "THIRTY-ONE-CHARACTERS-ID.OF_0-X"};
-  wb_coinbase_road road[ROADS_MAX] = {roads_never, wb_coinbase_fast};
+  wb_coinbase_road road[ROADS_MAX];
   memset(all, 0, sizeof *all);
-  all->count = 2;
-#if defined(__x86_64__)
-  if (wb_coinbase_has_avx512()) road[all->count++] = wb_coinbase_fast_avx512;
-#endif
+  all->count = roads_of(road, all->name);
   if (posix_memalign(&all->memory, 64, wb_products_bytes(ROADS_PRODUCTS)) != 0) abort();
   wb_products_init(&all->products, all->memory, ROADS_PRODUCTS);
   for (unsigned i = 0; i < ROADS_PRODUCTS; i++) wb_products_add(&all->products, ids[i], strlen(ids[i]));
@@ -187,12 +198,16 @@ static inline void roads_fini(roads *all) {
   free(all->memory);
 }
 
-/* Sets every road back to the scale of the beginning. */
-static inline void roads_rescale(roads *all) {
+/* Sets every product of every road to these units. */
+static inline void roads_scale(roads *all, unsigned price_decimals, unsigned size_decimals) {
   for (unsigned i = 0; i < all->count; i++)
-    for (unsigned p = 0; p < ROADS_PRODUCTS; p++)
-      all->state[i]->product[p].price_decimals = all->state[i]->product[p].size_decimals = WB_DECIMALS_DEFAULT;
+    for (unsigned p = 0; p < ROADS_PRODUCTS; p++) {
+      all->state[i]->product[p].price_decimals = (uint8_t)price_decimals;
+      all->state[i]->product[p].size_decimals = (uint8_t)size_decimals;
+    }
 }
+
+static inline void roads_rescale(roads *all) { roads_scale(all, WB_DECIMALS_DEFAULT, WB_DECIMALS_DEFAULT); }
 
 /* Decodes one frame on every road, its bytes lying at the very end of their memory but for the slack, which is filled with
  * `slack`. Returns what is wrong, or NULL. What was said stays in got[] until the next call. */
@@ -217,7 +232,10 @@ static inline const char *roads_decode(roads *all, const void *text, size_t byte
     if (!broken && got->message[got->count - 1]->kind == WB_MESSAGE_REJECT && got->count != 1)
       broken = "a reject beside another";
     if (broken || i == 0) continue;
-    if (!capture_same(got, &all->got[0])) broken = "a fast road differs from the full road";
+    if (!capture_same(got, &all->got[0])) {
+      snprintf(all->why, sizeof all->why, "the %s road differs from the full road", all->name[i]);
+      broken = all->why;
+    }
     for (unsigned p = 0; p < ROADS_PRODUCTS; p++)
       if (all->state[i]->product[p].price_decimals != all->state[0]->product[p].price_decimals ||
           all->state[i]->product[p].size_decimals != all->state[0]->product[p].size_decimals)

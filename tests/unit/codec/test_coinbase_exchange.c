@@ -91,7 +91,8 @@ Test(exchange, works_with_a_table_of_4096_products_and_finds_each) {
     frame.bytes = (uint32_t)sprintf(text, "{\"type\":\"l2update\",\"product_id\":\"%s\",\"changes\":[[\"buy\",\"1\",\"2\"]]}",
                                     products.product[i].id);
     capture_clear(&got);
-    cr_assert(((wb_coinbase *)state)->fast(state, &frame, (uint8_t *)text, &got.out));
+    wb_codec_coinbase_exchange.decode(state, &frame, (uint8_t *)text, &got.out);
+    cr_assert_eq(got.message[0]->kind, WB_MESSAGE_UPDATE);
     cr_assert_eq(got.message[0]->product, i);
   }
   capture_clear(&got);

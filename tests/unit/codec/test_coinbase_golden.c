@@ -57,19 +57,17 @@ static void replay(wb_coinbase_road road, const char *frames, char *got) {
 }
 
 static void golden(const char *name) {
-  wb_coinbase_road road[ROADS_MAX] = {roads_never, wb_coinbase_fast};
-  unsigned count = 2;
-#if defined(__x86_64__)
-  if (wb_coinbase_has_avx512()) road[count++] = wb_coinbase_fast_avx512;
-#endif
+  wb_coinbase_road road[ROADS_MAX];
+  const char *road_name[ROADS_MAX];
+  unsigned count = roads_of(road, road_name);
   char *frames = read_whole(name, "jsonl"), *want = read_whole(name, "expected"), *got = calloc(1, FILE_BYTES_MAX);
   for (unsigned i = 0; i < count; i++) {
     replay(road[i], frames, got);
     const char *w = want, *g = got;
     for (unsigned line = 1; *w || *g; line++) {
       size_t wanted = strcspn(w, "\n"), gotten = strcspn(g, "\n");
-      cr_assert(wanted == gotten && memcmp(w, g, wanted) == 0, "%s, line %u, road %u\nwant %.*s\ngot  %.*s", name, line, i,
-                (int)wanted, w, (int)gotten, g);
+      cr_assert(wanted == gotten && memcmp(w, g, wanted) == 0, "%s, line %u, %s road\nwant %.*s\ngot  %.*s", name, line,
+                road_name[i], (int)wanted, w, (int)gotten, g);
       w += wanted + (w[wanted] == '\n');
       g += gotten + (g[gotten] == '\n');
     }

@@ -14,7 +14,7 @@ static const char *const valid[] = {
     "{\"type\":\"snapshot\",\"product_id\":\"THIRTY-ONE-CHARACTERS-ID.OF_0-X\",\"bids\":[[\"8720\",\"1.15000249\"]],"
     "\"asks\":[[\"8790.47000000\",\"0.001\"],[\"99999999.99999999\",\"10\"]]}",
 };
-enum { VALID_COUNT = sizeof valid / sizeof *valid };
+enum { VALID_COUNT = sizeof valid / sizeof *valid, LONG_NUMBERS = 2 };
 
 static roads all;
 static void open_roads(void) { roads_init(&all); }
@@ -36,18 +36,48 @@ static uint64_t random_next(void) {
   return random_state;
 }
 
+Test(roads, init_chooses_the_first_that_the_machine_can_take_and_the_last_is_for_every_machine) {
+  const wb_coinbase_way *way = NULL, *first = NULL;
+  unsigned count = 0;
+  for (; wb_coinbase_way_at(count); count++) {
+    way = wb_coinbase_way_at(count);
+    if (!first && way->has()) first = way;
+    for (unsigned i = 0; i < count; i++) cr_assert(strcmp(wb_coinbase_way_at(i)->name, way->name) != 0);
+  }
+  cr_assert(way && way->has() && way->road == wb_coinbase_fast);
+  cr_assert_null(wb_coinbase_way_at(count + 1));
+  cr_assert_eq(wb_codec_coinbase_exchange.init(all.state[0], &all.products), 0);
+  cr_assert_eq(all.state[0]->fast, first->road);
+}
+
+static unsigned left;
+static void leave(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out) { left++; }
+
+/* Decodes text on one road without the full road and, unless words, without the other fast ones. Returns how often that was missed. */
+static unsigned missed(const char *text, unsigned r, bool words) {
+  wb_coinbase *state = all.state[r];
+  uint8_t bytes[1024] = {0};
+  wb_frame frame = {.kind = WB_FRAME_TEXT, .bytes = (uint32_t)strlen(text)};
+  memcpy(bytes, text, frame.bytes);
+  left = 0;
+  state->full = leave;
+  if (!words) state->words = leave;
+  capture_clear(&all.got[r]);
+  wb_codec_coinbase_exchange.decode(state, &frame, bytes, &all.got[r].out);
+  cr_assert(left == 1 || all.got[r].count == 1);
+  state->words = wb_coinbase_fast;
+  state->full = wb_coinbase_full;
+  return left;
+}
+
 Test(roads, the_shapes_of_the_exchange_are_taken_by_the_fast_roads_themselves) {
   for (unsigned i = 0; i < VALID_COUNT; i++) {
-    uint8_t bytes[1024] = {0};
-    wb_frame frame = {.kind = WB_FRAME_TEXT, .bytes = (uint32_t)strlen(valid[i])};
-    memcpy(bytes, valid[i], frame.bytes);
-    for (unsigned r = 1; r < all.count; r++) {
-      capture_clear(&all.got[r]);
-      cr_assert(all.state[r]->fast(all.state[r], &frame, bytes, &all.got[r].out), "road %u: %s", r, valid[i]);
-      cr_assert_eq(all.got[r].count, 1);
-    }
-    agree(valid[i], frame.bytes, 0);
+    agree(valid[i], strlen(valid[i]), 0); /* the minute is now known */
     cr_assert(last_kind() == WB_MESSAGE_UPDATE || last_kind() == WB_MESSAGE_SNAPSHOT);
+    for (unsigned r = 1; r < all.count; r++) {
+      cr_assert_eq(missed(valid[i], r, true), 0, "%s road: %s", all.name[r], valid[i]);
+      if (i != LONG_NUMBERS) cr_assert_eq(missed(valid[i], r, false), 0, "%s road: %s", all.name[r], valid[i]);
+    }
   }
 }
 
@@ -188,6 +218,43 @@ Test(roads, random_messages_and_their_mutations_give_the_same_on_each_road) {
     if (i % 8 == 0) roads_rescale(&all);
   }
   cr_assert(books > 3000 && rejects > 3000 && scales > 300, "%u books, %u rejects, %u scales", books, rejects, scales);
+}
+
+/* A number of so many digits before and behind the dot, none of them 0 but the one that may be alone. */
+static const char *number_of(unsigned whole, unsigned places, char *text) {
+  unsigned used = 0;
+  for (unsigned i = 0; i < whole; i++) text[used++] = (char)(whole == 1 && places > 0 ? '0' : '1' + (i + places) % 9);
+  if (places) text[used++] = '.';
+  for (unsigned i = 0; i < places; i++) text[used++] = (char)('1' + (i + whole) % 9);
+  text[used] = 0;
+  return text;
+}
+
+Test(roads, numbers_of_every_length_in_units_of_every_size_give_the_same_on_each_road) {
+  static const unsigned decimals[] = {0, 2, 7, 8, 9, 15, 16, 17, 18};
+  enum { DECIMALS = sizeof decimals / sizeof *decimals };
+  for (unsigned d = 0; d < DECIMALS * DECIMALS; d++)
+    for (unsigned whole = 1; whole < 19; whole++)
+      for (unsigned places = 0; places < 20; places++) {
+        char text[512], number[64], other[64];
+        number_of(whole, places, number);
+        number_of(1 + places % 12, whole % 9, other);
+        for (unsigned swapped = 0; swapped < 2; swapped++) {
+          const char *price = swapped ? other : number, *size = swapped ? number : other;
+          int bytes =
+              places & 1
+                  ? sprintf(text,
+                            "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"sell\",\"%s\",\"%s\"],"
+                            "[\"buy\",\"%s\",\"0\"]]}",
+                            price, size, price)
+                  : sprintf(text,
+                            "{\"type\":\"snapshot\",\"product_id\":\"BTC-USD\",\"bids\":[[\"%s\",\"%s\"],[\"%s\",\"1\"]],"
+                            "\"asks\":[[\"%s\",\"%s\"]]}",
+                            price, size, price, price, size);
+          roads_scale(&all, decimals[d / DECIMALS], decimals[d % DECIMALS]);
+          agree(text, (size_t)bytes, 0);
+        }
+      }
 }
 
 /* A snapshot of `levels` bids and one ask; the `odd`-th bid has the size given. */
