@@ -21,6 +21,7 @@
 
 #include "engine/base/hist.h"
 #include "engine/base/limits.h"
+#include "io/confine.h"
 #include "io/host.h"
 #include "io/uring.h"
 
@@ -177,6 +178,9 @@ void wb_machine_measure(const char *data_dir, wb_machine *m) {
   measure_clock(m);
   measure_hop(m);
   measure_uring(m);
+  m->landlock_abi = wb_confine_landlock_abi();
+  m->filter_built = wb_confine_calls_built();
+  m->filter_works = wb_confine_calls_there();
   m->memlock_bytes = soft_limit(RLIMIT_MEMLOCK);
   m->files_max = soft_limit(RLIMIT_NOFILE);
   m->slack_ns = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
@@ -573,6 +577,13 @@ static void judge_kernel(const judge *j) {
     found(f, value == 0 || m->uring_works ? WB_FINDING_OK : WB_FINDING_MISSING, "%s", value < 3 ? modes[value] : "?");
     mend(f, "docker run --security-opt seccomp=docker/seccomp-io_uring.json");
   }
+  f = find(j, "kernel.landlock", "Landlock", "--confine takes files and, from ABI 4 on, ports away by it");
+  if (m->landlock_abi) found(f, ok_if(m->landlock_abi >= 4), "ABI %d", m->landlock_abi);
+  else found(f, WB_FINDING_BETTER, "not there");
+  mend(f, m->landlock_abi ? "a kernel of 6.7 or later" : "kernel parameter lsm=landlock,... and a kernel of 5.13 or later");
+  f = find(j, "kernel.filter", "system call filter", "--confine takes system calls away by it");
+  found(f, ok_if(m->filter_works), m->filter_works ? "there" : m->filter_built ? "the kernel takes none" : "not built in");
+  mend(f, m->filter_built ? "a kernel with CONFIG_SECCOMP_FILTER" : "apt-get install libseccomp-dev, and build again");
   f = find(j, "kernel.files", "open files", "a connection takes one, the log two, rings and memory a few");
   found(f,
         m->files_max >= 1024 ? WB_FINDING_OK

@@ -44,6 +44,9 @@ typedef struct wb_machine {
   uint16_t hop_cpu[2];    /* between these */
   bool uring_works;       /* a ring opened and an operation completed */
   char uring[256];        /* what is in force, or why not */
+  int landlock_abi;       /* 0: none */
+  bool filter_built;      /* the program has a system call filter of its own, */
+  bool filter_works;      /* and the kernel takes it */
   uint64_t memlock_bytes; /* soft limits; UINT64_MAX: none */
   uint64_t files_max;
   int64_t slack_ns;        /* timer slack; -1 */

@@ -398,7 +398,8 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   node->started_utc_ns = wb_clock_utc_ns();
   int placed = place(node, error);
   node->wait = wait_of(node);
-  if (placed != 0 || open_rings(node, error) != 0 || open_books(node, error) != 0 || open_source(node, error) != 0 ||
+  if (placed != 0 || open_rings(node, error) != 0 || open_books(node, error) != 0 ||
+      (config->confine && wb_confine_enter(config->confine, error) != 0) || open_source(node, error) != 0 ||
       open_sink(node, error) != 0 || open_archiver(node, error) != 0) {
     wb_node_close(node);
     return NULL;
@@ -412,6 +413,9 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
 static void *thread_main(void *self) {
   node_thread *thread = self;
   wb_node *node = thread->node;
+  char name[16];
+  snprintf(name, sizeof name, "wb-%s", thread->loop.name);
+  wb_cpu_name(pthread_self(), name); /* of another thread it would be a file of /proc, which is not one of a confined node's */
   wb_loop_run(&thread->loop);
   if (thread == node->thread && node->live) wb_source_ws_thread_end(node->live);
   if (thread->flushes) {
@@ -439,12 +443,10 @@ int wb_node_start(wb_node *node, wb_error *error) {
     int failed = pthread_create(&thread->thread, NULL, thread_main, thread);
     if (failed) return wb_error_set(error, WB_E_SYSTEM, failed, "thread", "cannot start a thread: %s", strerror(failed));
     thread->running = true;
-    char name[16];
-    snprintf(name, sizeof name, "wb-%s", thread->loop.name);
-    wb_cpu_name(thread->thread, name);
     if (thread->cpu >= 0 && wb_cpu_pin(thread->thread, thread->cpu, error) != 0) return WB_E_SYSTEM;
   }
-  return node->archiver ? wb_archiver_start(node->archiver, error) : 0;
+  if (node->archiver && wb_archiver_start(node->archiver, error) != 0) return WB_E_SYSTEM;
+  return node->config.confine ? wb_confine_seal(node->config.confine, error) : 0;
 }
 
 int wb_node_poll(wb_node *node) { return node->layout == WB_LAYOUT_FUSED ? wb_loop_turn(&node->all) : WB_E_STATE; }

@@ -17,6 +17,7 @@
 #include "engine/stages/book_stage.h"
 #include "engine/topo/loop.h"
 #include "io/archiver.h"
+#include "io/confine.h"
 #include "io/host.h"
 #include "io/sink_segment.h"
 
@@ -31,6 +32,8 @@ typedef struct wb_node_config {
   const wb_products *products; /* outlives the node */
   const char *const *channels; /* NULL-terminated */
   wb_log *log;
+  wb_confine
+      *confine; /* NULL: none. Entered by open before its first thread, sealed when start has started all; outlives the node */
 
   /* live source: */
   const char *url[WB_LINE_COUNT_MAX];

@@ -117,6 +117,21 @@ static json_t *archive(const wb_archiver_status *status) {
   return object;
 }
 
+static json_t *confinement(const wb_confine *confine) {
+  wb_confine_status status;
+  wb_confine_status_read(confine, &status);
+  json_t *object = json_object(), *ports = status.ports_held ? json_array() : json_null();
+  unsigned count;
+  const uint16_t *port = wb_confine_ports(confine, &count);
+  for (unsigned i = 0; status.ports_held && i < count; i++) json_array_append_new(ports, json_integer(port[i]));
+  json_object_set_new(object, "mode", json_string(wb_confine_mode_name(status.mode)));
+  json_object_set_new(object, "landlock_abi", json_integer(status.landlock_abi));
+  json_object_set_new(object, "tcp_ports", ports);
+  json_object_set_new(object, "system_calls", json_string(wb_confine_calls_name(status.calls)));
+  json_object_set_new(object, "lacking", json_string(status.lacking));
+  return object;
+}
+
 static json_t *build(wb_node *node, wb_error *error) {
   const wb_node_config *config = wb_node_config_of(node);
   const wb_level *level;
@@ -149,6 +164,7 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_object_set_new(report, "reconnects", json_integer((json_int_t)status.reconnects));
   json_object_set_new(report, "resyncs", json_integer((json_int_t)status.resyncs));
   if (status.archiving) json_object_set_new(report, "archive", archive(&status.archive));
+  if (config->confine) json_object_set_new(report, "confine", confinement(config->confine));
   json_t *rejected = json_object();
   for (unsigned i = 1; i < WB_REJECT_COUNT; i++)
     if (status.rejected[i])

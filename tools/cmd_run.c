@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "io/config.h"
+#include "io/confine.h"
 #include "io/cpu.h"
+#include "io/http1.h"
 #include "io/report.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -65,6 +67,10 @@ static const wb_option options[] = {
     {"log-level", WB_OPTION_CHOICE, "WIREBOOK_LOG_LEVEL", "info", "error|warning|info|debug", NULL, "what is logged", false,
      false},
     {"log-format", WB_OPTION_CHOICE, "WIREBOOK_LOG_FORMAT", "text", "text|json", NULL, "form of the log", false, false},
+    {"confine", WB_OPTION_CHOICE, "WIREBOOK_CONFINE", "off", "off|try|on", NULL,
+     "give up what a running node does not need (Landlock, seccomp)", false, false},
+    {"confine-allow", WB_OPTION_LIST, "WIREBOOK_CONFINE_ALLOW", NULL, NULL, "WHAT",
+     "what a confined node and its command may besides: read:PATH, write:PATH, exec:PATH, port:N", false, false},
     {"config", WB_OPTION_TEXT, "WIREBOOK_CONFIG", NULL, NULL, "FILE", "YAML file of these options", false, true},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -232,13 +238,30 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
   return 1;
 }
 
+static wb_confine *confined(const wb_config *config, const wb_node_config *node, wb_error *error) {
+  wb_confine_config confine = {.mode = (wb_confine_mode)wb_config_choice(config, "confine"),
+                               .data_dir = node->data_dir,
+                               .report_file = wb_config_text(config, "report"),
+                               .ca_file = node->ca_file,
+                               .command = node->archive.command,
+                               .allow = wb_config_list(config, "confine-allow")};
+  for (unsigned i = 0; i < node->line_count && i < WB_CONFINE_PORTS_MAX; i++) {
+    wb_url url;
+    if (wb_url_parse(node->url[i], &url, error) != 0) return NULL;
+    confine.port[confine.port_count++] = (uint16_t)strtoul(url.port, NULL, 10);
+  }
+  return wb_confine_open(&confine, error);
+}
+
 static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log, int signals) {
   wb_error error;
   settings_of->log = log;
-  wb_node *node = signals < 0 ? NULL : wb_node_open(settings_of, &error);
+  if (signals >= 0) settings_of->confine = confined(config, settings_of, &error);
+  wb_node *node = settings_of->confine ? wb_node_open(settings_of, &error) : NULL;
   if (!node) {
     fprintf(stderr, "wirebook run: %s\n", signals < 0 ? strerror(errno) : error.detail);
     if (signals >= 0) close(signals);
+    wb_confine_close(settings_of->confine);
     return signals >= 0 && (error.code == WB_E_CONFIG || error.code == WB_E_LIMIT) ? 2 : 1;
   }
   char text[512];
@@ -248,8 +271,15 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
   bool live = strcmp(wanted, "live") == 0 || (strcmp(wanted, "auto") == 0 && isatty(STDOUT_FILENO));
   wb_console *console = strcmp(wanted, "off") == 0 ? NULL : wb_console_open(node, live);
   int code = 1;
-  if (wb_node_start(node, &error) == 0) code = control(node, config, console, live, log, signals);
-  else wb_log_put(log, WB_LOG_ERROR, error.detail);
+  if (wb_node_start(node, &error) == 0) {
+    wb_confine_status confinement;
+    wb_confine_status_read(settings_of->confine, &confinement);
+    wb_log_put(log, *confinement.lacking ? WB_LOG_WARNING : WB_LOG_INFO,
+               wb_confine_describe(settings_of->confine, text, sizeof text));
+    code = control(node, config, console, live, log, signals);
+  } else {
+    wb_log_put(log, WB_LOG_ERROR, error.detail);
+  }
   if (wb_node_finish(node, &error) != 0) {
     wb_log_put(log, WB_LOG_ERROR, error.detail);
     code = 1;
@@ -263,6 +293,7 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
   }
   wb_console_close(console);
   wb_node_close(node);
+  wb_confine_close(settings_of->confine);
   close(signals);
   return code;
 }

@@ -46,6 +46,7 @@ FOREIGN = [
     (r"http_parser\.h", r"io/http1\.[ch]"),
     (r"cyaml/.*|yaml\.h", r"io/config\.[ch]"),
     (r"zlib\.h|zstd(_errors)?\.h", r"io/(recording|log_reader|sink_\w+)\.[ch]"),
+    (r"seccomp\.h", r"io/confine_calls\.c"),
     (r"jansson\.h", r"io/(report|node_\w+)\.[ch]|tools/.*"),
 ]
 

@@ -99,6 +99,9 @@ static wb_machine fit(void) {
                       .hop_cpu = {0, 1},
                       .uring_works = true,
                       .uring = "single issuer, deferred task run",
+                      .landlock_abi = 4,
+                      .filter_built = true,
+                      .filter_works = true,
                       .memlock_bytes = 65536,
                       .files_max = 1024,
                       .slack_ns = 50000,
@@ -144,8 +147,9 @@ Test(machine, a_machine_that_tells_nothing_is_unknown_and_cannot_run) {
   wb_machine machine = {.slack_ns = -1, .clock_synchronised = -1};
   wb_machine_judge(root, &machine, &findings);
   sound();
-  static const char *const said[] = {"cpu.quota",      "cpu.nohz_full", "kernel.io_uring", "kernel.files",
-                                     "kernel.memlock", "memory.shm"}; /* that they are not there says something */
+  static const char *const said[] = {
+      "cpu.quota",     "cpu.nohz_full", "kernel.io_uring", "kernel.landlock",
+      "kernel.filter", "kernel.files",  "kernel.memlock",  "memory.shm"}; /* that they are not there says something */
   unsigned unknown = 0;
   for (unsigned i = 0; i < findings.count; i++) unknown += findings.finding[i].state == WB_FINDING_UNKNOWN;
   cr_expect_eq(unknown + sizeof said / sizeof *said, findings.count);
@@ -322,6 +326,10 @@ static void plain(wb_machine *m) { strcpy(m->uring, "cooperative task run"); }
 static void few(wb_machine *m) { m->files_max = 256; }
 static void too_few(wb_machine *m) { m->files_max = 16; }
 static void any_files(wb_machine *m) { m->files_max = UINT64_MAX; }
+static void without_landlock(wb_machine *m) { m->landlock_abi = 0; }
+static void old_landlock(wb_machine *m) { m->landlock_abi = 3; }
+static void without_filter(wb_machine *m) { m->filter_works = false; }
+static void not_built(wb_machine *m) { m->filter_works = m->filter_built = false; }
 static void no_shm(wb_machine *m) { m->shm_bytes = 0; }
 static void tmpfs(wb_machine *m) { m->data_type = TMPFS_MAGIC; }
 static void strange(wb_machine *m) { m->data_type = 0xabc; }
@@ -349,6 +357,10 @@ Test(machine, one_measure_that_is_worse_changes_one_finding) {
       {few, "kernel.files", BETTER, "256", 1},
       {too_few, "kernel.files", MISSING, "16", 1},
       {any_files, "kernel.files", OK, "unlimited", 0},
+      {without_landlock, "kernel.landlock", BETTER, "not there", 1},
+      {old_landlock, "kernel.landlock", BETTER, "ABI 3", 1},
+      {without_filter, "kernel.filter", BETTER, "the kernel takes none", 1},
+      {not_built, "kernel.filter", BETTER, "not built in", 1},
       {no_shm, "memory.shm", BETTER, "no file system in memory is mounted there", 1},
       {tmpfs, "data.file_system", BETTER, "tmpfs", 1},
       {strange, "data.file_system", UNKNOWN, "type 0xabc", 1},
