@@ -19,8 +19,8 @@
  *          do not all fit chooses anew, price and size apart: WB_DECIMALS_DEFAULT where that holds them all exactly, else the
  *          fewest that do. An update that needs finer units widens. Either way a SCALE message comes first. What fits no scale is
  *          number_range. The units are the instance's: what it decodes must reach one and the same set of books.
- * Cost     with AVX-512 18 ns for one change, claim and commit included, 5 GB/s for 12 changes and for a snapshot; with AVX2 28 ns, 3.3
- *          and 2.8 GB/s; anywhere 38 ns, 1.6 and 1.3 GB/s; some 25 times the first in another form than the exchange's own
+ * Cost     with AVX-512 18 ns for one change, claim and commit included, 4.8 GB/s for 12 changes and for a snapshot; with AVX2 28 ns, 3.1
+ *          and 2.7 GB/s; anywhere 39 ns, 1.6 and 1.2 GB/s; some 25 times the first in another form than the exchange's own
  *          (docs/adr/0007-parser-roads.md, bench/bench_parser.c).
  * Source   https://docs.cdp.coinbase.com/exchange/websocket-feed/channels, measured frames. */
 #ifndef WB_CODEC_COINBASE_EXCHANGE_H

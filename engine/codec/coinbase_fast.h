@@ -26,6 +26,11 @@ enum { WB_FAST_HEAD_BYTES = 32, WB_FAST_BYTES_MIN = 64, WB_FAST_TIME_BYTES = 27 
 /* Fewest bytes of `["buy","1","0"],` and of `["1","0"],`: how many there can be at most in a text. */
 enum { WB_FAST_CHANGE_BYTES_MIN = 16, WB_FAST_LEVEL_BYTES_MIN = 10 };
 
+/* Where the type of a message lies in its head, and those of the two shapes. */
+enum { WB_FAST_TYPE_AT = 9 };
+#define WB_FAST_L2UPDATE WB_FAST_WORD('l', '2', 'u', 'p', 'd', 'a', 't', 'e')
+#define WB_FAST_SNAPSHOT WB_FAST_WORD('s', 'n', 'a', 'p', 's', 'h', 'o', 't')
+
 /* How a change of either side begins. */
 #define WB_FAST_BUY WB_FAST_WORD('[', '"', 'b', 'u', 'y', '"', ',', '"')
 #define WB_FAST_SELL WB_FAST_WORD('[', '"', 's', 'e', 'l', 'l', '"', ',')
@@ -61,8 +66,6 @@ WB_FAST_INLINE uint64_t wb_fast_digits(uint64_t word) {
 
 /* The first `count` (0..7) bytes of a word. */
 WB_FAST_INLINE uint64_t wb_fast_low(uint64_t word, unsigned count) { return word & ~(~UINT64_C(0) << (8 * count)); }
-
-typedef enum { WB_FAST_NEITHER, WB_FAST_UPDATE, WB_FAST_SNAPSHOT } wb_fast_kind;
 
 /* What the numbers of one message are read into. */
 typedef struct wb_fast_units {

@@ -97,11 +97,9 @@ WB_FAST_INLINE const constants *constants_of(void) {
 
 /* ------------------------------------------------------------------------------------------------ beginning and end */
 
-WB_FAST_TARGET WB_FAST_INLINE wb_fast_kind wb_fast_head(const uint8_t *text) {
+WB_FAST_TARGET WB_FAST_INLINE bool wb_fast_head(const uint8_t *text, bool snapshot) {
   const constants *c = constants_of();
-  __m256i head = LOAD256(text);
-  if (_mm256_cmpneq_epi8_mask(head, LOAD256(c->update_head)) == 0) return WB_FAST_UPDATE;
-  return _mm256_cmpneq_epi8_mask(head, LOAD256(c->snapshot_head)) == 0 ? WB_FAST_SNAPSHOT : WB_FAST_NEITHER;
+  return _mm256_cmpneq_epi8_mask(LOAD256(text), LOAD256(snapshot ? c->snapshot_head : c->update_head)) == 0;
 }
 
 /* Where the changes begin is told by the text and not by the product, so that they need not wait for it. */
