@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 typedef struct span {
   const char *at;
@@ -362,6 +363,21 @@ int wb_http_upgrade_request(const wb_url *url, const char *key, const char *user
   return print_result(printed, size);
 }
 
+/* RFC 9110 5.6.7, in all three forms; 0 for anything else. */
+static int64_t date_read(span date) {
+  static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"};
+  char text[40];
+  if (!date.bytes || date.bytes >= sizeof text) return 0;
+  memcpy(text, date.at, date.bytes);
+  text[date.bytes] = 0;
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    struct tm fields = {0};
+    const char *end = strptime(text, forms[i], &fields);
+    if (end && !*end) return timegm(&fields);
+  }
+  return 0;
+}
+
 static int refused(const http_parser *parser, const head *h, wb_http_response *response, wb_error *error) {
   char reason[64], tail[120] = "";
   span location = h->header[LOCATION].value, retry = h->header[RETRY_AFTER].value;
@@ -374,6 +390,8 @@ static int refused(const http_parser *parser, const head *h, wb_http_response *r
     response->retry_after_s = seconds > UINT_MAX ? UINT_MAX : (unsigned)seconds;
   }
   if (response->retry_after_s) snprintf(tail, sizeof tail, ", retry after %u s", response->retry_after_s);
+  else if ((response->retry_at_utc_s = date_read(retry)) != 0)
+    snprintf(tail, sizeof tail, ", retry after %.*s", (int)retry.bytes, retry.at);
   if (parser->status_code / 100 == 3 && location.bytes) {
     char shown[100];
     snprintf(tail, sizeof tail, ", moved to %s", span_print(location, shown, sizeof shown));

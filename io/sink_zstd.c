@@ -99,6 +99,7 @@ size_t wb_zstd_decoder_read(wb_zstd_decoder *d, void *to, size_t count) {
     ZSTD_inBuffer in = {d->input, d->in_end, d->in};
     size_t before = out.pos, result = ZSTD_decompressStream(d->context, &out, &in);
     if (ZSTD_isError(result) || (d->ended && out.pos == before && result)) {
+      out.pos = before; /* zstd may count bytes here that it never wrote */
       d->code = WB_E_DAMAGED;
       break;
     }

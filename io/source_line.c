@@ -286,6 +286,15 @@ static void line_opened(wb_line *l) {
               tls);
 }
 
+/* What a refusal asks for, at most an hour. */
+static uint64_t retry_after_ns(const wb_line *l, const wb_http_response *response) {
+  const wb_host *host = l->source->config.host;
+  int64_t wait_s = response->retry_after_s;
+  if (response->retry_at_utc_s)
+    wait_s = response->retry_at_utc_s - ((int64_t)host->now_ns(host->self) + host->utc_offset_ns(host->self)) / 1000000000 + 1;
+  return wait_s <= 0 ? 0 : (uint64_t)(wait_s < 3600 ? wait_s : 3600) * 1000 * WB_LINE_MS;
+}
+
 static void line_upgrade(wb_line *l) {
   wb_http_response response;
   wb_error error;
@@ -296,7 +305,7 @@ static void line_upgrade(wb_line *l) {
   if (result < 0) {
     unsigned status = result == WB_E_REFUSED ? response.status : 0;
     bool permanent = status >= 300 && status < 500 && status != 408 && status != 425 && status != 429;
-    l->retry_after_ns = (uint64_t)(response.retry_after_s < 3600 ? response.retry_after_s : 3600) * 1000 * WB_LINE_MS;
+    l->retry_after_ns = retry_after_ns(l, &response);
     wb_line_fail(l, permanent, "%s", error.detail);
     return;
   }
@@ -343,6 +352,7 @@ static void line_control(wb_line *l, const wb_ws_item *item, uint64_t position) 
       return;
     }
     wb_line_enter(l, WB_LINE_ENDING);
+    l->deaf = true;                                           /* RFC 6455 5.5.1: the peer sends nothing more that counts */
     l->due_ns = wb_source_now(l->source) + 1000 * WB_LINE_MS; /* for the answer to leave and the peer to hang up */
   }
 }
@@ -457,7 +467,7 @@ bool wb_line_decrypt(wb_line *l) {
       line_pump(l);
       if (result == 0) return true;
       if (result < 0) {
-        wb_line_fail(l, result == WB_E_CERTIFICATE, "%s", error.detail);
+        wb_line_fail(l, result == WB_E_CERTIFICATE, "TLS: %s", error.detail);
         return true;
       }
       if (!wb_line_ask_upgrade(l)) return true;
@@ -471,7 +481,8 @@ bool wb_line_decrypt(wb_line *l) {
     if (n < 0) {
       line_scan(l);
       if (n == WB_E_CLOSED && l->state == WB_LINE_ENDING) wb_line_hang_up(l);
-      else wb_line_fail(l, false, "%s", n == WB_E_CLOSED ? "the peer closed TLS" : error.detail);
+      else if (n == WB_E_CLOSED) wb_line_fail(l, false, "the peer closed TLS");
+      else wb_line_fail(l, false, "TLS: %s", error.detail);
       return true;
     }
     wb_frames_advance(l->frames, (size_t)n);
@@ -489,7 +500,11 @@ void wb_line_on_received(wb_op *op, int result, unsigned flags) {
     } else if (l->state == WB_LINE_ENDING) {
       wb_line_hang_up(l);
     } else {
-      wb_line_fail(l, false, "%s", result == 0 ? "the peer hung up without a close frame" : strerror(-result));
+      static const char *const doing[] = {[WB_LINE_SECURING] = "in the TLS handshake",
+                                          [WB_LINE_UPGRADING] = "before it answered the upgrade",
+                                          [WB_LINE_OPEN] = "without a close frame"};
+      if (result == 0) wb_line_fail(l, false, "the peer hung up %s", doing[l->state]);
+      else wb_line_fail(l, false, "%s", strerror(-result));
     }
     return;
   }

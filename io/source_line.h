@@ -48,7 +48,7 @@ typedef struct wb_line {
   bool pong_owed; /* the newest ping is not answered yet */
   size_t pong_bytes;
   uint8_t pong[WB_WS_CONTROL_BYTES_MAX];
-  bool deaf; /* framing is lost: what still comes is kept raw only */
+  bool deaf; /* framing is lost, or the peer has said Close: what still comes is kept raw only */
   uint16_t connection;
 
   uint64_t due_ns;         /* IDLE: next attempt; others: deadline of the state, 0 none */

@@ -71,6 +71,7 @@ static const struct {
     {VERIFY_MAC_ERROR, "a record was damaged or tampered with"},
     {DECRYPT_ERROR, "a record was damaged or tampered with"},
     {AES_GCM_AUTH_E, "a record was damaged or tampered with"},
+    {SANITY_CIPHER_E, "a record was damaged or tampered with"},
     {MAC_CMP_FAILED_E, "a record was damaged or tampered with"},
     {UNKNOWN_RECORD_TYPE, "unknown record type"},
     {UNKNOWN_HANDSHAKE_TYPE, "unknown handshake message"},
@@ -95,6 +96,14 @@ static const char *failure_text(int code) {
   return text ? text : "unknown error";
 }
 
+/* wolfSSL 5.5.4 names no alert of TLS 1.3. */
+static const char *alert_text(int code) {
+  const char *text = code == 109   ? "missing_extension"
+                     : code == 116 ? "certificate_required"
+                                   : wolfSSL_alert_desc_string_long(code);
+  return text ? text : "unknown";
+}
+
 static int fail_again(const wb_tls *tls, wb_error *error) {
   if (error) *error = tls->failed;
   return tls->failed.code;
@@ -113,7 +122,7 @@ static int fail(wb_tls *tls, int code, const char *what, wb_error *error) {
     wb_error_set(&tls->failed, WB_E_TLS, 0, what, "the peer does not speak TLS");
   else if (code == FATAL_ERROR && wolfSSL_get_alert_history(tls->ssl, &alerts) == WOLFSSL_SUCCESS && alerts.last_rx.code >= 0)
     wb_error_set(&tls->failed, WB_E_TLS, 0, what, "the peer refused: alert %d, %s", alerts.last_rx.code,
-                 wolfSSL_alert_desc_string_long(alerts.last_rx.code));
+                 alert_text(alerts.last_rx.code));
   else wb_error_set(&tls->failed, WB_E_TLS, 0, what, "%s (%d)", failure_text(code), code);
   return fail_again(tls, error);
 }

@@ -26,7 +26,7 @@ static int add_file(wb_products *products, const char *path, wb_error *error) {
   if (!file) return wb_error_set(error, WB_E_CONFIG, errno, "product", "cannot read %s: %s", path, strerror(errno));
   char word[128];
   int result = 0;
-  while (result == 0 && fscanf(file, " %127[^ \t\r\n,]%*[,]", word) == 1)
+  while (result == 0 && fscanf(file, "%*[ \t\r\n\v\f,]") != EOF && fscanf(file, "%127[^ \t\r\n,]", word) == 1)
     if (word[0] == '#') {
       if (fscanf(file, "%*[^\n]") == EOF) break;
     } else {

@@ -199,8 +199,8 @@ Test(http1, another_status_is_a_refusal_with_the_reason_in_words) {
       {"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\n\r\n", "429 Too Many Requests, retry after 5 s", "", 429, 5},
       {"HTTP/1.1 429 Too Many Requests\r\nretry-after:  120 \r\n\r\n", "429 Too Many Requests, retry after 120 s", "", 429,
        120},
-      {"HTTP/1.1 503 Service Unavailable\r\nRetry-After: Mon, 07 Sep 2026 10:00:00 GMT\r\n\r\n", "503 Service Unavailable", "",
-       503, 0},
+      {"HTTP/1.1 503 Service Unavailable\r\nRetry-After: Mon, 07 Sep 2026 10:00:00 GMT\r\n\r\n",
+       "503 Service Unavailable, retry after Mon, 07 Sep 2026 10:00:00 GMT", "", 503, 0},
       {"HTTP/1.1 503 x\r\nRetry-After: 5x\r\n\r\n", "503 x", "", 503, 0},
       {"HTTP/1.1 503 x\r\nRetry-After: 99999999999999999999\r\n\r\n", "503 x, retry after 4294967295 s", "", 503, 4294967295u},
       {"HTTP/1.0 502 Bad Gateway\r\n\r\n", "502 Bad Gateway", "", 502, 0},
@@ -218,6 +218,33 @@ Test(http1, another_status_is_a_refusal_with_the_reason_in_words) {
     cr_expect_str_eq(response.location, cases[i].location);
     cr_expect(response.status == cases[i].status && response.retry_after_s == cases[i].retry_after_s, "%s", cases[i].text);
     cr_expect_eq(response.head_bytes, (size_t)(strstr(cases[i].text, "\r\n\r\n") + 4 - cases[i].text));
+  }
+}
+
+Test(http1, retry_after_as_a_date_is_read_in_the_three_forms_of_http_and_in_no_other) {
+  static const struct {
+    const char *date;
+    int64_t utc_s;
+  } cases[] = {
+      {"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
+      {"Sunday, 06-Nov-94 08:49:37 GMT", 784111777},
+      {"Sun Nov  6 08:49:37 1994", 784111777},
+      {"Mon, 07 Sep 2026 10:00:00 GMT", 1788775200},
+      {"Mon, 07 Sep 2026 10:00:00 GMT+1", 0},
+      {"Mon, 07 Sep 2026 10:00:00", 0},
+      {"Mon, 37 Sep 2026 10:00:00 GMT", 0},
+      {"Mon, 07 Sep 2026 25:00:00 GMT", 0},
+      {"2026-09-07T10:00:00Z", 0},
+      {"Mon, 07 Sep 2026 10:00:00 GMT, and some more words", 0},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char text[256];
+    wb_http_response response;
+    wb_error error;
+    int count = snprintf(text, sizeof text, "HTTP/1.1 503 x\r\nRetry-After: %s\r\n\r\n", cases[i].date);
+    cr_assert_eq(respond(text, (size_t)count, &response, &error), WB_E_REFUSED);
+    cr_expect_eq(response.retry_at_utc_s, cases[i].utc_s, "%s: %lld", cases[i].date, (long long)response.retry_at_utc_s);
+    cr_expect_eq(response.retry_after_s, 0u);
   }
 }
 
