@@ -340,9 +340,9 @@ Test(stages, a_capture_holds_levels_and_views_of_one_moment) {
 
 static void *book_thread(void *self) {
   rig *r = self;
-  while (!__atomic_load_n(&r->number, __ATOMIC_ACQUIRE) ||
-         wb_load_acquire(&r->messages.tail) != wb_load_acquire(&r->messages.head) ||
-         !__atomic_load_n(&r->now_ns, __ATOMIC_ACQUIRE))
+  /* First whether the end was told: what is looked at before that may not be the last. */
+  while (!__atomic_load_n(&r->now_ns, __ATOMIC_ACQUIRE) ||
+         wb_load_acquire(&r->messages.tail) != wb_load_acquire(&r->messages.head))
     wb_book_stage_work(&r->book);
   return NULL;
 }
