@@ -1,7 +1,9 @@
 """What the system tests share: programs started and ended by events, certificates, reports."""
 
+import concurrent.futures
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -13,6 +15,7 @@ WIREBOOK = os.environ.get("WIREBOOK_BINARY", "wirebook")
 SLOW = float(os.environ.get("WIREBOOK_SLOW", "1"))  # sanitizers make everything slower
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT = 60 * SLOW
+ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\"}  # of inspect
 
 
 class Program:
@@ -90,6 +93,27 @@ def node(url, directory, *words, **options):
     """A node that stores below directory and reports to directory/report.json."""
     return Program("run", "--url", url, "--data", f"{directory}/data", "--report", f"{directory}/report.json", "--console", "off", "--depth", 1000, *words,
                    **options)
+
+
+def logged(directory, kinds):
+    """The payloads of these kinds (comma) in the log below directory, byte for byte, in order."""
+    words = [word for kind in kinds.split(",") for word in ("--kind", kind)]
+    shown = subprocess.run([WIREBOOK, "inspect", "--frames", "--json", *words, f"{directory}/data"], capture_output=True, check=True)
+
+    def payload(record):
+        if "text" in record:
+            return record["text"].encode()
+        return re.sub(rb"\\(x..|.)", lambda found: ESCAPES.get(found[1]) or bytes([int(found[1][1:], 16)]), record["escaped"].encode())
+
+    return [payload(json.loads(line)) for line in shown.stdout.splitlines()]
+
+
+def all_at_once(one, cases, workers=4):
+    """Calls one(number, case) for all, some at the same time; tells all that failed."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        done = [pool.submit(one, number, case) for number, case in enumerate(cases)]
+    failures = [f"{case!r:.200}\n{error!r:.4000}" for case, error in zip(cases, (each.exception() for each in done)) if error]
+    assert not failures, "\n\n".join(failures)
 
 
 def openssl(*words, cwd):

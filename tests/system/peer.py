@@ -2,10 +2,17 @@
 
 import base64
 import hashlib
+import io
 import json
+import os
+import select
 import socket
+import ssl
 import struct
 import threading
+import time
+
+PATIENCE = 60 * float(os.environ.get("WIREBOOK_SLOW", "1"))
 
 
 def frame(payload, opcode=1, fin=True, rsv=0):
@@ -18,6 +25,12 @@ def frame(payload, opcode=1, fin=True, rsv=0):
     else:
         head += b"\x7f" + struct.pack(">Q", n)
     return head + payload
+
+
+def accepting(key):
+    """The head that accepts a request with this Sec-WebSocket-Key."""
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    return b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
 
 
 class Client:
@@ -35,11 +48,14 @@ class Client:
                 return lines
             lines.append(line)
 
+    def answer(self):
+        """Reads the request (its lines are kept in .request); returns the head that accepts it."""
+        self.request = self.head()
+        key = next(line.split(b":", 1)[1].strip() for line in self.request if line.lower().startswith(b"sec-websocket-key:"))
+        return accepting(key)
+
     def upgrade(self):
-        key = next(line.split(b":", 1)[1].strip() for line in self.head() if line.lower().startswith(b"sec-websocket-key:"))
-        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-        self.sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept +
-                          b"\r\n\r\n")
+        self.send(self.answer())
 
     def read(self):
         """(opcode, payload) of the next frame, or (None, b"") at the end. Checks that the client masks."""
@@ -61,6 +77,13 @@ class Client:
         assert opcode == 1, opcode
         return json.loads(payload)
 
+    def until(self, opcode, payload):
+        """Reads until this frame comes."""
+        got = self.read()
+        while got != (opcode, payload):
+            assert got[0] is not None, f"hung up before {payload}"
+            got = self.read()
+
     def send(self, data):
         self.sock.sendall(data)
 
@@ -76,6 +99,25 @@ class Client:
             if opcode == 8:
                 return struct.unpack(">H", payload[:2])[0]
 
+    def taken(self):
+        """Waits until the other end has read every byte sent to it: what is sent next, it reads apart."""
+        ours, theirs = ("%04X" % end[1] for end in (self.sock.getsockname(), self.sock.getpeername()))
+        waiting, end = True, time.monotonic() + PATIENCE
+        while waiting:
+            assert time.monotonic() < end, "the other end does not read"
+            with open("/proc/net/tcp") as file:
+                rows = [row.split() for row in file]
+            unsent = [row[4][:8] for row in rows if (row[1][-4:], row[2][-4:]) == (ours, theirs)]
+            unread = [row[4][9:] for row in rows if (row[1][-4:], row[2][-4:]) == (theirs, ours)]
+            waiting = any(int(count, 16) for count in unsent + unread)
+            if waiting:
+                os.sched_yield()  # the kernel tells nobody
+
+    def hang_up(self):
+        """Ends the TCP connection, without a close frame."""
+        self.stream.close()
+        self.sock.close()
+
     def close(self):
         try:
             self.send(frame(struct.pack(">H", 1000), opcode=8))
@@ -83,6 +125,90 @@ class Client:
         except OSError:
             pass
         self.sock.close()
+
+
+class Secure(Client):
+    """The same over TLS, whose records pass through the hands of the test: seal() makes them, sock.sendall() sends any bytes."""
+
+    class Plain(io.RawIOBase):
+        def __init__(self, client):
+            self.client = client
+
+        def readable(self):
+            return True
+
+        def readinto(self, room):
+            try:
+                data = self.client.turn(lambda: self.client.tls.read(len(room)))
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                data = b""
+            room[:len(data)] = data
+            return len(data)
+
+    def __init__(self, sock, context):
+        self.sock = sock
+        self.into, self.outof = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.into, self.outof, server_side=True)
+        self.stream = io.BufferedReader(self.Plain(self))
+
+    def turn(self, step):
+        """Does step, which may want more from the other end first."""
+        while True:
+            try:
+                done = step()
+                self.flush()
+                return done
+            except ssl.SSLWantReadError:
+                self.flush()
+                data = self.sock.recv(65536)
+                self.into.write(data) if data else self.into.write_eof()
+            except ssl.SSLError:
+                self.flush()
+                raise
+
+    def flush(self):
+        self.sock.sendall(self.outof.read())
+
+    def shake(self):
+        self.turn(self.tls.do_handshake)
+
+    def seal(self, data):
+        """The records that carry data."""
+        while data:
+            data = data[self.tls.write(data):]
+        return self.outof.read()
+
+    def send(self, data):
+        self.sock.sendall(self.seal(data))
+
+
+class Listener:
+    """A server that the test's own thread drives: meet() waits for the next connection."""
+
+    def __init__(self, scheme="ws"):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.socket.settimeout(PATIENCE)
+        self.port = self.socket.getsockname()[1]
+        self.url = f"{scheme}://127.0.0.1:{self.port}/"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def accept(self):
+        sock, _ = self.socket.accept()
+        sock.settimeout(PATIENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def meet(self):
+        return Client(self.accept())
+
+    def waiting(self):
+        """Whether a connection is there that was not met."""
+        return bool(select.select([self.socket], [], [], 0)[0])
 
 
 class Peer:
