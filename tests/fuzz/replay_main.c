@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/base/error.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
@@ -71,6 +73,11 @@ static void on_signal(int number) {
   say_current();
   signal(number, SIG_DFL);
   raise(number == SIGALRM ? SIGABRT : number);
+}
+
+static void on_check(const char *file, int line, const char *expression) {
+  fprintf(stderr, "\n%s:%d: not so: %s", file, line, expression);
+  abort();
 }
 
 static void run(const uint8_t *bytes, size_t count) {
@@ -261,6 +268,7 @@ int main(int argc, char **argv) {
   if (sanitized) __sanitizer_set_death_callback(say_current);
   for (size_t i = 0; i < (sanitized ? 2 : sizeof signals / sizeof signals[0]); i++) signal(signals[i], on_signal);
 
+  wb_check_hook_set(on_check);
   double start = now_seconds();
   for (size_t i = 0; i < corpus.count; i++) {
     current.name = corpus.names[i];

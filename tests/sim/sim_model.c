@@ -1,0 +1,336 @@
+#include <string.h>
+
+#include "engine/base/decimal.h"
+#include "tests/sim/sim.h"
+
+enum { TICK_MS = 50, SENT_WINDOW = 16 };
+
+typedef struct product {
+  sim_book book;
+  bool good;   /* a snapshot came on this connection, and nothing since that makes it wrong in a way that can be seen */
+  bool either; /* something came of which nobody may tell whose it was: the node decides, and says so */
+  bool changed;
+  uint64_t crossed_since_ns, crossed_seen_ns; /* when its message was received; when it was met here */
+  uint64_t resyncs, resync_first_ns;
+} product;
+
+static sim_engine *engine;
+static sim_life *life;
+static product *products;
+static size_t next; /* record to be applied */
+static bool connected;
+static uint64_t broken_count; /* messages that the node must have counted as rejected */
+static uint64_t sent_ns[SENT_WINDOW], sent_count;
+
+void sim_model_reset(sim_engine *e, sim_life *l) {
+  engine = e;
+  life = l;
+  products = sim_alloc(sim.config.products * sizeof *products);
+  next = 0;
+  connected = false;
+  broken_count = sent_count = 0;
+  memset(sent_ns, 0, sizeof sent_ns);
+  for (unsigned i = 0; i < SIM_PRODUCTS_MAX; i++) life->diverged[i] = UINT64_MAX;
+}
+
+static sim_conn *conn_of(const sim_record *r) {
+  for (size_t i = sim.conns; i-- > 0;)
+    if (sim.conn[i]->connected && sim.conn[i]->connection == r->frame.connection) return sim.conn[i];
+  sim_fail("log", "record %zu names connection %u, which never was", next, r->frame.connection);
+}
+
+void sim_model_collect(void) {
+  for (bool found = true; found;) {
+    found = false;
+    for (unsigned i = 0; i < 2; i++) {
+      size_t count;
+      const wb_frame *frame = wb_frames_peek(&engine->ring[i], 2, 0, 1, &count);
+      if (!frame || frame->number != life->records) continue;
+      life->record = sim_grow(life->record, life->records, &life->records_room, sizeof *life->record);
+      sim_record *r = &life->record[life->records++];
+      r->frame = *frame;
+      r->ring = i;
+      uint8_t *at = wb_frames_at(&engine->ring[i], frame->position);
+      r->bytes = memcpy(sim_alloc(frame->bytes + 1u), at, frame->bytes);
+      if (sim.canary == SIM_CANARY_BYTE && !sim.planted && frame->number > 60 && frame->kind == WB_FRAME_TEXT &&
+          frame->bytes > 60) {
+        at[frame->bytes - 30] ^= 1;
+        sim.planted = true;
+      }
+      wb_frames_release(&engine->ring[i], 2, 1);
+      sim_mix(&r->frame.number, sizeof r->frame.number);
+      sim_mix(&r->frame.recv_ns, sizeof r->frame.recv_ns);
+      sim_mix(&r->frame.kind, 1);
+      sim_mix(r->bytes, r->frame.bytes);
+      sim.records++;
+      if (sim.verbose)
+        sim_say("record %zu, kind %u, connection %u, %u bytes: %.*s", life->records - 1, r->frame.kind, r->frame.connection,
+                r->frame.bytes, r->frame.bytes < 120 ? (int)r->frame.bytes : 120, (const char *)r->bytes);
+      found = true;
+    }
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------ what a record means */
+
+static void apply_delta(product *p, const sim_item *item) {
+  for (uint32_t i = 0; i < item->delta_count; i++)
+    sim_book_set(&p->book, item->delta[i].side, item->delta[i].price, item->delta[i].size);
+}
+
+static void mark_crossed(product *p, uint64_t recv_ns) {
+  if (!sim_book_crossed(&p->book)) p->crossed_since_ns = 0;
+  else if (!p->crossed_since_ns) {
+    p->crossed_since_ns = recv_ns;
+    p->crossed_seen_ns = sim.now_ns;
+  }
+}
+
+static void apply_item(const sim_item *item, uint64_t recv_ns) {
+  broken_count += item->counts;
+  if (item->says == SIM_SAYS_NOTHING) return;
+  if (item->says == SIM_SAYS_LIST) {
+    for (unsigned i = 0; i < sim.config.products; i++)
+      if (!(item->listed & 1u << i)) products[i].either |= products[i].good;
+    return;
+  }
+  if (item->product == UINT8_MAX) {
+    for (unsigned i = 0; i < sim.config.products; i++) products[i].good = false;
+    return;
+  }
+  product *p = &products[item->product];
+  switch ((sim_says)item->says) {
+  case SIM_SAYS_BROKEN_ANY:
+    for (unsigned i = 0; i < sim.config.products; i++) products[i].either |= products[i].good;
+    p->good = false;
+    break;
+  case SIM_SAYS_BROKEN: p->good = false; break;
+  case SIM_SAYS_SNAPSHOT:
+    p->book.count[0] = p->book.count[1] = 0;
+    apply_delta(p, item);
+    p->good = connected;
+    p->either = false;
+    p->changed = true;
+    p->crossed_since_ns = 0;
+    mark_crossed(p, recv_ns);
+    break;
+  case SIM_SAYS_UPDATE:
+    if (!p->good) return;
+    apply_delta(p, item);
+    p->changed = true;
+    mark_crossed(p, recv_ns);
+    break;
+  case SIM_SAYS_LIST:
+  case SIM_SAYS_NOTHING: return;
+  }
+  if (p->good && !item->tainted && sim_book_hash(&p->book) != item->truth)
+    sim_fail("simulator", "the model's book of %s is not the exchange's at record %zu", sim_product_id(item->product), next);
+}
+
+static void expect_bytes(const sim_conn *conn, const sim_record *r, bool compare) {
+  if (conn->covered + r->frame.bytes > conn->given)
+    sim_fail("log", "record %zu (kind %u) holds more than connection %u received", next, r->frame.kind, conn->connection);
+  if (compare && memcmp(conn->down + conn->covered, r->bytes, r->frame.bytes))
+    sim_fail("log", "record %zu (kind %u) is not what connection %u received at byte %zu", next, r->frame.kind,
+             conn->connection, conn->covered);
+}
+
+static void take_item(sim_conn *conn, const sim_record *r) {
+  if (conn->item_next == conn->items) sim_fail("log", "record %zu (kind %u) was never sent", next, r->frame.kind);
+  const sim_item *item = &conn->item[conn->item_next++];
+  if (item->kind != r->frame.kind)
+    sim_fail("log", "record %zu is of kind %u, sent was kind %u", next, r->frame.kind, item->kind);
+  if (!item->nested && item->start != conn->covered)
+    sim_fail("log", "record %zu begins at byte %zu of the connection, accounted are %zu", next, item->start, conn->covered);
+  if (item->kind == WB_FRAME_VIOLATION || item->kind == WB_FRAME_OVERSIZE) {
+    expect_bytes(conn, r, true);
+    conn->covered += r->frame.bytes;
+  } else {
+    if (item->count != r->frame.bytes || memcmp(item->bytes, r->bytes, item->count))
+      sim_fail("log", "record %zu (kind %u, %u bytes) is not what was sent (%u bytes)", next, r->frame.kind, r->frame.bytes,
+               item->count);
+    if (!item->nested) conn->covered = item->end;
+  }
+  apply_item(item, r->frame.recv_ns);
+}
+
+static bool cut_in_fragments(const sim_conn *conn) {
+  size_t i = conn->item_next;
+  while (i < conn->items && conn->item[i].nested) i++;
+  return i < conn->items && conn->item[i].fragmented;
+}
+
+static void take_end(const sim_conn *conn) {
+  if (conn->covered != conn->given_counted)
+    sim_fail("log", "connection %u ended with %zu bytes received and %zu accounted for", conn->connection, conn->given_counted,
+             conn->covered);
+}
+
+/* At most 8 messages a second are said, and a product is asked for anew once a second at most. */
+static void take_sent(const sim_record *r) {
+  uint64_t *slot = &sent_ns[sent_count++ % SENT_WINDOW];
+  if (*slot && r->frame.recv_ns - *slot < SIM_S)
+    sim_fail("rate", "%d messages were sent within a second, the last is record %zu", SENT_WINDOW + 1, next);
+  *slot = r->frame.recv_ns;
+}
+
+static void take_resync(const sim_record *r) {
+  char said[512];
+  snprintf(said, sizeof said, "%.*s", (int)r->frame.bytes, (const char *)r->bytes);
+  for (unsigned i = 0; i < sim.config.products; i++) {
+    if (!strstr(said, sim_product_id(i))) continue;
+    product *p = &products[i];
+    if (!p->resyncs) p->resync_first_ns = r->frame.recv_ns;
+    if (++p->resyncs > 3 + (r->frame.recv_ns - p->resync_first_ns) / SIM_S)
+      sim_fail("rate", "%s was resynchronised %llu times in %llu ms", sim_product_id(i), (unsigned long long)p->resyncs,
+               (unsigned long long)((r->frame.recv_ns - p->resync_first_ns) / SIM_MS));
+  }
+}
+
+static void apply_record(const sim_record *r) {
+  sim_conn *conn = conn_of(r);
+  switch (r->frame.kind) {
+  case WB_FRAME_CONNECT:
+  case WB_FRAME_DISCONNECT:
+    connected = r->frame.kind == WB_FRAME_CONNECT;
+    for (unsigned i = 0; i < sim.config.products; i++) products[i].good = products[i].either = false;
+    if (!connected) take_end(conn);
+    break;
+  case WB_FRAME_END: take_end(conn); break;
+  case WB_FRAME_HTTP:
+    expect_bytes(conn, r, true);
+    conn->covered += r->frame.bytes;
+    break;
+  case WB_FRAME_PARTIAL:
+    expect_bytes(conn, r, !cut_in_fragments(conn));
+    conn->covered += r->frame.bytes;
+    break;
+  case WB_FRAME_SENT: take_sent(r); break;
+  case WB_FRAME_RESYNC: take_resync(r); break;
+  case WB_FRAME_STALL: break;
+  default: take_item(conn, r);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------ what the books say */
+
+static uint64_t in_units(uint64_t value, unsigned from, unsigned to) {
+  return to >= from ? value * wb_pow10(to - from) : value / wb_pow10(from - to);
+}
+
+static void compare_book(unsigned index, const sim_book *want, const char *whose) {
+  static wb_level level[SIM_LEVELS_MAX];
+  const wb_book_product *p = &engine->product[index];
+  for (unsigned side = 0; side < 2; side++) {
+    uint32_t count = wb_book_levels(p->book, (wb_side)side, level, SIM_LEVELS_MAX);
+    bool same = count == want->count[side] && count == wb_book_level_count(p->book, (wb_side)side);
+    for (uint32_t i = 0; same && i < count; i++)
+      same = level[i].price == in_units(want->level[side][i].price, sim_price_decimals(index), p->price_decimals) &&
+             level[i].size == in_units(want->level[side][i].size, sim_size_decimals(index), p->size_decimals);
+    if (!same)
+      sim_fail("book", "%s is live at record %zu, and its %s are not %s (%u levels, %u expected)", sim_product_id(index), next,
+               side ? "asks" : "bids", whose, count, want->count[side]);
+  }
+}
+
+static void check_product(unsigned i, uint64_t number, bool settled) {
+  product *m = &products[i];
+  const wb_book_product *p = &engine->product[i];
+  bool live = p->recover.state == WB_STATE_LIVE;
+  if (m->either) {
+    m->either = false;
+    if (m->good && !live && p->recover.reason == WB_REASON_CROSSED && life->diverged[i] > number) life->diverged[i] = number;
+    m->good &= live;
+  }
+  if (live && !connected && next && life->record[next - 1].frame.kind != WB_FRAME_END)
+    sim_fail("state", "%s is live at record %zu while the line is down", sim_product_id(i), next);
+  if (live && !m->good && connected)
+    sim_fail("state", "%s is live at record %zu without a snapshot that still holds", sim_product_id(i), next);
+  if (!live && m->good) {
+    bool crossed = m->crossed_since_ns && sim.now_ns > m->crossed_since_ns + sim.config.crossed_ns;
+    bool range =
+        p->recover.reason == WB_REASON_REJECTED && p->recover.reject == WB_REJECT_NUMBER_RANGE && sim_size_decimals(i) == 0;
+    if (!range && !(crossed && p->recover.reason == WB_REASON_CROSSED))
+      sim_fail("state", "%s is %s (%s) at record %zu although nothing was wrong", sim_product_id(i),
+               wb_state_name((wb_state)p->recover.state), wb_reason_text((wb_reason)p->recover.reason), next);
+    m->good = false;
+    if (!range && life->diverged[i] > number) life->diverged[i] = number;
+  }
+  uint64_t due_ns = m->crossed_since_ns + sim.config.crossed_ns;
+  if (due_ns < m->crossed_seen_ns) due_ns = m->crossed_seen_ns;
+  if (live && settled && m->crossed_since_ns && sim.now_ns > due_ns + TICK_MS * SIM_MS)
+    sim_fail("state", "%s is live at record %zu and crossed for %llu ms", sim_product_id(i), next,
+             (unsigned long long)((sim.now_ns - m->crossed_since_ns) / SIM_MS));
+  if (live && m->changed) {
+    compare_book(i, &m->book, "what was delivered");
+    m->changed = false;
+    sim.checks++;
+  }
+  if (settled) {
+    wb_view_data view;
+    wb_view_read(p->view, &view);
+    if (view.state != p->recover.state || view.best_bid != p->analytics.best_bid || view.best_ask != p->analytics.best_ask ||
+        view.updates != p->updates || view.snapshots != p->snapshots || view.connected != p->recover.connected)
+      sim_fail("view", "the view of %s is behind its book at record %zu", sim_product_id(i), next);
+  }
+}
+
+void sim_model_check(uint64_t number, bool settled) {
+  if (number > life->records) sim_fail("simulator", "the books are ahead of the records");
+  bool more = next < number;
+  while (next < number) apply_record(&life->record[next]), next++;
+  for (unsigned i = 0; i < sim.config.products; i++) check_product(i, number, settled);
+  uint64_t rejected = 0;
+  for (unsigned i = 0; i < WB_REJECT_COUNT; i++) rejected += engine->book.rejected[i];
+  if (rejected < broken_count)
+    sim_fail("count", "%llu broken messages came until record %zu, %llu were counted", (unsigned long long)broken_count, next,
+             (unsigned long long)rejected);
+  const sim_print *last = life->prints ? &life->print[life->prints - 1] : NULL;
+  if (!more && last && last->number == number) {
+    bool moved = false; /* by a timer */
+    for (unsigned i = 0; i < sim.config.products; i++)
+      moved |= last->live[i] != (engine->product[i].recover.state == WB_STATE_LIVE);
+    if (!moved) return;
+    life->prints--;
+  }
+  life->print = sim_grow(life->print, life->prints, &life->prints_room, sizeof *life->print);
+  life->print[life->prints++] = sim_print_of(engine, number);
+}
+
+void sim_model_equal_truth(void) {
+  sim_conn *conn = sim.conns ? sim.conn[sim.conns - 1] : NULL;
+  if (!conn || !connected) sim_fail("recovery", "no connection is left");
+  for (unsigned i = 0; i < sim.config.products; i++)
+    if (!conn->sub[i].tainted) compare_book(i, sim_truth(i), "the exchange's");
+}
+
+/* ------------------------------------------------------------------------------------------------ fingerprints */
+
+static uint64_t mix(uint64_t hash, uint64_t value) {
+  hash = (hash ^ value) * UINT64_C(0xbf58476d1ce4e5b9);
+  return hash ^ hash >> 29;
+}
+
+sim_print sim_print_of(const sim_engine *e, uint64_t number) {
+  sim_print print = {.number = number, .stage = 1};
+  for (uint32_t i = 0; i < e->products.count; i++) {
+    const wb_book_product *p = &e->product[i];
+    const wb_analytics *a = &p->analytics;
+    wb_state state = (wb_state)p->recover.state;
+    uint64_t book = mix(1, state == WB_STATE_RESYNCING ? WB_STATE_STALE : state); /* a replay asks for nothing */
+    print.live[i] = state == WB_STATE_LIVE;
+    book = mix(book, wb_book_hash(p->book));
+    book = mix(mix(book, wb_book_level_count(p->book, WB_SIDE_BID)), wb_book_level_count(p->book, WB_SIDE_ASK));
+    book = mix(mix(mix(book, p->price_decimals), p->size_decimals), p->recover.connected);
+    book = mix(mix(mix(mix(book, a->best_bid), a->best_bid_size), a->best_ask), a->best_ask_size);
+    print.product[i] = book;
+    uint64_t counts = mix(mix(mix(1, p->snapshots), p->updates), p->changes);
+    counts = mix(mix(mix(mix(counts, p->rejected), p->unknown), p->skipped), p->crossed);
+    counts = mix(mix(mix(counts, a->max_spread), a->mid_count), (uint64_t)a->mid2_sum);
+    print.counts[i] = mix(mix(counts, (uint64_t)p->time_ns), p->recv_ns);
+  }
+  for (unsigned i = 0; i < WB_REJECT_COUNT; i++) print.stage = mix(print.stage, e->book.rejected[i]);
+  print.stage = mix(mix(print.stage, e->book.changes), e->book.messages_applied + e->book.pending_count);
+  print.stage = mix(print.stage, e->book.errors);
+  return print;
+}
