@@ -360,14 +360,22 @@ static bool discard(wb_archiver *a, entry *e, const char *why) {
 static void retain(wb_archiver *a) {
   uint64_t total = 0, limit = a->config.retain_bytes ? a->config.retain_bytes : UINT64_MAX;
   int64_t utc_ns = utc(a);
-  for (size_t i = 0; i < a->count; i++) total += a->entry[i].gone ? 0 : a->entry[i].plain_bytes + a->entry[i].zst_bytes;
+  size_t left = 0;
+  for (size_t i = 0; i < a->count; i++) {
+    if (a->entry[i].gone) continue;
+    total += a->entry[i].plain_bytes + a->entry[i].zst_bytes;
+    left++;
+  }
   for (unsigned pass = 0; pass < 3; pass++) /* by age; by size; by size, whatever the command said */
     for (size_t i = 0; i < a->count && (pass == 0 || total > limit); i++) {
       entry *e = &a->entry[i];
       bool old = a->config.retain_ns && utc_ns - e->written_utc_ns >= (int64_t)a->config.retain_ns;
       if (!e->sealed || e->gone || (pass < 2 && a->hook && !e->archived) || (pass == 0 && !old)) continue;
+      if (pass && left == 1) continue; /* one segment may be larger than all are allowed to be */
       if (a->hook_path && !strcmp(a->hook_path, e->path)) continue;
-      if (discard(a, e, pass ? "--retain-bytes" : "--retain-age")) total -= e->plain_bytes + e->zst_bytes;
+      if (!discard(a, e, pass ? "--retain-bytes" : "--retain-age")) continue;
+      total -= e->plain_bytes + e->zst_bytes;
+      left--;
     }
   drop_gone(a);
 }

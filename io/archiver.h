@@ -10,7 +10,7 @@
  *                      delete the file.
  *            delete    the oldest first; never one that is being written, nor what a running step has in hand. With a command,
  *                      age deletes only what it has succeeded for. retain_bytes is a limit of the disk: when deleting those does
- *                      not suffice, it takes others too, with a warning each.
+ *                      not suffice, it takes others too, with a warning each. It never takes the last one, however large that is.
  * Killed:  at any instant the log is whole: a .tmp is removed at the next start; where both forms are there, they are compared
  *          again, and the compressed one stays if it is right and is made anew if not.
  * Sealed:  no writer holds the segment's write lock (docs/formats.md, "Still growing"), whichever process it is of. Where the file

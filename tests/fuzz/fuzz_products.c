@@ -94,7 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     close(fd);
     return 0;
   }
-  char *copy = strndup(text, size), *rest = copy, *value;
+  char *copy = calloc(1, size + 1), *rest = copy, *value;
+  memcpy(copy, text, size);
   char *list[VALUES_MAX + 1];
   unsigned count = 0;
   bool good = true;
