@@ -150,7 +150,8 @@ def a_node_killed_while_it_archives_loses_no_segment_and_the_next_one_goes_on(di
     program.signal()
     program.ends(0)
     exchange.signal()
-    files, names = segments(directory), hooked(directory)
+    # A kill between the making of a segment and its header leaves an empty file, which is nobody's for a minute.
+    files, names = [file for file in segments(directory) if os.path.getsize(file)], hooked(directory)
     assert all(file.endswith(".wbseg.zst") for file in files), files
     assert {os.path.realpath(file) for file in files} == set(names) and len(names) <= len(files) + 4, "each once, but for one a kill"
     told = Program("inspect", "--verify", f"{directory}/data")
