@@ -70,10 +70,12 @@ typedef enum {
                                WB_PRODUCT_NONE in an ack that names no product */
   WB_MESSAGE_ERROR,         /* the exchange reports an error; text in the raw frame */
   WB_MESSAGE_REJECT,        /* a message that broke the schema: u.reject; product may be WB_PRODUCT_NONE */
-  WB_MESSAGE_IGNORED,       /* a legal message that carries nothing for a book (ticker, match, status, unknown type) */
+  WB_MESSAGE_IGNORED,       /* a legal message that carries nothing anybody here reads (status, unknown type) */
   WB_MESSAGE_CONNECT,       /* line is up: all its books wait for a snapshot */
   WB_MESSAGE_DISCONNECT,    /* line is down */
-  WB_MESSAGE_SCALE          /* u.scale: from here on the product's units are these; the book rescales itself */
+  WB_MESSAGE_SCALE,         /* u.scale: from here on the product's units are these; the book rescales itself */
+  WB_MESSAGE_TICKER,        /* deltas: the best bid, then the best ask, as the exchange says; u.ticker */
+  WB_MESSAGE_TRADE          /* one delta: price, size, side of the maker; u.trade */
 } wb_message_kind;
 
 enum {
@@ -105,6 +107,13 @@ typedef struct wb_message {
     struct {
       uint8_t price_decimals, size_decimals;
     } scale;
+    struct {
+      uint64_t sequence;
+      uint8_t no_sizes; /* it says no sizes: those of the deltas are 0 */
+    } ticker;
+    struct {
+      uint64_t sequence, trade_id;
+    } trade;
     uint64_t words[2];
   } u;
   uint16_t connection; /* of its frame */
