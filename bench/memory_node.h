@@ -165,11 +165,16 @@ static inline memory_node *memory_node_open(uint32_t levels, uint32_t products, 
     n->model[i] = wb_book_init((uint8_t *)n->arena + (2 * i + 1) * n->book_bytes, &config);
     n->product[i].view = &n->views[i];
   }
-  wb_book_stage_init(
-      &n->book,
-      &(wb_book_stage_config){.products = &n->products, .host = &n->host, .mid_window = 10, .depth = 1, .timed = true},
-      n->product, memory_node_owned(n, 2 * products * sizeof(wb_level)), memory_node_owned(n, 2 * products * sizeof(uint32_t)),
-      memory_node_owned(n, products * sizeof(wb_view_data)));
+  wb_book_stage_init(&n->book,
+                     &(wb_book_stage_config){.products = &n->products,
+                                             .host = &n->host,
+                                             .mid_window = 10,
+                                             .mid2 = memory_node_owned(n, products * 10 * sizeof(uint64_t)),
+                                             .depth = 1,
+                                             .timed = true},
+                     n->product, memory_node_owned(n, 2 * products * sizeof(wb_level)),
+                     memory_node_owned(n, 2 * products * sizeof(uint32_t)),
+                     memory_node_owned(n, products * sizeof(wb_view_data)));
   const wb_codec *codec = wb_codec_at(0);
   n->parse = (wb_parse_stage){.ring = {&n->frames},
                               .ring_count = 1,

@@ -64,6 +64,7 @@ struct wb_node {
   void *commands_memory, *messages_memory;
   wb_book_product *product;
   wb_view *views;
+  uint64_t *mid2;
   void *books;
   size_t books_bytes;
   wb_level *capture;
@@ -141,15 +142,16 @@ static int open_books(wb_node *node, wb_error *error) {
   size_t one = wb_book_bytes(&config->book);
   node->books_bytes = one * count;
   node->books = wb_arena_open(node->books_bytes, error);
-  node->product = calloc(count, sizeof *node->product);
+  node->product = lines_alloc(count * sizeof *node->product);
+  node->mid2 = lines_alloc((size_t)count * config->mid_window * sizeof *node->mid2);
   node->views = lines_alloc(count * sizeof *node->views);
   node->capture = calloc((size_t)2 * count * config->depth, sizeof *node->capture);
   node->capture_count = calloc((size_t)2 * count, sizeof *node->capture_count);
   node->capture_view = calloc(count, sizeof *node->capture_view);
   node->codec_state = lines_alloc(config->codec->size(config->products));
   node->batch = lines_alloc(WB_PARSE_BATCH_BYTES);
-  if (!node->books || !node->product || !node->views || !node->capture || !node->capture_count || !node->capture_view ||
-      !node->codec_state || !node->batch)
+  if (!node->books || !node->product || !node->mid2 || !node->views || !node->capture || !node->capture_count ||
+      !node->capture_view || !node->codec_state || !node->batch)
     return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u books of up to %zu bytes", count, one);
   for (uint32_t i = 0; i < count; i++) {
     node->product[i].book = wb_book_init((uint8_t *)node->books + i * one, &config->book);
@@ -167,6 +169,7 @@ static int open_books(wb_node *node, wb_error *error) {
                          .commands = live ? &node->commands : NULL,
                          .crossed_ns = config->crossed_ms * 1000000,
                          .mid_window = config->mid_window,
+                         .mid2 = node->mid2,
                          .depth = config->depth,
                          .timed = live,
                      },
@@ -502,6 +505,7 @@ void wb_node_close(wb_node *node) {
   free(node->frames);
   free(node->product);
   free(node->views);
+  free(node->mid2);
   free(node->capture);
   free(node->capture_count);
   free(node->capture_view);

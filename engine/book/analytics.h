@@ -12,37 +12,39 @@
 
 #include "engine/base/limits.h"
 
+/* What is said of a product is one cache line, so that it can be published as it lies; behind it what that is reckoned from. */
 typedef struct wb_analytics {
   uint64_t best_bid, best_bid_size, best_ask, best_ask_size; /* 0, 0 where a side is empty */
+  unsigned __int128 mid2_sum;                                /* of the mid_held last doubled mids */
   uint64_t max_spread;
-  uint64_t mid_count;         /* mids since start */
-  unsigned __int128 mid2_sum; /* of the last min(mid_count, mid_window) doubled mids */
+  uint64_t mid_held; /* 0..mid_window */
+  uint64_t *mid2;    /* mid_window of them */
   uint32_t mid_window, mid_next;
-  bool both; /* both sides exist: spread and mid have a value */
-  uint64_t mid2[WB_MID_WINDOW_MAX];
 } wb_analytics;
 
-/* mid_window: 1..WB_MID_WINDOW_MAX. */
-void wb_analytics_init(wb_analytics *analytics, uint32_t mid_window);
+/* mid_window: 1..WB_MID_WINDOW_MAX; mid2: room for as many, for as long as the analytics are used. */
+void wb_analytics_init(wb_analytics *analytics, uint64_t *mid2, uint32_t mid_window);
 
-/* wb_analytics_update takes the touch after a whole message; size 0 means that the side is empty. O(1). */
-static inline void wb_analytics_update(wb_analytics *analytics, uint64_t bid, uint64_t bid_size, uint64_t ask,
+/* wb_analytics_update takes the touch after a whole message; size 0 means that the side is empty. Returns whether both sides exist,
+ * so that spread and mid have a value. O(1). */
+static inline bool wb_analytics_update(wb_analytics *analytics, uint64_t bid, uint64_t bid_size, uint64_t ask,
                                        uint64_t ask_size) {
   analytics->best_bid = bid;
   analytics->best_bid_size = bid_size;
   analytics->best_ask = ask;
   analytics->best_ask_size = ask_size;
-  analytics->both = bid_size && ask_size;
-  if (!analytics->both) return;
+  if (!bid_size || !ask_size) return false;
   uint64_t spread = ask >= bid ? ask - bid : bid - ask;
   if (spread > analytics->max_spread) analytics->max_spread = spread;
   uint64_t mid2 = bid + ask;
   uint64_t *slot = &analytics->mid2[analytics->mid_next];
-  if (analytics->mid_count >= analytics->mid_window) analytics->mid2_sum -= *slot;
+  if (analytics->mid_held == analytics->mid_window) analytics->mid2_sum -= *slot;
+  else analytics->mid_held++;
   analytics->mid2_sum += mid2;
   *slot = mid2;
-  analytics->mid_count++;
-  if (++analytics->mid_next == analytics->mid_window) analytics->mid_next = 0;
+  uint32_t next = analytics->mid_next + 1;
+  analytics->mid_next = next == analytics->mid_window ? 0 : next;
+  return true;
 }
 
 /* wb_analytics_scale: the product's units became finer by these factors (powers of ten). Mids too large for the new units,

@@ -28,36 +28,42 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   stage->utc_offset_ns = config->host->utc_offset_ns(config->host->self);
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_recover_init(&product[i].recover, stage->config.recover, now_ns);
-    wb_analytics_init(&product[i].analytics, config->mid_window);
+    wb_analytics_init(&product[i].analytics, config->mid2 + (size_t)i * config->mid_window, config->mid_window);
     product[i].price_decimals = config->products->product[i].price_decimals;
     product[i].size_decimals = config->products->product[i].size_decimals;
     product[i].time_ns = WB_TIME_NONE;
   }
 }
 
-static void publish(const wb_book_product *product) {
-  const wb_analytics *a = &product->analytics;
+/* Where a product's live words begin, in it and in its view. */
+enum { LIVE_AT = offsetof(wb_book_product, updates) };
+#define LIVE_ALIKE(field, shown)                                                                                               \
+  _Static_assert(offsetof(wb_book_product, field) - LIVE_AT == offsetof(wb_view_data, shown), "live words lie alike")
+LIVE_ALIKE(changes, changes);
+LIVE_ALIKE(unknown, unknown);
+LIVE_ALIKE(crossed, crossed);
+LIVE_ALIKE(recv_ns, recv_ns);
+LIVE_ALIKE(time_ns, time_ns);
+LIVE_ALIKE(level_count, bid_levels);
+LIVE_ALIKE(analytics.best_bid, best_bid);
+LIVE_ALIKE(analytics.best_bid_size, best_bid_size);
+LIVE_ALIKE(analytics.best_ask, best_ask);
+LIVE_ALIKE(analytics.best_ask_size, best_ask_size);
+LIVE_ALIKE(analytics.mid2_sum, mid2_sum_low);
+LIVE_ALIKE(analytics.max_spread, max_spread);
+LIVE_ALIKE(analytics.mid_held, mid_held);
+
+static const uint64_t *live_words(wb_book_product *product) {
+  for (unsigned side = 0; side < 2; side++) product->level_count[side] = wb_book_level_count(product->book, (wb_side)side);
+  return (const uint64_t *)(const void *)((const char *)product + LIVE_AT);
+}
+
+static void publish(wb_book_product *product) {
   wb_view_data data = {
-      .best_bid = a->best_bid,
-      .best_bid_size = a->best_bid_size,
-      .best_ask = a->best_ask,
-      .best_ask_size = a->best_ask_size,
-      .max_spread = a->max_spread,
-      .mid2_sum_low = (uint64_t)a->mid2_sum,
-      .mid2_sum_high = (uint64_t)(a->mid2_sum >> 64),
-      .mid_held = a->mid_count < a->mid_window ? a->mid_count : a->mid_window,
       .snapshots = product->snapshots,
-      .updates = product->updates,
-      .changes = product->changes,
       .rejected = product->rejected,
-      .unknown = product->unknown,
-      .crossed = product->crossed,
       .resyncs = product->recover.resyncs,
-      .bid_levels = wb_book_level_count(product->book, WB_SIDE_BID),
-      .ask_levels = wb_book_level_count(product->book, WB_SIDE_ASK),
-      .recv_ns = product->recv_ns,
       .state_since_ns = product->recover.since_ns,
-      .time_ns = product->time_ns,
       .state = product->recover.state,
       .reason = product->recover.reason,
       .reject = product->recover.reject,
@@ -65,6 +71,7 @@ static void publish(const wb_book_product *product) {
       .size_decimals = product->size_decimals,
       .connected = product->recover.connected,
   };
+  memcpy(&data, live_words(product), WB_VIEW_LIVE_WORDS * sizeof(uint64_t));
   wb_view_publish(product->view, &data);
 }
 
@@ -106,8 +113,9 @@ static void suspect(wb_book_stage *stage, uint32_t index, wb_reason reason, wb_r
 static void publish_changed(wb_book_stage *stage) {
   for (uint32_t i = 0; i < stage->changed_count; i++) {
     wb_book_product *product = &stage->product[stage->changed[i]];
-    product->changed = false;
-    publish(product);
+    if (product->changed_all) publish(product);
+    else wb_view_publish_live(product->view, live_words(product));
+    product->changed = product->changed_all = false;
   }
   stage->changed_count = 0;
   if (!stage->pending_count) return;
@@ -132,8 +140,8 @@ static void applied(wb_book_stage *stage, wb_book_product *product, const wb_mes
   wb_level bid, ask;
   wb_book_best(product->book, WB_SIDE_BID, &bid);
   wb_book_best(product->book, WB_SIDE_ASK, &ask);
-  wb_analytics_update(&product->analytics, bid.price, bid.size, ask.price, ask.size);
-  if (product->analytics.both && bid.price >= ask.price) {
+  bool both = wb_analytics_update(&product->analytics, bid.price, bid.size, ask.price, ask.size);
+  if (both && bid.price >= ask.price) {
     product->crossed++;
     if (!product->crossed_since_ns) product->crossed_since_ns = message->recv_ns;
   } else {
@@ -227,6 +235,7 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
   product->snapshots++;
   product->crossed_since_ns = 0;
   wb_recover_snapshot(&product->recover, message->recv_ns);
+  product->changed_all = true;
   applied(stage, product, message);
 }
 
@@ -330,14 +339,14 @@ static void fetch(const wb_book_stage *stage, const wb_message *const *batch, ui
     const wb_book_product *product = &stage->product[batch[i]->product];
     __builtin_prefetch(&product->book, 1);
     __builtin_prefetch(&product->analytics, 1);
-    __builtin_prefetch(&product->updates, 1);
+    __builtin_prefetch(&product->view, 1);
   }
   for (uint32_t i = 0; i < count; i++) {
     const wb_book_product *product = &stage->product[batch[i]->product];
     wb_book_prefetch(product->book);
     __builtin_prefetch(&product->analytics.mid2[product->analytics.mid_next], 1);
-    for (unsigned at = 0; at < sizeof *product->view; at += WB_CACHE_LINE_BYTES)
-      __builtin_prefetch((const char *)product->view + at, 1);
+    for (unsigned at = 0; at < WB_VIEW_LIVE_WORDS; at += WB_CACHE_LINE_BYTES / 8)
+      __builtin_prefetch(&product->view->word[at], 1);
   }
   for (uint32_t i = 0; i < count; i++)
     wb_book_prefetch_cells(stage->product[batch[i]->product].book, batch[i]->deltas, batch[i]->delta_count);

@@ -32,22 +32,29 @@ typedef struct wb_command {
 } wb_command;
 _Static_assert(sizeof(wb_command) == 16, "commands are two words");
 
+/* One product. An update touches the first three cache lines only; what its view shows of it, updates to analytics, lies as in the
+ * view's first two. */
 typedef struct wb_book_product {
-  wb_book *book;
-  wb_view *view;
-  wb_recover recover;
-  wb_analytics analytics;
-  uint64_t snapshots, updates, changes, rejected, unknown, skipped, crossed;
-  uint64_t crossed_since_ns; /* 0: not crossed */
+  _Alignas(WB_CACHE_LINE_BYTES) wb_book *book;
+  uint64_t updates, changes, unknown, crossed;
   uint64_t recv_ns;
   int64_t time_ns;
+  uint32_t level_count[2]; /* by side, as of the last publication */
+  wb_analytics analytics;
+  wb_view *view;
+  uint64_t crossed_since_ns; /* 0: not crossed */
+  bool applying;             /* an update's parts are being applied */
+  bool changed;              /* its view is behind ... */
+  bool changed_all;          /* ... also in what updates do not change */
+  bool loading;              /* between FIRST and LAST of a snapshot */
+  bool load_failed;          /* its levels do not fit */
+  bool marked;               /* named by the ack that is being read */
   uint8_t price_decimals, size_decimals;
-  bool loading;     /* between FIRST and LAST of a snapshot */
-  bool load_failed; /* its levels do not fit */
-  bool applying;    /* an update's parts are being applied */
-  bool marked;      /* named by the ack that is being read */
-  bool changed;     /* its view is behind */
+  wb_recover recover; /* begins with its state */
+  uint64_t snapshots, rejected, skipped;
 } wb_book_product;
+_Static_assert(offsetof(wb_book_product, recover) + offsetof(wb_recover, state) < 3 * WB_CACHE_LINE_BYTES,
+               "an update touches three lines");
 
 /* Messages whose views are published, and whose latencies are taken, together while more of the burst is at hand. */
 enum { WB_BOOK_BATCH = 32 };
@@ -58,6 +65,7 @@ typedef struct wb_book_stage_config {
   wb_ring *commands;   /* to ingest; NULL: nothing is asked for (replay) */
   uint64_t crossed_ns; /* a book crossed for longer is resynchronised; 0: never */
   uint32_t mid_window;
+  uint64_t *mid2;                   /* mid_window words a product */
   uint32_t depth;                   /* levels a side in a capture */
   bool timed;                       /* measure latencies (live); replay does not */
   const wb_recover_config *recover; /* NULL: wb_recover_default */

@@ -7,37 +7,50 @@
 #define WB_STAGES_VIEW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/base/limits.h"
 #include "engine/ring/atomic.h"
 
-/* Whole words only, so that copying by words is copying by fields. */
+/* Whole words only, so that copying by words is copying by fields. What most messages change comes first and is, with the sequence
+ * before it, two cache lines. */
 typedef struct wb_view_data {
-  uint64_t best_bid, best_bid_size, best_ask, best_ask_size; /* size 0: the side is empty */
-  uint64_t max_spread;
-  uint64_t mid2_sum_low, mid2_sum_high, mid_held; /* mid average = sum / (2 * held) */
-  uint64_t snapshots, updates, changes, rejected, unknown, crossed, resyncs;
-  uint64_t bid_levels, ask_levels;
-  uint64_t recv_ns, state_since_ns;
+  uint64_t updates, changes, unknown, crossed;
+  uint64_t recv_ns;
   int64_t time_ns; /* exchange time of the last message, WB_TIME_NONE if it had none */
+  uint32_t bid_levels, ask_levels;
+  uint64_t best_bid, best_bid_size, best_ask, best_ask_size; /* size 0: the side is empty */
+  uint64_t mid2_sum_low, mid2_sum_high;                      /* mid average = sum / (2 * held) */
+  uint64_t max_spread, mid_held;
+
+  uint64_t snapshots, rejected, resyncs, state_since_ns;
   uint8_t state, reason, reject, price_decimals, size_decimals, connected, reserved[2];
 } wb_view_data;
-enum { WB_VIEW_WORDS = sizeof(wb_view_data) / 8 };
+enum { WB_VIEW_WORDS = sizeof(wb_view_data) / 8, WB_VIEW_LIVE_WORDS = offsetof(wb_view_data, snapshots) / 8 };
+_Static_assert(WB_VIEW_LIVE_WORDS == 2 * WB_CACHE_LINE_BYTES / 8 - 1, "two lines, with the sequence");
 
 typedef struct wb_view {
   _Alignas(WB_CACHE_PAIR_BYTES) uint64_t sequence; /* W book, R any [V1]; odd while the words change */
   uint64_t word[WB_VIEW_WORDS];                    /* W book, R any [V1] */
 } wb_view;
 
-/* wb_view_publish makes data visible. Writer only, O(1), never waits. */
-static inline void wb_view_publish(wb_view *view, const wb_view_data *data) {
-  const uint64_t *word = (const uint64_t *)(const void *)data;
+static inline void wb_view_publish_words(wb_view *view, const uint64_t *word, unsigned count) {
   uint64_t sequence = view->sequence;
   wb_store_relaxed(&view->sequence, sequence + 1);
   wb_fence_release(); /* V1: the odd sequence is seen before any new word */
-  wb_words_store(view->word, word, WB_VIEW_WORDS);
+  wb_words_store(view->word, word, count);
   wb_store_release(&view->sequence, sequence + 2); /* V1: every word is seen before the even sequence */
+}
+
+/* wb_view_publish makes data visible. Writer only, O(1), never waits. */
+static inline void wb_view_publish(wb_view *view, const wb_view_data *data) {
+  wb_view_publish_words(view, (const uint64_t *)(const void *)data, WB_VIEW_WORDS);
+}
+
+/* wb_view_publish_live makes the first WB_VIEW_LIVE_WORDS words visible; the others stay. */
+static inline void wb_view_publish_live(wb_view *view, const uint64_t *word) {
+  wb_view_publish_words(view, word, WB_VIEW_LIVE_WORDS);
 }
 
 /* wb_view_read copies a consistent state into *data. Any thread; tries again while a write is under way (tens of ns). */

@@ -70,6 +70,7 @@ sim_engine *sim_engine_open(bool live) {
                                              .commands = live ? &e->commands : NULL,
                                              .crossed_ns = c->crossed_ns,
                                              .mid_window = 10,
+                                             .mid2 = sim_alloc(c->products * 10 * sizeof(uint64_t)),
                                              .depth = 4,
                                              .timed = live},
                      e->product, sim_alloc(c->products * 2 * 4 * sizeof(wb_level)),

@@ -326,7 +326,7 @@ sim_print sim_print_of(const sim_engine *e, uint64_t number) {
     print.product[i] = book;
     uint64_t counts = mix(mix(mix(1, p->snapshots), p->updates), p->changes);
     counts = mix(mix(mix(mix(counts, p->rejected), p->unknown), p->skipped), p->crossed);
-    counts = mix(mix(mix(counts, a->max_spread), a->mid_count), (uint64_t)a->mid2_sum);
+    counts = mix(mix(mix(counts, a->max_spread), a->mid_held), (uint64_t)a->mid2_sum);
     print.counts[i] = mix(mix(counts, (uint64_t)p->time_ns), p->recv_ns);
   }
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) print.stage = mix(print.stage, e->book.rejected[i]);

@@ -61,6 +61,7 @@ static rig *rig_open(bool pipelined, bool interactive) {
                                              .commands = interactive ? &r->commands : NULL,
                                              .crossed_ns = S,
                                              .mid_window = 10,
+                                             .mid2 = zeroed(2 * 10 * sizeof(uint64_t)),
                                              .depth = 10,
                                              .timed = interactive},
                      r->product, zeroed(2 * 2 * 10 * sizeof(wb_level)), zeroed(4 * sizeof(uint32_t)),
