@@ -14,20 +14,20 @@ enum { WINDOW_TICKS_DEFAULT = 1 << 18, LEVEL_COUNT_DEFAULT = 1 << 18, LEVEL_COUN
  * a quarter of it on the better side. */
 enum { ANCHOR_RANK = 8 };
 
-/* It is moved only after so many changes missed it, one in so many of all, and only by an eighth of itself or more. */
+/* It is moved only after so many changes missed it, one in so many of its side, and only by an eighth of itself or more. */
 enum { MISS_COUNT = 64, MISS_LEVELS = 32, MISS_RATE = 32 };
 
 enum { PAGE_BYTES = 4096, COLOR_LINES = 17 };
 
-/* A change within the window reads the first line of its side. */
+/* A change within the window touches the first line of its side. */
 typedef struct wb_book_side {
   wb_window window;
   uint64_t best; /* key of the best level, or WB_KEY_NONE */
   uint32_t level_count, level_count_max;
+  uint64_t change_count; /* changes since the place of the window was last considered ... */
   uint64_t flip;         /* key = tick ^ flip */
-  uint64_t change_start; /* miss_count changes lay outside the window since the book's change_count was this */
-  uint32_t miss_count;
-  wb_level *touch; /* the best level, as wb_book_best gives it */
+  uint32_t miss_count;   /* ... of which so many lay outside it */
+  wb_level *touch;       /* the best level, as wb_book_best gives it */
   wb_far far;
 } __attribute__((aligned(WB_CACHE_LINE_BYTES))) wb_book_side;
 _Static_assert(offsetof(wb_book_side, flip) == WB_CACHE_LINE_BYTES, "a change needs no second line");
@@ -35,7 +35,6 @@ _Static_assert(offsetof(wb_book_side, flip) == WB_CACHE_LINE_BYTES, "a change ne
 struct wb_book {
   wb_level touch[2]; /* first: see wb_book_best */
   wb_tick tick;
-  uint64_t change_count;
   wb_book_side side[2];
   uint64_t recentres, refinements;
   bool load_open;
@@ -66,7 +65,7 @@ static size_t layout(const wb_book_config *config, char *memory, wb_book *book) 
     wb_book_side *side = &book->side[i];
     side->level_count_max = levels;
     side->window.mask = ticks - 1;
-    side->window.block_limit = crowded;
+    side->window.block_limit = (uint16_t)crowded;
     /* Small and often used, so on few pages. */
     side->window.summary = carve(memory, &bytes, (ticks + 4095) / 4096, sizeof *side->window.summary);
   }
@@ -217,7 +216,7 @@ static void side_missed(wb_book *book, wb_book_side *side) {
   wb_window *window = &side->window;
   uint32_t window_levels = side->level_count - side->far.level_count;
   if (++side->miss_count < MISS_COUNT + window_levels / MISS_LEVELS) return;
-  if ((uint64_t)side->miss_count * MISS_RATE >= book->change_count - side->change_start && side->level_count) {
+  if ((uint64_t)side->miss_count * MISS_RATE >= side->change_count && side->level_count) {
     uint64_t key = 0, *size;
     uint32_t rank = anchor_rank(side->level_count);
     cursor at = side_begin(side);
@@ -230,8 +229,7 @@ static void side_missed(wb_book *book, wb_book_side *side) {
       book->recentres++;
     }
   }
-  side->miss_count = 0;
-  side->change_start = book->change_count;
+  side->change_count = side->miss_count = 0;
 }
 
 /* ---------------------------------------------------------------------------------------------------- changes */
@@ -288,11 +286,11 @@ static __attribute__((noinline, cold)) int apply_outside(wb_book *book, const wb
 int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t *unknown) {
   uint64_t ignored = 0;
   if (!unknown) unknown = &ignored;
-  book->change_count += count;
   for (const wb_delta *end = delta + count; delta < end; delta++) {
     WB_DCHECK(delta->price <= WB_QUANTITY_MAX && delta->size <= WB_QUANTITY_MAX);
     wb_book_side *side = &book->side[delta->side];
     __asm__("" : "+r"(side)); /* or its address is computed anew at every use */
+    side->change_count++;
     uint64_t tick = wb_tick_of(&book->tick, delta->price), key = tick ^ flip_of(delta->side);
     if (__builtin_expect(tick > book->tick.limit || !wb_window_covers(&side->window, key), 0)) {
       int result = apply_outside(book, delta, unknown);
@@ -326,7 +324,6 @@ void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t
     const wb_book_side *side = &book->side[delta[i].side];
     uint64_t index = (wb_tick_of(&book->tick, delta[i].price) ^ flip_of(delta[i].side)) & side->window.mask;
     __builtin_prefetch(&side->window.cell[index >> 6], 1);
-    __builtin_prefetch(&side->window.summary[index >> 12], 1);
   }
 }
 
@@ -410,8 +407,7 @@ int wb_book_load_end(wb_book *book) {
   wb_tick_set(&book->tick, book->staged_exponent);
   for (unsigned i = 0; i < 2; i++) {
     side_build(&book->side[i], &book->tick, book->staging[i].level, book->staging[i].level_count);
-    book->side[i].miss_count = 0;
-    book->side[i].change_start = book->change_count;
+    book->side[i].change_count = book->side[i].miss_count = 0;
   }
   return 0;
 }
@@ -430,6 +426,10 @@ uint64_t wb_book_size(const wb_book *book, wb_side side, uint64_t price) {
 }
 
 uint32_t wb_book_level_count(const wb_book *book, wb_side side) { return book->side[side].level_count; }
+
+void wb_book_level_counts(const wb_book *book, uint32_t count[2]) {
+  for (unsigned i = 0; i < 2; i++) count[i] = book->side[i].level_count;
+}
 
 uint32_t wb_book_levels(const wb_book *book, wb_side side, wb_level *level, uint32_t max) {
   return side_levels(&book->side[side], book->tick.unit, level, max);

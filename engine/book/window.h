@@ -40,8 +40,8 @@ typedef struct wb_window {
   uint64_t *summary; /* a bit a cell: it is not empty */
   uint64_t (*block)[64];
   uint32_t mask;        /* ticks - 1 */
-  uint32_t block_count; /* in use */
-  uint32_t block_limit; /* behind as many blocks lie as many numbers, see wb_window_spare */
+  uint16_t block_count; /* in use */
+  uint16_t block_limit; /* behind as many blocks lie as many numbers, see wb_window_spare */
 } wb_window;
 
 /* wb_window_spare returns the stack of free blocks: spare[i] ^ i for i >= block_count, next one first; all zero is 0, 1, 2, ... */

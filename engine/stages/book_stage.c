@@ -8,7 +8,7 @@
 enum { TICK_NS = 50000000, MESSAGES_PER_WORK = 4096 };
 
 /* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. */
-enum { CACHED_PRODUCTS = 8, FETCH_DELTAS_MAX = 16 };
+enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16 };
 
 static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
 
@@ -36,15 +36,16 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
 }
 
 /* Where a product's live words begin, in it and in its view. */
-enum { LIVE_AT = offsetof(wb_book_product, updates) };
+enum { LIVE_AT = offsetof(wb_book_product, level_count) };
 #define LIVE_ALIKE(field, shown)                                                                                               \
   _Static_assert(offsetof(wb_book_product, field) - LIVE_AT == offsetof(wb_view_data, shown), "live words lie alike")
+LIVE_ALIKE(level_count, bid_levels);
+LIVE_ALIKE(updates, updates);
 LIVE_ALIKE(changes, changes);
 LIVE_ALIKE(unknown, unknown);
 LIVE_ALIKE(crossed, crossed);
 LIVE_ALIKE(recv_ns, recv_ns);
 LIVE_ALIKE(time_ns, time_ns);
-LIVE_ALIKE(level_count, bid_levels);
 LIVE_ALIKE(analytics.best_bid, best_bid);
 LIVE_ALIKE(analytics.best_bid_size, best_bid_size);
 LIVE_ALIKE(analytics.best_ask, best_ask);
@@ -53,12 +54,12 @@ LIVE_ALIKE(analytics.mid2_sum, mid2_sum_low);
 LIVE_ALIKE(analytics.max_spread, max_spread);
 LIVE_ALIKE(analytics.mid_held, mid_held);
 
-static const uint64_t *live_words(wb_book_product *product) {
-  for (unsigned side = 0; side < 2; side++) product->level_count[side] = wb_book_level_count(product->book, (wb_side)side);
+static const uint64_t *live_words(const wb_book_product *product) {
   return (const uint64_t *)(const void *)((const char *)product + LIVE_AT);
 }
 
 static void publish(wb_book_product *product) {
+  wb_book_level_counts(product->book, product->level_count);
   wb_view_data data = {
       .snapshots = product->snapshots,
       .rejected = product->rejected,
@@ -138,6 +139,7 @@ static void publish_changed(wb_book_stage *stage) {
 /* The end of a whole message that changed a book. */
 static void applied(wb_book_stage *stage, wb_book_product *product, const wb_message *message) {
   wb_level bid, ask;
+  wb_book_level_counts(product->book, product->level_count);
   wb_book_best(product->book, WB_SIDE_BID, &bid);
   wb_book_best(product->book, WB_SIDE_ASK, &ask);
   bool both = wb_analytics_update(&product->analytics, bid.price, bid.size, ask.price, ask.size);
@@ -149,10 +151,9 @@ static void applied(wb_book_stage *stage, wb_book_product *product, const wb_mes
   }
   product->recv_ns = message->recv_ns;
   if (message->time_ns != WB_TIME_NONE) product->time_ns = message->time_ns;
-  if (!product->changed) {
-    product->changed = true;
-    stage->changed[stage->changed_count++] = message->product;
-  }
+  stage->changed[stage->changed_count] = message->product;
+  stage->changed_count += !product->changed; /* as likely as not with some tens of products: no branch */
+  product->changed = true;
   stage->pending_recv_ns[stage->pending_count] = message->recv_ns;
   stage->pending_time_ns[stage->pending_count] = message->time_ns;
   if (++stage->pending_count == WB_BOOK_BATCH) publish_changed(stage);
@@ -344,7 +345,6 @@ static void fetch(const wb_book_stage *stage, const wb_message *const *batch, ui
   for (uint32_t i = 0; i < count; i++) {
     const wb_book_product *product = &stage->product[batch[i]->product];
     wb_book_prefetch(product->book);
-    __builtin_prefetch(&product->analytics.mid2[product->analytics.mid_next], 1);
     for (unsigned at = 0; at < WB_VIEW_LIVE_WORDS; at += WB_CACHE_LINE_BYTES / 8)
       __builtin_prefetch(&product->view->word[at], 1);
   }

@@ -16,10 +16,10 @@
 /* Whole words only, so that copying by words is copying by fields. What most messages change comes first and is, with the sequence
  * before it, two cache lines. */
 typedef struct wb_view_data {
+  uint32_t bid_levels, ask_levels;
   uint64_t updates, changes, unknown, crossed;
   uint64_t recv_ns;
   int64_t time_ns; /* exchange time of the last message, WB_TIME_NONE if it had none */
-  uint32_t bid_levels, ask_levels;
   uint64_t best_bid, best_bid_size, best_ask, best_ask_size; /* size 0: the side is empty */
   uint64_t mid2_sum_low, mid2_sum_high;                      /* mid average = sum / (2 * held) */
   uint64_t max_spread, mid_held;
