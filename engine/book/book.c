@@ -427,8 +427,8 @@ uint64_t wb_book_size(const wb_book *book, wb_side side, uint64_t price) {
 
 uint32_t wb_book_level_count(const wb_book *book, wb_side side) { return book->side[side].level_count; }
 
-void wb_book_level_counts(const wb_book *book, uint32_t count[2]) {
-  for (unsigned i = 0; i < 2; i++) count[i] = book->side[i].level_count;
+uint64_t wb_book_level_counts(const wb_book *book) {
+  return book->side[WB_SIDE_BID].level_count | (uint64_t)book->side[WB_SIDE_ASK].level_count << 32;
 }
 
 uint32_t wb_book_levels(const wb_book *book, wb_side side, wb_level *level, uint32_t max) {

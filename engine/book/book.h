@@ -83,8 +83,8 @@ uint64_t wb_book_size(const wb_book *book, wb_side side, uint64_t price);
 
 uint32_t wb_book_level_count(const wb_book *book, wb_side side);
 
-/* wb_book_level_counts gives how many levels both sides have, by side. */
-void wb_book_level_counts(const wb_book *book, uint32_t count[2]);
+/* wb_book_level_counts returns how many levels both sides have: bids in the low half, asks in the high one. */
+uint64_t wb_book_level_counts(const wb_book *book);
 
 /* wb_book_levels copies up to max levels of a side, best first, and returns how many. */
 uint32_t wb_book_levels(const wb_book *book, wb_side side, wb_level *level, uint32_t max);

@@ -36,11 +36,11 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
 }
 
 /* Where a product's live words begin, in it and in its view. */
-enum { LIVE_AT = offsetof(wb_book_product, level_count) };
+enum { LIVE_AT = offsetof(wb_book_product, updates) };
 #define LIVE_ALIKE(field, shown)                                                                                               \
-  _Static_assert(offsetof(wb_book_product, field) - LIVE_AT == offsetof(wb_view_data, shown), "live words lie alike")
-LIVE_ALIKE(level_count, bid_levels);
-LIVE_ALIKE(updates, updates);
+  _Static_assert(offsetof(wb_book_product, field) - LIVE_AT ==                                                                 \
+                     offsetof(wb_view_data, shown) - offsetof(wb_view_data, updates),                                          \
+                 "live words lie alike")
 LIVE_ALIKE(changes, changes);
 LIVE_ALIKE(unknown, unknown);
 LIVE_ALIKE(crossed, crossed);
@@ -58,9 +58,10 @@ static const uint64_t *live_words(const wb_book_product *product) {
   return (const uint64_t *)(const void *)((const char *)product + LIVE_AT);
 }
 
-static void publish(wb_book_product *product) {
-  wb_book_level_counts(product->book, product->level_count);
+static void publish(const wb_book_product *product) {
   wb_view_data data = {
+      .bid_levels = wb_book_level_count(product->book, WB_SIDE_BID),
+      .ask_levels = wb_book_level_count(product->book, WB_SIDE_ASK),
       .snapshots = product->snapshots,
       .rejected = product->rejected,
       .resyncs = product->recover.resyncs,
@@ -72,7 +73,7 @@ static void publish(wb_book_product *product) {
       .size_decimals = product->size_decimals,
       .connected = product->recover.connected,
   };
-  memcpy(&data, live_words(product), WB_VIEW_LIVE_WORDS * sizeof(uint64_t));
+  memcpy(&data.updates, live_words(product), WB_VIEW_LIVE_WORDS * sizeof(uint64_t));
   wb_view_publish(product->view, &data);
 }
 
@@ -115,7 +116,7 @@ static void publish_changed(wb_book_stage *stage) {
   for (uint32_t i = 0; i < stage->changed_count; i++) {
     wb_book_product *product = &stage->product[stage->changed[i]];
     if (product->changed_all) publish(product);
-    else wb_view_publish_live(product->view, live_words(product));
+    else wb_view_publish_live(product->view, wb_book_level_counts(product->book), live_words(product));
     product->changed = product->changed_all = false;
   }
   stage->changed_count = 0;
@@ -139,7 +140,6 @@ static void publish_changed(wb_book_stage *stage) {
 /* The end of a whole message that changed a book. */
 static void applied(wb_book_stage *stage, wb_book_product *product, const wb_message *message) {
   wb_level bid, ask;
-  wb_book_level_counts(product->book, product->level_count);
   wb_book_best(product->book, WB_SIDE_BID, &bid);
   wb_book_best(product->book, WB_SIDE_ASK, &ask);
   bool both = wb_analytics_update(&product->analytics, bid.price, bid.size, ask.price, ask.size);
@@ -340,13 +340,13 @@ static void fetch(const wb_book_stage *stage, const wb_message *const *batch, ui
     const wb_book_product *product = &stage->product[batch[i]->product];
     __builtin_prefetch(&product->book, 1);
     __builtin_prefetch(&product->analytics, 1);
-    __builtin_prefetch(&product->view, 1);
+    __builtin_prefetch(&product->applying, 1);
   }
   for (uint32_t i = 0; i < count; i++) {
     const wb_book_product *product = &stage->product[batch[i]->product];
     wb_book_prefetch(product->book);
-    for (unsigned at = 0; at < WB_VIEW_LIVE_WORDS; at += WB_CACHE_LINE_BYTES / 8)
-      __builtin_prefetch(&product->view->word[at], 1);
+    __builtin_prefetch(&product->view->sequence, 1);
+    __builtin_prefetch(&product->view->word[WB_VIEW_LIVE_WORDS], 1);
   }
   for (uint32_t i = 0; i < count; i++)
     wb_book_prefetch_cells(stage->product[batch[i]->product].book, batch[i]->deltas, batch[i]->delta_count);

@@ -32,16 +32,15 @@ typedef struct wb_command {
 } wb_command;
 _Static_assert(sizeof(wb_command) == 16, "commands are two words");
 
-/* One product. An update touches the first three cache lines only; what its view shows of it, level_count to analytics, lies as in the
+/* One product. An update touches the first three cache lines only; what its view shows of it, updates to analytics, lies as in the
  * view's first two. */
 typedef struct wb_book_product {
   _Alignas(WB_CACHE_LINE_BYTES) wb_book *book;
-  uint32_t level_count[2]; /* by side */
+  wb_view *view;
   uint64_t updates, changes, unknown, crossed;
   uint64_t recv_ns;
   int64_t time_ns;
   wb_analytics analytics;
-  wb_view *view;
   uint64_t crossed_since_ns; /* 0: not crossed */
   bool applying;             /* an update's parts are being applied */
   bool changed;              /* its view is behind ... */

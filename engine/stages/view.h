@@ -16,7 +16,7 @@
 /* Whole words only, so that copying by words is copying by fields. What most messages change comes first and is, with the sequence
  * before it, two cache lines. */
 typedef struct wb_view_data {
-  uint32_t bid_levels, ask_levels;
+  uint64_t bid_levels : 32, ask_levels : 32;
   uint64_t updates, changes, unknown, crossed;
   uint64_t recv_ns;
   int64_t time_ns; /* exchange time of the last message, WB_TIME_NONE if it had none */
@@ -27,30 +27,34 @@ typedef struct wb_view_data {
   uint64_t snapshots, rejected, resyncs, state_since_ns;
   uint8_t state, reason, reject, price_decimals, size_decimals, connected, reserved[2];
 } wb_view_data;
-enum { WB_VIEW_WORDS = sizeof(wb_view_data) / 8, WB_VIEW_LIVE_WORDS = offsetof(wb_view_data, snapshots) / 8 };
-_Static_assert(WB_VIEW_LIVE_WORDS == 2 * WB_CACHE_LINE_BYTES / 8 - 1, "two lines, with the sequence");
+enum { WB_VIEW_WORDS = sizeof(wb_view_data) / 8, WB_VIEW_LIVE_WORDS = offsetof(wb_view_data, snapshots) / 8 - 1 };
+_Static_assert(WB_VIEW_LIVE_WORDS + 2 == 2 * WB_CACHE_LINE_BYTES / 8, "two lines, with the sequence and the levels");
 
 typedef struct wb_view {
   _Alignas(WB_CACHE_PAIR_BYTES) uint64_t sequence; /* W book, R any [V1]; odd while the words change */
   uint64_t word[WB_VIEW_WORDS];                    /* W book, R any [V1] */
 } wb_view;
 
-static inline void wb_view_publish_words(wb_view *view, const uint64_t *word, unsigned count) {
+/* wb_view_publish_words makes the first 1 + count words visible; the others stay. Writer only, O(1), never waits. */
+static inline void wb_view_publish_words(wb_view *view, uint64_t first, const uint64_t *word, unsigned count) {
   uint64_t sequence = view->sequence;
   wb_store_relaxed(&view->sequence, sequence + 1);
   wb_fence_release(); /* V1: the odd sequence is seen before any new word */
-  wb_words_store(view->word, word, count);
+  wb_store_relaxed(&view->word[0], first);
+  wb_words_store(&view->word[1], word, count);
   wb_store_release(&view->sequence, sequence + 2); /* V1: every word is seen before the even sequence */
 }
 
-/* wb_view_publish makes data visible. Writer only, O(1), never waits. */
+/* wb_view_publish makes data visible. As wb_view_publish_words. */
 static inline void wb_view_publish(wb_view *view, const wb_view_data *data) {
-  wb_view_publish_words(view, (const uint64_t *)(const void *)data, WB_VIEW_WORDS);
+  const uint64_t *word = (const uint64_t *)(const void *)data;
+  wb_view_publish_words(view, word[0], word + 1, WB_VIEW_WORDS - 1);
 }
 
-/* wb_view_publish_live makes the first WB_VIEW_LIVE_WORDS words visible; the others stay. */
-static inline void wb_view_publish_live(wb_view *view, const uint64_t *word) {
-  wb_view_publish_words(view, word, WB_VIEW_LIVE_WORDS);
+/* wb_view_publish_live makes what most messages change visible: levels, bids in the low half and asks in the high one, and the
+ * WB_VIEW_LIVE_WORDS words from updates on. As wb_view_publish_words. */
+static inline void wb_view_publish_live(wb_view *view, uint64_t levels, const uint64_t *word) {
+  wb_view_publish_words(view, levels, word, WB_VIEW_LIVE_WORDS);
 }
 
 /* wb_view_read copies a consistent state into *data. Any thread; tries again while a write is under way (tens of ns). */

@@ -17,7 +17,7 @@ enum { READERS = 2 };
 static wb_view view;
 
 static uint64_t word_of(uint64_t n, unsigned index) {
-  if (index >= WB_VIEW_LIVE_WORDS) n -= n % 2 == 0; /* odd ones are whole */
+  if (index > WB_VIEW_LIVE_WORDS) n -= n % 2 == 0; /* odd ones are whole */
   return n * UINT64_C(0x9e3779b97f4a7c15) + index;
 }
 
@@ -59,7 +59,7 @@ int main(void) {
     made.word[0] = n;
     for (unsigned i = 1; i < WB_VIEW_WORDS; i++) made.word[i] = word_of(n, i);
     if (n & 1) wb_view_publish(&view, &made.data);
-    else wb_view_publish_live(&view, made.word);
+    else wb_view_publish_live(&view, made.word[0], made.word + 1);
   }
   for (unsigned i = 0; i < READERS; i++) pthread_join(thread[i], NULL);
   printf("stress_view: %d publications, %llu and %llu whole reads\n", PUBLICATIONS, (unsigned long long)reads[0],
