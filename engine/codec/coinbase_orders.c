@@ -440,11 +440,13 @@ static bool read_array(reading *r, uint32_t root, unsigned *kind) {
   if (*kind == COMPACT_KINDS) return true;
   const fields *said = &r->state->schema.kind[*kind];
   unsigned count = 1;
+  uint32_t surplus_at = 0;
   for (; wb_json_element(&array, &value); count++) {
-    if (count == said->count) return refuse(r, WB_REJECT_WRONG_TYPE, value.at);
-    if (said->key[count] < KEY_COUNT) r->value[said->key[count]] = value;
+    if (count == said->count) surplus_at = value.at;
+    else if (count < said->count && said->key[count] < KEY_COUNT) r->value[said->key[count]] = value;
   }
   find_product(r);
+  if (surplus_at) return refuse(r, WB_REJECT_WRONG_TYPE, surplus_at);
   return count == said->count || refuse(r, WB_REJECT_MISSING_FIELD, r->json.bytes);
 }
 
