@@ -49,14 +49,14 @@ typedef struct schema {
   fields kind[COMPACT_KINDS];
 } schema;
 
-static const struct {
-  const char *name;
-  uint8_t kind;
-} compact_kinds[COMPACT_KINDS] = {{"change", WB_ORDER_CHANGE},
-                                  {"done", WB_ORDER_DONE},
-                                  {"match", WB_ORDER_MATCH},
-                                  {"noop", WB_ORDER_NOOP},
-                                  {"open", WB_ORDER_OPEN}};
+static const char *const compact_names[COMPACT_KINDS] = {"change", "done", "match", "noop", "open"};
+static const uint8_t compact_kinds[COMPACT_KINDS] = {WB_ORDER_CHANGE, WB_ORDER_DONE, WB_ORDER_MATCH, WB_ORDER_NOOP,
+                                                     WB_ORDER_OPEN};
+
+enum { FULL_KINDS = 6 };
+static const char *const full_names[FULL_KINDS] = {"received", "open", "done", "match", "change", "activate"};
+static const uint8_t full_kinds[FULL_KINDS] = {WB_ORDER_RECEIVED, WB_ORDER_OPEN,   WB_ORDER_DONE,
+                                               WB_ORDER_MATCH,    WB_ORDER_CHANGE, WB_ORDER_ACTIVATE};
 
 static const schema documented = {{{{TYPE, PRODUCT_ID, SEQUENCE, ORDER_ID, PRICE, SIZE, TIME}, 7},
                                    {{TYPE, PRODUCT_ID, SEQUENCE, ORDER_ID, TIME}, 5},
@@ -121,10 +121,13 @@ static bool refuse(reading *r, wb_reject reason, uint32_t offset) {
 
 static uint8_t kind_of(const reading *r, wb_json_value value) { return r->json.text[value.at]; }
 
-static bool string_is(const reading *r, wb_json_value value, const char *word) {
+/* Which of the words a string is; count if none. */
+static unsigned word_of(const reading *r, wb_json_value value, const char *const *words, unsigned count) {
   char text[32];
   uint32_t bytes = wb_json_string(&r->json, value.at, text, sizeof text);
-  return bytes == strlen(word) && memcmp(text, word, bytes) == 0;
+  unsigned i = 0;
+  while (i < count && (bytes != strlen(words[i]) || memcmp(text, words[i], bytes) != 0)) i++;
+  return i;
 }
 
 /* A key that is read is there once. */
@@ -216,10 +219,11 @@ static bool read_id(reading *r, unsigned key, wb_order_id *id) {
 }
 
 static bool read_side(reading *r) {
+  static const char *const sides[] = {[WB_SIDE_BID] = "buy", [WB_SIDE_ASK] = "sell"};
   if (!have_kind(r, SIDE, '"')) return false;
-  bool sell = string_is(r, r->value[SIDE], "sell");
-  if (!sell && !string_is(r, r->value[SIDE], "buy")) return refuse(r, WB_REJECT_UNKNOWN_SIDE, r->value[SIDE].at);
-  r->event.side = sell ? WB_SIDE_ASK : WB_SIDE_BID;
+  unsigned side = word_of(r, r->value[SIDE], sides, 2);
+  if (side == 2) return refuse(r, WB_REJECT_UNKNOWN_SIDE, r->value[SIDE].at);
+  r->event.side = (uint8_t)side;
   r->event.has |= WB_ORDER_HAS_SIDE;
   return true;
 }
@@ -353,11 +357,12 @@ static bool read_change(reading *r) {
 }
 
 static bool read_done(reading *r) {
+  static const char *const names[] = {"filled", "canceled"};
+  static const uint8_t reasons[] = {WB_ORDER_FILLED, WB_ORDER_CANCELED, WB_ORDER_UNSAID};
   if (!read_id(r, ORDER_ID, &r->event.order) || (says(r, SIDE) && !read_side(r)) || !once(r, REASON)) return false;
   if (says(r, REASON)) {
     if (!have_kind(r, REASON, '"')) return false;
-    if (string_is(r, r->value[REASON], "filled")) r->event.reason = WB_ORDER_FILLED;
-    if (string_is(r, r->value[REASON], "canceled")) r->event.reason = WB_ORDER_CANCELED;
+    r->event.reason = reasons[word_of(r, r->value[REASON], names, 2)];
   }
   return note_if_said(r, REMAINING_SIZE, 1, WB_ORDER_HAS_SIZE, &r->event.size);
 }
@@ -397,13 +402,12 @@ static bool read_event(reading *r, wb_order_kind kind, wb_order_out *out) {
 
 /* What the channel says first: the names of the fields, in their order, of each kind of message. Kinds that it does not name stay as they are. */
 static bool read_schema(reading *r) {
-  static const char *const names[COMPACT_KINDS] = {"change", "done", "match", "noop", "open"};
   wb_json_value value[COMPACT_KINDS];
   uint32_t twice;
   schema said = r->state->schema;
   if (!have_kind(r, SCHEMA, '{')) return false;
   wb_json object = {r->json.text, r->value[SCHEMA].end, r->value[SCHEMA].at};
-  wb_json_members(&object, 0, names, COMPACT_KINDS, value, &twice);
+  wb_json_members(&object, 0, compact_names, COMPACT_KINDS, value, &twice);
   if (twice) return refuse(r, WB_REJECT_BAD_JSON, r->value[SCHEMA].at);
   for (unsigned i = 0; i < COMPACT_KINDS; i++) {
     if (value[i].at == 0) continue;
@@ -413,9 +417,8 @@ static bool read_schema(reading *r) {
     to->count = 0;
     wb_json array = {r->json.text, value[i].end, value[i].at + 1};
     for (wb_json_value name; wb_json_element(&array, &name);) {
-      unsigned key = 0;
       if (kind_of(r, name) != '"' || to->count == FIELDS_MAX) return refuse(r, WB_REJECT_WRONG_TYPE, name.at);
-      while (key < COMPACT_COUNT && !string_is(r, name, keys[key])) key++;
+      unsigned key = word_of(r, name, keys, COMPACT_COUNT);
       if (key < COMPACT_COUNT && seen >> key & 1) return refuse(r, WB_REJECT_BAD_JSON, name.at);
       seen |= UINT32_C(1) << key;
       to->key[to->count++] = (uint8_t)(key < COMPACT_COUNT ? key : KEY_COUNT);
@@ -431,12 +434,10 @@ static bool read_schema(reading *r) {
 static bool read_array(reading *r, uint32_t root, unsigned *kind) {
   wb_json array = {r->json.text, r->json.bytes, root + 1};
   wb_json_value value;
-  *kind = COMPACT_KINDS;
   if (!wb_json_element(&array, &value)) return refuse(r, WB_REJECT_MISSING_FIELD, root);
   if (kind_of(r, value) != '"') return refuse(r, WB_REJECT_WRONG_TYPE, value.at);
   r->value[TYPE] = value;
-  for (unsigned i = 0; i < COMPACT_KINDS; i++)
-    if (string_is(r, value, compact_kinds[i].name)) *kind = i;
+  *kind = word_of(r, value, compact_names, COMPACT_KINDS);
   if (*kind == COMPACT_KINDS) return true;
   const fields *said = &r->state->schema.kind[*kind];
   unsigned count = 1;
@@ -454,7 +455,7 @@ static bool read_compact(reading *r, uint32_t root, wb_order_out *out) {
   unsigned kind;
   r->compact = true;
   if (!read_array(r, root, &kind)) return false;
-  if (kind < COMPACT_KINDS) return read_event(r, (wb_order_kind)compact_kinds[kind].kind, out);
+  if (kind < COMPACT_KINDS) return read_event(r, (wb_order_kind)compact_kinds[kind], out);
   r->event.kind = WB_ORDER_IGNORED;
   return true;
 }
@@ -478,19 +479,15 @@ static bool read_text(reading *r, uint32_t *root) {
 }
 
 static bool read_message(reading *r, wb_order_out *out) {
-  static const struct {
-    const char *name;
-    wb_order_kind kind;
-  } kinds[] = {{"received", WB_ORDER_RECEIVED}, {"open", WB_ORDER_OPEN},     {"done", WB_ORDER_DONE},
-               {"match", WB_ORDER_MATCH},       {"change", WB_ORDER_CHANGE}, {"activate", WB_ORDER_ACTIVATE}};
+  static const char *const level3[] = {"level3"};
   uint32_t root;
   if (!read_text(r, &root)) return false;
   if (r->json.text[root] == '[') return read_compact(r, root, out);
   if (r->json.text[root] != '{') return refuse(r, WB_REJECT_WRONG_TYPE, root);
   if (!have_kind(r, TYPE, '"')) return false;
-  for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (string_is(r, r->value[TYPE], kinds[i].name)) return read_event(r, kinds[i].kind, out);
-  if (string_is(r, r->value[TYPE], "level3") && r->value[SCHEMA].at) return read_schema(r);
+  unsigned kind = word_of(r, r->value[TYPE], full_names, FULL_KINDS);
+  if (kind < FULL_KINDS) return read_event(r, (wb_order_kind)full_kinds[kind], out);
+  if (r->value[SCHEMA].at && word_of(r, r->value[TYPE], level3, 1) == 0) return read_schema(r);
   r->event.kind = WB_ORDER_IGNORED;
   return true;
 }
