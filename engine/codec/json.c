@@ -161,12 +161,12 @@ int wb_json_members(wb_json *json, unsigned depth, const char *const *names, uns
     wb_json_blank(json);
     uint32_t key_at = json->at;
     if (skip_key(json) != 0) return WB_E_SYNTAX;
-    char key[KEY_BYTES_MAX];
+    char key[KEY_BYTES_MAX] = {0};
     uint32_t key_bytes = wb_json_string(json, key_at, key, sizeof key);
     wb_json_value member;
     if (wb_json_skip(json, depth + 1, &member) != 0) return WB_E_SYNTAX;
     for (unsigned i = 0; i < count; i++) {
-      if (strlen(names[i]) != key_bytes || memcmp(names[i], key, key_bytes) != 0) continue;
+      if (names[i][0] != key[0] || strlen(names[i]) != key_bytes || memcmp(names[i], key, key_bytes) != 0) continue;
       if (value[i].at) *twice |= UINT32_C(1) << i;
       value[i] = member;
     }
@@ -206,8 +206,8 @@ static uint32_t utf8_put(uint32_t code, uint8_t to[4]) {
   return count;
 }
 
-/* What follows a backslash, as UTF-8 in put[0..*count); returns put[0]. */
-static uint8_t unescape(const uint8_t **at, uint8_t put[4], uint32_t *count) {
+/* What follows a backslash, as UTF-8 in put[0..*count). */
+static void unescape(const uint8_t **at, uint8_t put[4], uint32_t *count) {
   static const char escapes[] = "bfnrt", means[] = "\b\f\n\r\t";
   const uint8_t *from = *at;
   uint8_t c = *from++;
@@ -224,7 +224,6 @@ static uint8_t unescape(const uint8_t **at, uint8_t put[4], uint32_t *count) {
     put[0] = escape ? (uint8_t)means[escape - escapes] : c;
   }
   *at = from;
-  return put[0];
 }
 
 uint32_t wb_json_string(const wb_json *json, uint32_t at, char *to, uint32_t size) {
@@ -232,7 +231,12 @@ uint32_t wb_json_string(const wb_json *json, uint32_t at, char *to, uint32_t siz
   for (const uint8_t *from = json->text + at + 1; *from != '"';) {
     uint8_t put[4], c = *from++;
     uint32_t count = 1;
-    put[0] = c == '\\' ? unescape(&from, put, &count) : c;
+    if (c != '\\') {
+      if (used == size) return size + 1;
+      to[used++] = (char)c;
+      continue;
+    }
+    unescape(&from, put, &count);
     if (count > size - used) return size + 1;
     for (uint32_t i = 0; i < count; i++) to[used++] = (char)put[i];
   }

@@ -8,11 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 # What a place may include of the repository. A place is the longest key that the path begins with; a value ending in "/" is a folder.
-SEAMS = ["engine/base/", "engine/event.h", "engine/port.h"]
+SEAMS = ["engine/base/", "engine/event.h", "engine/order_event.h", "engine/port.h"]
 DOMAIN = SEAMS + ["engine/codec/", "engine/feed/", "engine/book/", "engine/store/"]
 PLACES = {
     "engine/base/": ["engine/base/"],
     "engine/event.h": ["engine/base/"],
+    "engine/order_event.h": ["engine/base/", "engine/event.h"],
     "engine/port.h": ["engine/base/", "engine/event.h"],
     "engine/ring/": ["engine/base/", "engine/event.h", "engine/ring/"],
     "engine/topo/": ["engine/base/", "engine/ring/", "engine/topo/"],
