@@ -61,7 +61,7 @@ const wb_codec *wb_codec_at(unsigned index);
  * of the world */
 
 /* now_ns: CLOCK_MONOTONIC. utc_offset_ns: CLOCK_REALTIME - CLOCK_MONOTONIC as of now. log: one line, may be called from any thread and never
- * waits for a disk. */
+ * waits for a disk or for another thread. */
 enum { WB_LOG_ERROR = 0, WB_LOG_WARNING, WB_LOG_INFO, WB_LOG_DEBUG };
 typedef struct wb_host {
   void *self;

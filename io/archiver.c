@@ -6,16 +6,13 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -661,20 +658,6 @@ bool wb_archiver_hook_running(const wb_archiver *a) { return a->hook && wb_hook_
 
 /* ------------------------------------------------------------------------------------------------ thread */
 
-static void step_aside(const wb_archiver *a) {
-  enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_IDLE = 3 << 13 };
-  wb_cpu_list allowed;
-  cpu_set_t others;
-  CPU_ZERO(&others);
-  if (!wb_cpu_allowed(&allowed, NULL))
-    for (uint32_t i = 0; i < allowed.count; i++)
-      if (!wb_cpu_list_has(&a->config.avoid, allowed.cpu[i])) CPU_SET(allowed.cpu[i], &others);
-  if (CPU_COUNT(&others)) sched_setaffinity(0, sizeof others, &others);
-  const struct sched_param none = {0};
-  if (sched_setscheduler(0, SCHED_IDLE, &none)) setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
-  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
-}
-
 /* Works until it is told to stop or, with end_ns, until then or until there is nothing left to do. */
 static void work(wb_archiver *a, uint64_t end_ns) {
   while (end_ns ? wb_clock_ns() < end_ns : !wb_load_acquire(&a->stopping)) {
@@ -692,26 +675,29 @@ static void work(wb_archiver *a, uint64_t end_ns) {
 }
 
 static void *thread_main(void *self) {
-  step_aside(self);
-  work(self, 0);
+  wb_archiver *a = self;
+  wb_cpu_name(pthread_self(), "wb-archiver");
+  wb_cpu_step_aside(&a->config.avoid, true);
+  work(a, 0);
   return NULL;
 }
 
 int wb_archiver_start(wb_archiver *a, wb_error *error) {
+  if (a->hook && wb_hook_thread_start(a->hook, &a->config.avoid, error) != 0) return WB_E_SYSTEM;
   int failed = pthread_create(&a->thread, NULL, thread_main, a);
   if (failed) return wb_error_set(error, WB_E_SYSTEM, failed, "archiver", "cannot start a thread: %s", strerror(failed));
   a->started = true;
-  wb_cpu_name(a->thread, "wb-archiver");
   return 0;
 }
 
 void wb_archiver_stop(wb_archiver *a, uint64_t timeout_ns) {
-  if (!a->started) return;
+  if (!a->started && !a->locked) return;
   uint64_t end_ns = wb_clock_ns() + timeout_ns;
   wb_store_release(&a->stopping, 1);
   (void)!write(a->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
-  pthread_join(a->thread, NULL);
+  if (a->started) pthread_join(a->thread, NULL);
   a->started = false;
+  if (a->hook) wb_hook_thread_stop(a->hook);
   a->check_at_ns = a->scan_at_ns = 0;
   work(a, end_ns);
   if (a->hook) wb_hook_kill(a->hook);

@@ -15,8 +15,8 @@
  *          again, and the compressed one stays if it is right and is made anew if not.
  * Sealed:  no writer holds the segment's write lock (docs/formats.md, "Still growing"), whichever process it is of. Where the file
  *          system has no locks nothing is done. One archiver works in a folder; others wait for it to end (flock on the folder).
- * Hot:     its thread runs at SCHED_IDLE (else nice 19) and idle I/O priority, on CPUs other than those to avoid, if there are any.
- *          No stage calls it or waits for it. It looks for sealed segments each check_ns.
+ * Hot:     its thread runs at SCHED_IDLE (else nice 19) and idle I/O priority, commands at nice 19 (a second thread starts them), both on
+ *          CPUs other than those to avoid, if there are any. No stage calls it or waits for it. It looks for sealed segments each check_ns.
  * Memory:  some 200 bytes a segment in the folder, 8 MiB, and the encoder's. Allocates while it works.
  * Threads: open, start, stop, close from one; do_work from its own thread, or from the caller's in place of start and stop;
  *          wb_archiver_status_read from any. */
@@ -68,7 +68,7 @@ int wb_archiver_do_work(void *archiver);
 bool wb_archiver_hook_running(const wb_archiver *archiver);
 
 /* wb_archiver_start runs it on a thread of its own: 0 or WB_E_SYSTEM. wb_archiver_stop (call it when the writer has ended) ends
- * the thread, looks once more, and spends up to timeout_ns on what is sealed by then, on the caller's thread, which is not an
+ * the thread, if there is one, looks once more, and spends up to timeout_ns on what is sealed by then, on the caller's thread, which is not an
  * idle one; then a command that still runs is killed. What is left is done after the next start. */
 int wb_archiver_start(wb_archiver *archiver, wb_error *error);
 void wb_archiver_stop(wb_archiver *archiver, uint64_t timeout_ns);

@@ -12,6 +12,7 @@
  * Command: its program, that one's interpreter or loader and nothing else may be run. It inherits everything, so where there
  *          is one, all system calls are allowed but those that administer a kernel or reach into other processes (EPERM).
  * Ports:   TCP connections go to the ports named and to 53; none is bound. UDP is not restricted. From Landlock ABI 4 on.
+ * Told:    the line needs a thread that does not block SIGSYS: none of a node's does, but the C library in the middle of starting a thread.
  * Signals: reach processes of the same confinement only, as do abstract UNIX sockets. From ABI 6 on.
  * Not:     a system call filter does not see what io_uring does on its own; no new ring can be made after seal, and Landlock
  *          holds for those that are open.

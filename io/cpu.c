@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 int wb_cpu_list_has(const wb_cpu_list *list, int cpu) {
   for (uint32_t i = 0; i < list->count; i++)
@@ -147,6 +150,20 @@ int wb_cpu_pin(pthread_t thread, int cpu, wb_error *error) {
   int failed = pthread_setaffinity_np(thread, sizeof set, &set);
   if (failed) return wb_error_set(error, WB_E_SYSTEM, failed, "pthread_setaffinity_np", "cannot pin a thread to CPU %d", cpu);
   return 0;
+}
+
+void wb_cpu_step_aside(const wb_cpu_list *avoid, bool idle) {
+  enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_IDLE = 3 << 13 };
+  wb_cpu_list allowed;
+  cpu_set_t others;
+  CPU_ZERO(&others);
+  if (!wb_cpu_allowed(&allowed, NULL))
+    for (uint32_t i = 0; i < allowed.count; i++)
+      if (!wb_cpu_list_has(avoid, allowed.cpu[i])) CPU_SET(allowed.cpu[i], &others);
+  if (CPU_COUNT(&others)) sched_setaffinity(0, sizeof others, &others);
+  const struct sched_param none = {0};
+  if (!idle || sched_setscheduler(0, SCHED_IDLE, &none)) setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
+  if (idle) syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 }
 
 void wb_cpu_name(pthread_t thread, const char *name) {

@@ -5,6 +5,7 @@
 #define WB_IO_CPU_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,7 +53,13 @@ unsigned wb_cpu_usable_count(void);
  * (the CPU is not there or not allowed). */
 int wb_cpu_pin(pthread_t thread, int cpu, wb_error *error);
 
-/* wb_cpu_name names a thread as ps, top and perf show it; the kernel keeps 15 characters. */
+/* wb_cpu_step_aside puts the calling thread, and what it starts from then on, on CPUs other than those to avoid, where there are any, and behind
+ * others: with idle at SCHED_IDLE (nice 19 where that is refused) and idle I/O priority, which on a busy machine may mean never; without, at
+ * nice 19. No thread without rights comes back from either. */
+void wb_cpu_step_aside(const wb_cpu_list *avoid, bool idle);
+
+/* wb_cpu_name names a thread as ps, top and perf show it; the kernel keeps 15 characters. A thread names itself: the name of another one is a
+ * file of /proc, which is not one of a confined node's. */
 void wb_cpu_name(pthread_t thread, const char *name);
 
 #endif

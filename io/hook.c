@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -11,6 +12,18 @@
 #include <unistd.h>
 
 enum { TERM_MS = 1000, TURNS_MAX = 64 };
+enum { RESTS, ASKED, DONE, ENDS };
+
+/* What the hook's own thread is asked for; all but avoid under the lock. */
+typedef struct starter {
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  bool running;
+  int state, output, failed;
+  char *const *word;
+  wb_cpu_list avoid;
+} starter;
 
 struct wb_hook {
   char *text;  /* the words, each ended by a NUL */
@@ -21,6 +34,7 @@ struct wb_hook {
   int pidfd, output;
   wb_hook_end end;
   bool line_ended;
+  starter starter;
 };
 
 extern char **environ;
@@ -54,6 +68,8 @@ wb_hook *wb_hook_open(const char *command, wb_error *error) {
   size_t bytes = strlen(command);
   if (hook) {
     hook->pidfd = hook->output = -1;
+    pthread_mutex_init(&hook->starter.lock, NULL);
+    pthread_cond_init(&hook->starter.changed, NULL);
     hook->text = strdup(command);
     hook->word = calloc(bytes / 2 + 3, sizeof *hook->word);
   }
@@ -80,6 +96,9 @@ wb_hook *wb_hook_open(const char *command, wb_error *error) {
 void wb_hook_close(wb_hook *hook) {
   if (!hook) return;
   wb_hook_kill(hook);
+  wb_hook_thread_stop(hook);
+  pthread_cond_destroy(&hook->starter.changed);
+  pthread_mutex_destroy(&hook->starter.lock);
   free(hook->word);
   free(hook->text);
   free(hook);
@@ -124,6 +143,57 @@ static int spawn(wb_hook *hook, char *const *word, int output) {
   return failed;
 }
 
+static void *starter_main(void *self) {
+  wb_hook *hook = self;
+  starter *s = &hook->starter;
+  wb_cpu_name(pthread_self(), "wb-hook");
+  wb_cpu_step_aside(&s->avoid, false);
+  pthread_mutex_lock(&s->lock);
+  for (;;) {
+    while (s->state != ASKED && s->state != ENDS) pthread_cond_wait(&s->changed, &s->lock);
+    if (s->state == ENDS) break;
+    s->failed = spawn(hook, s->word, s->output);
+    s->state = DONE;
+    pthread_cond_broadcast(&s->changed);
+  }
+  pthread_mutex_unlock(&s->lock);
+  return NULL;
+}
+
+static int spawn_there(wb_hook *hook, char *const *word, int output) {
+  starter *s = &hook->starter;
+  pthread_mutex_lock(&s->lock);
+  s->word = word;
+  s->output = output;
+  s->state = ASKED;
+  pthread_cond_broadcast(&s->changed);
+  while (s->state != DONE) pthread_cond_wait(&s->changed, &s->lock);
+  s->state = RESTS;
+  pthread_mutex_unlock(&s->lock);
+  return s->failed;
+}
+
+int wb_hook_thread_start(wb_hook *hook, const wb_cpu_list *avoid, wb_error *error) {
+  starter *s = &hook->starter;
+  s->avoid = *avoid;
+  s->state = RESTS;
+  int failed = pthread_create(&s->thread, NULL, starter_main, hook);
+  if (failed) return wb_error_set(error, WB_E_SYSTEM, failed, "hook", "cannot start a thread: %s", strerror(failed));
+  s->running = true;
+  return 0;
+}
+
+void wb_hook_thread_stop(wb_hook *hook) {
+  starter *s = &hook->starter;
+  if (!s->running) return;
+  pthread_mutex_lock(&s->lock);
+  s->state = ENDS;
+  pthread_cond_broadcast(&s->changed);
+  pthread_mutex_unlock(&s->lock);
+  pthread_join(s->thread, NULL);
+  s->running = false;
+}
+
 int wb_hook_start(wb_hook *hook, const char *path, wb_error *error) {
   char **word = calloc(hook->words + 2, sizeof *word);
   bool good = word;
@@ -133,7 +203,7 @@ int wb_hook_start(wb_hook *hook, const char *path, wb_error *error) {
   if (!failed && pipe2(pipes, O_CLOEXEC)) failed = errno;
   if (!failed) {
     fcntl(pipes[0], F_SETFL, O_NONBLOCK);
-    failed = spawn(hook, word, pipes[1]);
+    failed = (hook->starter.running ? spawn_there : spawn)(hook, word, pipes[1]);
   }
   for (unsigned i = 0; word && i <= hook->words; i++) free(word[i]);
   free(word);

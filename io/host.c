@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "engine/ring/atomic.h"
 
 uint64_t wb_clock_ns(void) {
   struct timespec t;
@@ -59,18 +60,22 @@ void wb_utc_text(int64_t utc_ns, char text[WB_UTC_TEXT_BYTES]) {
 
 enum { LOG_LINES = 512, LOG_LINE_BYTES = 512 };
 
+/* Vyukov's bounded queue. sequence is the position whose line may be put here next; one more, once that line is whole [G1]. */
+typedef struct log_line {
+  uint64_t sequence;
+  int64_t utc_ns;
+  int level;
+  char text[LOG_LINE_BYTES];
+} log_line;
+
 struct wb_log {
   FILE *file;
   int level;
   bool json;
-  pthread_mutex_t lock;
-  unsigned head, tail;
-  uint64_t dropped;
-  struct {
-    int64_t utc_ns;
-    int level;
-    char text[LOG_LINE_BYTES];
-  } line[LOG_LINES];
+  uint64_t head;    /* W any, by compare and swap */
+  uint64_t tail;    /* the drain's own: in front of it everything was written */
+  uint64_t dropped; /* W any */
+  log_line line[LOG_LINES];
 };
 
 wb_log *wb_log_open(const char *file, int level, bool json, wb_error *error) {
@@ -87,23 +92,29 @@ wb_log *wb_log_open(const char *file, int level, bool json, wb_error *error) {
   }
   log->level = level;
   log->json = json;
-  pthread_mutex_init(&log->lock, NULL);
+  for (uint64_t i = 0; i < LOG_LINES; i++) log->line[i].sequence = i;
   return log;
 }
 
 void wb_log_put(wb_log *log, int level, const char *text) {
   if (!log || level > log->level) return;
   int64_t utc_ns = wb_clock_utc_ns();
-  pthread_mutex_lock(&log->lock);
-  if (log->head - log->tail == LOG_LINES) {
-    log->dropped++;
-  } else {
-    unsigned slot = log->head++ % LOG_LINES;
-    log->line[slot].utc_ns = utc_ns;
-    log->line[slot].level = level;
-    snprintf(log->line[slot].text, LOG_LINE_BYTES, "%s", text);
+  uint64_t position = wb_load_relaxed(&log->head);
+  log_line *line;
+  for (;;) {
+    line = &log->line[position % LOG_LINES];
+    uint64_t sequence = wb_load_acquire(&line->sequence); /* G1: the drain has let go of it */
+    if (sequence < position) {
+      __atomic_fetch_add(&log->dropped, 1, __ATOMIC_RELAXED);
+      return;
+    }
+    if (sequence > position) position = wb_load_relaxed(&log->head);
+    else if (__atomic_compare_exchange_n(&log->head, &position, position + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) break;
   }
-  pthread_mutex_unlock(&log->lock);
+  line->utc_ns = utc_ns;
+  line->level = level;
+  snprintf(line->text, LOG_LINE_BYTES, "%s", text);
+  wb_store_release(&line->sequence, position + 1); /* G1 */
 }
 
 void wb_log_putf(wb_log *log, int level, const char *format, ...) {
@@ -138,40 +149,32 @@ static void write_line(wb_log *log, int64_t utc_ns, int level, const char *text)
 int wb_log_drain(wb_log *log) {
   if (!log) return 0;
   int count = 0;
-  for (;;) {
-    char text[LOG_LINE_BYTES];
-    pthread_mutex_lock(&log->lock);
-    bool any = log->head != log->tail;
-    unsigned slot = log->tail % LOG_LINES;
-    int64_t utc_ns = log->line[slot].utc_ns;
-    int level = log->line[slot].level;
-    uint64_t dropped = log->dropped;
-    if (any) {
-      memcpy(text, log->line[slot].text, sizeof text);
-      log->tail++;
-    } else {
-      log->dropped = 0;
-    }
-    pthread_mutex_unlock(&log->lock);
-    if (any) {
-      write_line(log, utc_ns, level, text);
+  bool whole = true;
+  for (uint64_t position = log->tail, end = wb_load_relaxed(&log->head); position < end; position++) {
+    log_line *line = &log->line[position % LOG_LINES];
+    uint64_t sequence = wb_load_acquire(&line->sequence); /* G1 */
+    if (sequence == position + 1) {
+      write_line(log, line->utc_ns, line->level, line->text);
+      wb_store_release(&line->sequence, position + LOG_LINES); /* G1 */
       count++;
-      continue;
     }
-    if (dropped) {
-      snprintf(text, sizeof text, "%llu log lines dropped: the queue was full", (unsigned long long)dropped);
-      write_line(log, wb_clock_utc_ns(), WB_LOG_WARNING, text);
-    }
-    if (count) fflush(log->file);
-    return count;
+    whole &= sequence != position;
+    if (whole) log->tail = position + 1;
   }
+  uint64_t dropped = __atomic_exchange_n(&log->dropped, 0, __ATOMIC_RELAXED);
+  if (dropped) {
+    char text[LOG_LINE_BYTES];
+    snprintf(text, sizeof text, "%llu log lines dropped: the queue was full", (unsigned long long)dropped);
+    write_line(log, wb_clock_utc_ns(), WB_LOG_WARNING, text);
+  }
+  if (count) fflush(log->file);
+  return count;
 }
 
 void wb_log_close(wb_log *log) {
   if (!log) return;
   wb_log_drain(log);
   if (log->file != stderr) fclose(log->file);
-  pthread_mutex_destroy(&log->lock);
   free(log);
 }
 

@@ -23,8 +23,9 @@ void wb_futex_wake(uint32_t *word);
 enum { WB_UTC_TEXT_BYTES = 28 };
 void wb_utc_text(int64_t utc_ns, char text[WB_UTC_TEXT_BYTES]);
 
-/* wb_log: lines from any thread go into a fixed queue (a short lock, no allocation, no I/O); wb_log_drain, from one background
- * thread, writes them out. A full queue drops lines and says how many when it drains. */
+/* wb_log: lines from any thread go into a fixed queue: no lock, no allocation, no I/O; a thread that is stopped in the middle of it holds up
+ * nobody. wb_log_drain, from one background thread, writes out what is whole, in the order of arrival; a line that is not whole yet comes
+ * later, with its own time. A full queue drops lines and says how many when it drains. Edge G1, docs/threading.md. */
 typedef struct wb_log wb_log;
 
 /* file: NULL for stderr, otherwise appended to. json: one JSON object a line instead of text. level: highest WB_LOG_* written.

@@ -418,7 +418,7 @@ static void *thread_main(void *self) {
   wb_node *node = thread->node;
   char name[16];
   snprintf(name, sizeof name, "wb-%s", thread->loop.name);
-  wb_cpu_name(pthread_self(), name); /* of another thread it would be a file of /proc, which is not one of a confined node's */
+  wb_cpu_name(pthread_self(), name);
   wb_loop_run(&thread->loop);
   if (thread == node->thread && node->live) wb_source_ws_thread_end(node->live);
   if (thread->flushes) {
@@ -453,6 +453,11 @@ int wb_node_start(wb_node *node, wb_error *error) {
 }
 
 int wb_node_poll(wb_node *node) { return node->layout == WB_LAYOUT_FUSED ? wb_loop_turn(&node->all) : WB_E_STATE; }
+
+int wb_node_archive(wb_node *node) {
+  if (node->started) return WB_E_STATE;
+  return node->archiver ? wb_archiver_do_work(node->archiver) : 0;
+}
 
 void wb_node_stop(wb_node *node) {
   if (node->live) wb_source_ws_stop(node->live);

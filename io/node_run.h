@@ -51,7 +51,8 @@ typedef struct wb_node_config {
   const char *data_dir; /* NULL: no store */
   wb_sync sync;
   uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
-  wb_archiver_config archive;       /* level, retain_*, command; the rest is filled in. All zero: none. Runs from start on */
+  wb_archiver_config
+      archive; /* level, retain_*, command; the rest is filled in. All zero: none. Runs from start on, or by wb_node_archive */
 
   wb_layout layout;
   int cpu[WB_NODE_THREADS_MAX]; /* with cpu_count > 0: one CPU a thread, in the order of the stages */
@@ -69,9 +70,15 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error);
 /* wb_node_start starts the threads. 0 or a negative error. */
 int wb_node_start(wb_node *node, wb_error *error);
 
-/* wb_node_poll does one turn of all stages on the caller's thread, instead of wb_node_start. Returns the work done; WB_E_STATE
- * with the pipelined layout, whose stages wait for each other. */
+/* wb_node_poll does one turn of all stages on the caller's thread, instead of wb_node_start. Sealed segments are for wb_node_archive. Returns the
+ * work done; WB_E_STATE with the pipelined layout, whose stages wait for each other. */
 int wb_node_poll(wb_node *node);
+
+/* wb_node_archive does one step of what becomes of sealed segments (io/archiver.h) where there are no threads, for nodes that are polled: whoever
+ * polls a node and asks for compression, a command or retention calls this, too, or nothing is archived. A step may wait for a disk, so
+ * call it between two polls only where such a wait does no harm, else from one other thread, up to wb_node_finish, which does the rest in 5 s at
+ * most. Returns 1 for a step, 0 when there is nothing to do by now; WB_E_STATE where wb_node_start has started a thread for it. */
+int wb_node_archive(wb_node *node);
 
 /* wb_node_stop asks the source to end (Close 1000 on live lines). wb_node_ended: the source has ended and everything it took
  * has been through the books; *error as wb_source_ws_ended. */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/cpu.h"
+
 enum { HOST_BYTES = 256, PORT_BYTES = 8, STACK_BYTES = 512 * 1024 };
 enum { IDLE, ASKED, DONE };
 
@@ -58,6 +60,7 @@ static unsigned keep(wb_address *address, const struct addrinfo *found) {
 
 static void *work(void *argument) {
   wb_resolve *resolve = argument;
+  wb_cpu_name(pthread_self(), "wb-resolve");
   pthread_mutex_lock(&resolve->lock);
   for (;;) {
     while (!resolve->closed && resolve->state != ASKED) pthread_cond_wait(&resolve->asked, &resolve->lock);
@@ -99,11 +102,11 @@ wb_resolve *wb_resolve_open(wb_error *error) {
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
   sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the program's own threads */
+  sigfillset(&all);        /* signals are for the program's own threads */
+  sigdelset(&all, SIGSYS); /* but what a refused system call is told by is for the thread that made it */
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_t thread;
   int code = pthread_create(&thread, &attributes, work, resolve);
-  if (!code) pthread_setname_np(thread, "wb-resolve");
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
   if (code) {

@@ -28,6 +28,12 @@ int wb_loop_feeds(wb_loop *from, wb_loop *to) {
   return 0;
 }
 
+static void wake_sleeping(wb_loop *loop) {
+  if (!__atomic_load_n(&loop->sleeping, __ATOMIC_RELAXED)) return; /* L1 */
+  if (loop->sleeper) loop->sleeper->wake(loop->sleeper->self);
+  else if (__atomic_exchange_n(&loop->sleeping, 0, __ATOMIC_SEQ_CST)) loop->host->wake(&loop->sleeping);
+}
+
 int wb_loop_turn(wb_loop *loop) {
   int work = 0;
   for (unsigned i = 0; i < loop->agent_count; i++) work += loop->agent[i].do_work(loop->agent[i].self);
@@ -36,22 +42,21 @@ int wb_loop_turn(wb_loop *loop) {
   wb_store_relaxed(&loop->busy_turns, loop->busy_turns + 1);
   wb_store_relaxed(&loop->work, loop->work + (uint64_t)work);
   if (loop->downstream_count) {
-    wb_fence_full(); /* L1: what was published is seen by a loop that we see asleep */
-    for (unsigned i = 0; i < loop->downstream_count; i++) wb_loop_wake(loop->downstream[i]);
+    wb_fence_full(); /* L1: what was published is seen by a loop that we see awake */
+    for (unsigned i = 0; i < loop->downstream_count; i++) wake_sleeping(loop->downstream[i]);
   }
   return work;
 }
 
 void wb_loop_wake(wb_loop *loop) {
-  if (!__atomic_load_n(&loop->sleeping, __ATOMIC_RELAXED)) return; /* L1 */
-  if (loop->sleeper) loop->sleeper->wake(loop->sleeper->self);
-  else if (__atomic_exchange_n(&loop->sleeping, 0, __ATOMIC_SEQ_CST)) loop->host->wake(&loop->sleeping);
+  wb_fence_full(); /* L1, for whoever published outside a turn */
+  wake_sleeping(loop);
 }
 
 static void block(wb_loop *loop) {
-  __atomic_store_n(&loop->sleeping, 1,
-                   __ATOMIC_SEQ_CST); /* L1: a writer that does not see this has published what the turn below sees */
-  if (wb_loop_turn(loop) == 0 && !__atomic_load_n(&loop->stopping, __ATOMIC_SEQ_CST)) {
+  __atomic_store_n(&loop->sleeping, 1, __ATOMIC_RELAXED);
+  wb_fence_full(); /* L1: a writer that does not see the store has published what the turn below sees */
+  if (wb_loop_turn(loop) == 0 && !__atomic_load_n(&loop->stopping, __ATOMIC_ACQUIRE)) {
     if (loop->sleeper) loop->sleeper->idle(loop->sleeper->self, loop->timeout_ns);
     else loop->host->sleep(&loop->sleeping, 1, loop->timeout_ns);
   }
@@ -77,6 +82,6 @@ void wb_loop_run(wb_loop *loop) {
 }
 
 void wb_loop_stop(wb_loop *loop) {
-  __atomic_store_n(&loop->stopping, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&loop->stopping, 1, __ATOMIC_RELEASE);
   wb_loop_wake(loop);
 }

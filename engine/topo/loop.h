@@ -70,6 +70,9 @@ int wb_loop_turn(wb_loop *loop);
 void wb_loop_run(wb_loop *loop);
 
 void wb_loop_stop(wb_loop *loop);
+
+/* wb_loop_wake, after publishing something outside a turn: if the loop sleeps, it wakes; if not, its next turn sees what was published. A full
+ * fence and a load where it does not sleep. */
 void wb_loop_wake(wb_loop *loop);
 
 #endif

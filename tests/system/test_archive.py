@@ -135,6 +135,18 @@ def the_archivers_thread_is_idle_and_keeps_off_the_hot_cpu(directory):
     exchange.signal()
 
 
+def a_command_runs_at_nice_19_and_is_not_idle(directory):
+    exchange = mock("--product", "BTC-USD", "--rate", 2000)
+    program = node(exchange.url, directory, "--rotate-bytes", "64k", "--on-seal", f"sh -c 'cut -d\" \" -f19,41 /proc/self/stat >>{directory}/how' sh")
+    wait_until(lambda: program.pump(0.02) or (report_of(program, directory) or {"archive": {"hooks": 0}})["archive"]["hooks"] >= 2, "commands")
+    with open(f"{directory}/how") as file:
+        told = set(file.read().splitlines())
+    assert told == {f"19 {os.SCHED_OTHER}"}, told
+    program.signal()
+    program.ends(0)
+    exchange.signal()
+
+
 def a_node_killed_while_it_archives_loses_no_segment_and_the_next_one_goes_on(directory):
     exchange = mock("--product", "BTC-USD", "--rate", 4000)
     words = ["--rotate-bytes", "64k", "--compress", "zstd", "--on-seal", f"{ONCE_EACH} {directory}/hooked"]

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import struct
 import tempfile
 import threading
@@ -103,7 +104,10 @@ def every_thread_is_confined(directory):
     for name in ("wb-ingest", "wb-parse", "wb-book", "wb-flush"):
         assert any(one.startswith(name) for one in threads), f"{name} is not one of {list(threads)}"
     ours = {name: fields for name, fields in threads.items() if not name.startswith("iou-")}
-    assert len(ours) >= 7, f"control, resolver, four stages, archiver: {list(threads)}"
+    named = sorted(name.rsplit("-", 1)[0] for name in ours)
+    assert named == sorted(["wirebook", "wb-archiver", "wb-book", "wb-flush", "wb-ingest", "wb-parse", "wb-resolve"]), named
+    deaf = [name for name, fields in ours.items() if int(fields["SigBlk"], 16) >> (signal.SIGSYS - 1) & 1]
+    assert not deaf, f"would not tell of a refused call: {deaf}"
     loose = [name for name, fields in ours.items() if fields["NoNewPrivs"] != "1" or fields["Seccomp"] != "2"]
     assert not loose, loose
     program.signal()

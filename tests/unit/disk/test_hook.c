@@ -95,6 +95,43 @@ Test(hook, standard_input_is_empty_and_signals_are_not_blocked) {
   cr_assert_eq(run("sh -c 'kill -PIPE $$'", "p").status, 128 + SIGPIPE);
 }
 
+static void *start_idle(void *self) {
+  wb_cpu_step_aside(&(wb_cpu_list){0}, true);
+  return (void *)(intptr_t)wb_hook_start(self, "p", NULL);
+}
+
+Test(hook, a_command_is_not_idle_although_the_thread_that_asks_for_it_is) {
+  wb_hook *hook = wb_hook_open("sh -c 'cut -d\" \" -f19,41 /proc/self/stat'", NULL); /* nice, policy */
+  for (int turn = 0; turn < 3; turn++) {
+    if (turn < 2) cr_assert_eq(wb_hook_thread_start(hook, &(wb_cpu_list){0}, NULL), 0);
+    pthread_t thread;
+    void *failed;
+    pthread_create(&thread, NULL, start_idle, hook);
+    pthread_join(thread, &failed);
+    cr_assert_null(failed);
+    wb_hook_end end;
+    while (!wb_hook_poll(hook, &end)) {
+      struct pollfd watch[WB_HOOK_WATCH_MAX];
+      cr_assert_gt(poll(watch, wb_hook_watch(hook, watch), 30000), 0, "nothing happened");
+    }
+    cr_assert_str_eq(end.line, turn < 2 ? "19 0" : "0 5", "%s", end.line);
+    wb_hook_thread_stop(hook);
+  }
+  wb_hook_close(hook);
+}
+
+Test(hook, a_thread_of_its_own_tells_what_cannot_be_started_and_ends_with_the_hook) {
+  wb_error error = {0};
+  wb_hook *hook = wb_hook_open("no-such-program-anywhere", NULL);
+  cr_assert_eq(wb_hook_thread_start(hook, &(wb_cpu_list){0}, NULL), 0);
+  for (int i = 0; i < 3; i++) {
+    cr_assert_eq(wb_hook_start(hook, "p", &error), WB_E_SYSTEM);
+    cr_assert_eq(error.os_errno, ENOENT);
+    cr_assert(!wb_hook_running(hook));
+  }
+  wb_hook_close(hook);
+}
+
 Test(hook, kill_ends_a_command_with_all_its_children_even_one_that_does_not_want_to) {
   char fifo[] = "/tmp/wb_hook_XXXXXX";
   close(mkstemp(fifo));

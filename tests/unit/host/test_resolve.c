@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,7 +15,8 @@
 /* Stands before the library's, so that no test asks a name server: every name but localhost is answered here, names that begin
  * with "slow" only when the test says so. */
 static sem_t entered, answer, left;
-static atomic_int masked; /* signals blocked in the thread that asked */
+static atomic_int masked, masked_refusal; /* signals blocked in the thread that asked */
+static char thread_name[16];              /* of that thread */
 
 int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **found) {
   static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
@@ -25,6 +27,8 @@ int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints
     sigset_t now;
     pthread_sigmask(SIG_BLOCK, NULL, &now);
     atomic_store(&masked, sigismember(&now, SIGTERM) + sigismember(&now, SIGINT) + sigismember(&now, SIGUSR1));
+    atomic_store(&masked_refusal, sigismember(&now, SIGSYS));
+    pthread_getname_np(pthread_self(), thread_name, sizeof thread_name);
     return EAI_NONAME;
   }
   sem_post(&entered);
@@ -171,11 +175,13 @@ Test(resolve, close_does_not_wait_for_a_slow_answer_and_nobody_is_woken_after_it
   cr_assert_eq(atomic_load(&wakes), 0);
 }
 
-Test(resolve, its_thread_takes_no_signal_of_the_program, .init = setup) {
+Test(resolve, its_thread_takes_no_signal_of_the_program_but_the_one_that_tells_a_refused_call, .init = setup) {
   wb_resolve *resolve = wb_resolve_open(NULL);
   wb_address address;
   cr_assert_eq(answered(resolve, "no.such.test", "1", &address, 1, NULL), WB_E_RESOLVE);
   cr_assert_eq(atomic_load(&masked), 3);
+  cr_assert_eq(atomic_load(&masked_refusal), 0);
+  cr_assert_str_eq(thread_name, "wb-resolve");
   sigset_t now;
   sigprocmask(SIG_BLOCK, NULL, &now);
   cr_assert_eq(sigismember(&now, SIGTERM), 0, "the caller's own mask is as before");

@@ -71,6 +71,48 @@ Test(node, all_stages_can_be_polled_from_the_callers_own_thread) {
   unlink(path[0]);
 }
 
+static unsigned files(const char *dir, const char *ending) {
+  char command[256];
+  snprintf(command, sizeof command, "find %s -name '*%s' | wc -l", dir, ending);
+  FILE *shown = popen(command, "r");
+  unsigned count = 0;
+  cr_assert_eq(fscanf(shown, "%u", &count), 1);
+  pclose(shown);
+  return count;
+}
+
+Test(node, the_segments_of_a_polled_node_are_archived_step_by_step) {
+  char *path[] = {(char *)recording(), NULL}, dir[] = "/tmp/wb-node-XXXXXX";
+  cr_assert(mkdtemp(dir));
+  wb_node_config settings = config(path);
+  settings.data_dir = dir;
+  settings.rotate_bytes = 65536;
+  settings.archive.level = 1;
+  wb_node *node = wb_node_open(&settings, &error);
+  cr_assert_not_null(node, "%s", error.detail);
+  wb_node_status status;
+  do {
+    cr_assert_geq(wb_node_poll(node), 0);
+    cr_assert_geq(wb_node_archive(node), 0);
+    wb_node_status_get(node, &status);
+  } while (!wb_node_ended(node, &error) || status.stored_frames < 1001);
+  cr_assert_eq(wb_node_finish(node, &error), 0);
+  cr_assert_geq(files(dir, ".wbseg.zst"), 2u);
+  cr_assert_eq(files(dir, ".wbseg"), 0u, "what was sealed at the end, too");
+  wb_node_status_get(node, &status);
+  cr_assert(status.archive.compressed == files(dir, ".wbseg.zst") && status.archive.waiting == 0);
+  wb_node_close(node);
+
+  node = wb_node_open(&settings, &error);
+  cr_assert_eq(wb_node_start(node, &error), 0);
+  cr_assert_eq(wb_node_archive(node), WB_E_STATE);
+  wb_node_close(node);
+  char command[64];
+  snprintf(command, sizeof command, "rm -r %s", dir);
+  cr_assert_eq(system(command), 0);
+  unlink(path[0]);
+}
+
 Test(node, both_layouts_on_threads_of_their_own_come_to_the_same_end) {
   char *path[] = {(char *)recording(), NULL};
   for (int layout = WB_LAYOUT_FUSED; layout <= WB_LAYOUT_PIPELINED; layout++) {
