@@ -12,6 +12,7 @@ static const uint8_t tail[TAIL_BYTES] = {0x00, 0x00, 0xff, 0xff};
 struct wb_inflate {
   z_stream z;
   bool takeover;
+  bool between;      /* what was taken ends where a block does */
   size_t tail_taken; /* of the message that ends */
 };
 
@@ -40,10 +41,12 @@ void wb_inflate_close(wb_inflate *i) {
 void wb_inflate_begin(wb_inflate *i, bool takeover) {
   inflateReset(&i->z);
   i->takeover = takeover;
+  i->between = false;
   i->tail_taken = 0;
 }
 
-static int take(z_stream *z, const uint8_t **in, size_t *count, uint8_t *out, size_t room, size_t *given) {
+static int take(wb_inflate *i, const uint8_t **in, size_t *count, uint8_t *out, size_t room, size_t *given) {
+  z_stream *z = &i->z;
   for (;;) {
     uInt in_bytes = *count < UINT_MAX ? (uInt)*count : UINT_MAX;
     uInt out_bytes = room - *given < UINT_MAX ? (uInt)(room - *given) : UINT_MAX;
@@ -55,6 +58,8 @@ static int take(z_stream *z, const uint8_t **in, size_t *count, uint8_t *out, si
     *in = z->next_in;
     *count -= in_bytes - z->avail_in;
     *given += out_bytes - z->avail_out;
+    bool idle = z->avail_in == in_bytes && z->avail_out == out_bytes; /* zlib then forgets where it is */
+    i->between = result == Z_STREAM_END || z->data_type == AT_BLOCK || (i->between && idle);
     /* A block may say that it is the last: the next one begins at the next byte, and knows the text all the same (7.2.3.4). */
     if (result == Z_STREAM_END) inflateResetKeep(z);
     else if (result != Z_OK && result != Z_BUF_ERROR) return WB_E_DAMAGED;
@@ -65,15 +70,15 @@ static int take(z_stream *z, const uint8_t **in, size_t *count, uint8_t *out, si
 
 int wb_inflate_read(wb_inflate *i, const uint8_t **in, size_t *count, bool last, uint8_t *out, size_t room, size_t *given) {
   *given = 0;
-  int result = take(&i->z, in, count, out, room, given);
+  int result = take(i, in, count, out, room, given);
   if (result <= 0 || !last) return result;
   const uint8_t *rest = tail + i->tail_taken;
   size_t rest_bytes = TAIL_BYTES - i->tail_taken;
-  result = take(&i->z, &rest, &rest_bytes, out, room, given);
+  result = take(i, &rest, &rest_bytes, out, room, given);
   i->tail_taken = TAIL_BYTES - rest_bytes;
   if (result <= 0) return result;
   i->tail_taken = 0;
-  if (i->z.data_type != AT_BLOCK) return WB_E_DAMAGED;
+  if (!i->between) return WB_E_DAMAGED;
   if (!i->takeover) inflateReset(&i->z);
   return 1;
 }
