@@ -134,7 +134,7 @@ static int piece_begin(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_piece *pie
   frame f;
   size_t need;
   int result = frame_read(ws, bytes, count, &f, &need);
-  if (result <= 0) return result;
+  if (result <= 0 || count < f.header_bytes) return result < 0 ? result : 0;
   uint8_t *payload = bytes + f.header_bytes;
   if (f.opcode >= WB_WS_CLOSE) {
     if (count < f.header_bytes + f.payload_bytes) return 0;
