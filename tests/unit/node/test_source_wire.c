@@ -46,6 +46,7 @@ static void receive(const void *bytes, size_t count) {
 
 /* The record of what the journal has from begun on: read, and given back. */
 static void push(size_t count) {
+  cr_assert_gt(wb_frames_slots(&frames, 1), 0);
   wb_frames_push(&frames, &(wb_frame){.position = begun, .bytes = (uint32_t)count});
   wb_frames_publish(&frames);
   begun += count;
