@@ -110,7 +110,7 @@ static bool server_begin(end *e) {
     if (result < 0 || !server_flush(e) || (!wb_tls_fed(e->tls) && !server_receive(e)) || !decrypt(e)) return false;
   e->done = request.head_bytes;
   char answer[512];
-  int bytes = wb_http_upgrade_answer(request.key, answer, sizeof answer);
+  int bytes = wb_http_upgrade_answer(request.key, NULL, answer, sizeof answer);
   return bytes > 0 && wb_tls_write(e->tls, (uint8_t *)answer, (size_t)bytes, &error) == 0 && server_flush(e);
 }
 
@@ -214,11 +214,12 @@ static void client_begin(bench *b) {
   wb_random_fill(random, sizeof random);
   wb_ws_key(random, key);
   if (b->wrong || wb_url_parse("wss://127.0.0.1/", &url, &error) != 0) return;
-  int bytes = wb_http_upgrade_request(&url, key, NULL, request, sizeof request);
+  int bytes = wb_http_upgrade_request(&url, key, NULL, WB_DEFLATE_OFF, request, sizeof request);
   if (bytes < 0 || wb_tls_write(e->tls, (uint8_t *)request, (size_t)bytes, &error) != 0) b->wrong = "no upgrade";
   wb_http_response response;
   memset(&response, 0, sizeof response);
-  for (int result; !b->wrong && (result = wb_http_upgrade_response((char *)e->plain, e->used, key, &response, &error)) != 1;) {
+  for (int result; !b->wrong && (result = wb_http_upgrade_response((char *)e->plain, e->used, key, WB_DEFLATE_OFF, &response,
+                                                                   &error)) != 1;) {
     client_more(b);
     if (result < 0 || !decrypt(e)) b->wrong = "no upgrade";
   }

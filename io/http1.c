@@ -348,18 +348,21 @@ static bool text_plain(const char *text) {
 
 static int print_result(int printed, size_t size) { return printed >= 0 && (size_t)printed < size ? printed : WB_E_LIMIT; }
 
-int wb_http_upgrade_request(const wb_url *url, const char *key, const char *user_agent, char *text, size_t size) {
+int wb_http_upgrade_request(const wb_url *url, const char *key, const char *user_agent, wb_deflate_mode deflate, char *text,
+                            size_t size) {
   if (!url || !key || !text || !key_valid((span){key, strlen(key)})) return WB_E_INVALID;
   if (!url->host[0] || url->target[0] != '/' || !text_plain(url->host) || !text_plain(url->port)) return WB_E_INVALID;
   for (const char *c = url->target; *c; c++)
     if (!is_visible(*c)) return WB_E_INVALID;
   if (user_agent && !text_plain(user_agent)) return WB_E_INVALID;
   bool port = strcmp(url->port, url->tls ? "443" : "80") != 0, agent = user_agent && user_agent[0];
+  const char *offer = wb_extension_offer(deflate);
   int printed = snprintf(text, size,
                          "GET %s HTTP/1.1\r\nHost: %s%s%s%s%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s%s%s\r\n",
+                         "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s%s%s%s%s%s\r\n",
                          url->target, url->host_is_ipv6 ? "[" : "", url->host, url->host_is_ipv6 ? "]" : "", port ? ":" : "",
-                         port ? url->port : "", key, agent ? "User-Agent: " : "", agent ? user_agent : "", agent ? "\r\n" : "");
+                         port ? url->port : "", key, offer ? "Sec-WebSocket-Extensions: " : "", offer ? offer : "",
+                         offer ? "\r\n" : "", agent ? "User-Agent: " : "", agent ? user_agent : "", agent ? "\r\n" : "");
   return print_result(printed, size);
 }
 
@@ -401,7 +404,8 @@ static int refused(const http_parser *parser, const head *h, wb_http_response *r
                       span_print(h->reason, reason, sizeof reason), tail);
 }
 
-static int accepted(const http_parser *parser, const head *h, const char *key, wb_error *error) {
+static int accepted(const http_parser *parser, const head *h, const char *key, wb_deflate_mode deflate,
+                    wb_http_response *response, wb_error *error) {
   static const char what[] = "upgrade";
   if (parser->http_minor < 1) return wb_error_set(error, WB_E_PROTOCOL, 0, what, "101 in HTTP/1.0");
   if (h->header[UPGRADE].count != 1 || !span_is(h->header[UPGRADE].value, "websocket"))
@@ -416,14 +420,23 @@ static int accepted(const http_parser *parser, const head *h, const char *key, w
   if (accept.bytes != WB_WS_ACCEPT_BYTES || memcmp(accept.at, expected, WB_WS_ACCEPT_BYTES) != 0)
     return wb_error_set(error, WB_E_PROTOCOL, 0, what, "101 with wrong Sec-WebSocket-Accept \"%s\", should be \"%s\"",
                         span_print(accept, shown, sizeof shown), expected);
-  for (int i = EXTENSIONS; i <= PROTOCOL; i++)
+  for (int i = deflate ? PROTOCOL : EXTENSIONS; i <= PROTOCOL; i++)
     if (h->header[i].count)
       return wb_error_set(error, WB_E_PROTOCOL, 0, what, "101 with %s \"%s\", which was not asked for", header_names[i],
                           span_print(h->header[i].value, shown, sizeof shown));
+  if (h->header[EXTENSIONS].count == 0) return 1;
+  span value = h->header[EXTENSIONS].value;
+  const char *complaint = h->header[EXTENSIONS].count > 1
+                              ? "is there more than once"
+                              : wb_extension_agree(deflate, value.at, value.bytes, &response->deflate);
+  if (complaint)
+    return wb_error_set(error, WB_E_PROTOCOL, 0, what, "101 with Sec-WebSocket-Extensions \"%s\": %s",
+                        span_print(value, shown, sizeof shown), complaint);
   return 1;
 }
 
-int wb_http_upgrade_response(const char *bytes, size_t count, const char *key, wb_http_response *response, wb_error *error) {
+int wb_http_upgrade_response(const char *bytes, size_t count, const char *key, wb_deflate_mode deflate,
+                             wb_http_response *response, wb_error *error) {
   *response = (wb_http_response){0};
   http_parser parser;
   head h;
@@ -441,7 +454,7 @@ int wb_http_upgrade_response(const char *bytes, size_t count, const char *key, w
   response->status = parser.status_code;
   response->head_bytes = begin;
   if (parser.status_code != 101) return refused(&parser, &h, response, error);
-  return accepted(&parser, &h, key, error);
+  return accepted(&parser, &h, key, deflate, response, error);
 }
 
 /* -------------------------------------------------------------------------------------------------- server */
@@ -484,16 +497,20 @@ int wb_http_upgrade_read(const char *bytes, size_t count, wb_http_request *reque
   if (h.header[KEY].count != 1 || !key_valid(h.header[KEY].value))
     return wb_error_set(error, WB_E_PROTOCOL, 0, what, "Sec-WebSocket-Key must be there once, as base64 of 16 bytes");
   memcpy(request->key, h.header[KEY].value.at, WB_WS_KEY_BYTES);
+  span extensions = h.header[EXTENSIONS].value;
+  if (extensions.bytes && extensions.bytes < sizeof request->extensions)
+    memcpy(request->extensions, extensions.at, extensions.bytes);
   return 1;
 }
 
-int wb_http_upgrade_answer(const char *key, char *text, size_t size) {
+int wb_http_upgrade_answer(const char *key, const char *extensions, char *text, size_t size) {
   if (!key || !text || !key_valid((span){key, strlen(key)})) return WB_E_INVALID;
   char accept[WB_WS_ACCEPT_BYTES + 1];
   wb_ws_accept(key, accept);
-  int printed = snprintf(text, size,
-                         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         "Sec-WebSocket-Accept: %s\r\n\r\n",
-                         accept);
+  int printed =
+      snprintf(text, size,
+               "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               "Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
+               accept, extensions ? "Sec-WebSocket-Extensions: " : "", extensions ? extensions : "", extensions ? "\r\n" : "");
   return print_result(printed, size);
 }

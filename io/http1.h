@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "engine/base/error.h"
+#include "io/extension.h"
 
 enum { WB_HTTP_HEAD_BYTES_MAX = 16384, WB_WS_KEY_BYTES = 24, WB_WS_ACCEPT_BYTES = 28 };
 
@@ -33,37 +34,42 @@ void wb_ws_key(const uint8_t random[16], char key[WB_WS_KEY_BYTES + 1]);
 void wb_ws_accept(const char key[WB_WS_KEY_BYTES + 1], char accept[WB_WS_ACCEPT_BYTES + 1]);
 
 /* wb_http_upgrade_request writes the client's request, NUL-terminated, and returns its length, WB_E_LIMIT if size is too small,
- * WB_E_INVALID for text that would break the head (control bytes) or a key of the wrong length. user_agent may be NULL. No
- * extension is offered: permessage-deflate costs latency. */
-int wb_http_upgrade_request(const wb_url *url, const char *key, const char *user_agent, char *text, size_t size);
+ * WB_E_INVALID for text that would break the head (control bytes) or a key of the wrong length. user_agent may be NULL. deflate: what
+ * permessage-deflate is offered, OFF for none. */
+int wb_http_upgrade_request(const wb_url *url, const char *key, const char *user_agent, wb_deflate_mode deflate, char *text,
+                            size_t size);
 
 /* What came back. head_bytes: length of the response head, with the interim (1xx) heads before it; bytes after it belong to the
  * WebSocket (or to the body of a refusal). */
 typedef struct wb_http_response {
   unsigned status;
   size_t head_bytes;
-  unsigned retry_after_s; /* of Retry-After in seconds, 0 if absent or a date */
-  int64_t retry_at_utc_s; /* of Retry-After as a date (RFC 9110 5.6.7), seconds since 1970; 0 if absent or seconds */
-  char location[1024];    /* of a redirect (3xx), "" if absent or longer */
+  unsigned retry_after_s;   /* of Retry-After in seconds, 0 if absent or a date */
+  int64_t retry_at_utc_s;   /* of Retry-After as a date (RFC 9110 5.6.7), seconds since 1970; 0 if absent or seconds */
+  char location[1024];      /* of a redirect (3xx), "" if absent or longer */
+  wb_deflate_terms deflate; /* of a 101 */
 } wb_http_response;
 
 /* wb_http_upgrade_response reads what came so far. Returns 1 when the head is complete and is a correct 101 (status line,
- * Upgrade, Connection, Sec-WebSocket-Accept, no extension or protocol that was not asked for); 0 if more is needed;
+ * Upgrade, Connection, Sec-WebSocket-Accept, no extension or protocol that was not asked for, terms that follow from what was offered: deflate, as in the
+ * request); 0 if more is needed;
  * WB_E_REFUSED when the head is complete and is another status (response is filled); WB_E_PROTOCOL for bytes that are no HTTP
  * or a wrong 101; WB_E_TOO_LARGE above WB_HTTP_HEAD_BYTES_MAX. error (may be NULL) is filled on failure: "429 Too Many
  * Requests, retry after 5 s". */
-int wb_http_upgrade_response(const char *bytes, size_t count, const char *key, wb_http_response *response, wb_error *error);
+int wb_http_upgrade_response(const char *bytes, size_t count, const char *key, wb_deflate_mode deflate,
+                             wb_http_response *response, wb_error *error);
 
 /* Server side. wb_http_upgrade_read reads a client's request: 1 complete and good (key, target filled, head_bytes), 0 more
  * needed, WB_E_PROTOCOL (answer 400), WB_E_TOO_LARGE (431), WB_E_REFUSED (no upgrade to version 13 asked for, 426; head_bytes
  * and target are filled). The target is in origin form ("/path?query"). wb_http_upgrade_answer writes the 101, NUL-terminated,
- * and returns its length, WB_E_LIMIT or WB_E_INVALID (key). */
+ * and returns its length, WB_E_LIMIT or WB_E_INVALID (key); extensions: what wb_extension_accept wrote, NULL for none. */
 typedef struct wb_http_request {
   size_t head_bytes;
   char key[WB_WS_KEY_BYTES + 1];
   char target[1024];
+  char extensions[256]; /* of the first Sec-WebSocket-Extensions; "" if absent or longer */
 } wb_http_request;
 int wb_http_upgrade_read(const char *bytes, size_t count, wb_http_request *request, wb_error *error);
-int wb_http_upgrade_answer(const char *key, char *text, size_t size);
+int wb_http_upgrade_answer(const char *key, const char *extensions, char *text, size_t size);
 
 #endif

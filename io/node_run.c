@@ -208,6 +208,7 @@ static int open_source(wb_node *node, wb_error *error) {
       .products = config->products,
       .channels = config->channels,
       .message_bytes_max = config->message_bytes_max,
+      .deflate = config->deflate,
       .silence_ns = config->silence_ns,
       .spins = node->wait == WB_WAIT_SPIN,
       .notes = &node->frames[config->line_count],

@@ -18,6 +18,7 @@
 #include "engine/topo/loop.h"
 #include "io/archiver.h"
 #include "io/confine.h"
+#include "io/extension.h"
 #include "io/host.h"
 #include "io/sink_segment.h"
 
@@ -40,6 +41,7 @@ typedef struct wb_node_config {
   unsigned line_count; /* 0: replay */
   const char *ca_file;
   bool insecure, once;
+  wb_deflate_mode deflate; /* what permessage-deflate is offered */
   uint64_t message_bytes_max;
   uint64_t silence_ns; /* 0: 10 s */
 

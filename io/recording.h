@@ -7,7 +7,7 @@
  *          whatever it is: judging it is the codec's work. LF and CRLF end lines, the last may lack both; a byte order mark in
  *          front and lines of blanks only are skipped.
  * Limits:  lines up to WB_RECORDING_LINE_BYTES_MAX.
- * Threads: one. This file pair is the only one that includes zlib and zstd. */
+ * Threads: one. With deflate the only file pair that includes zlib. */
 #ifndef WB_IO_RECORDING_H
 #define WB_IO_RECORDING_H
 

@@ -206,6 +206,8 @@ void wb_line_fail(wb_line *l, bool permanent, const char *format, ...) {
   bool up = was == WB_LINE_OPEN || was == WB_LINE_ENDING;
   bool expected = source->stopping && up;
   if (up || was == WB_LINE_UPGRADING) {
+    size_t lost = l->deflated ? wb_wire_drain(l->wire, l->frames) : 0;
+    if (lost) wb_line_say(l, WB_LOG_ERROR, "%zu bytes that were received are lost: the readers are too far behind", lost);
     uint64_t rest = l->frames->head - l->scan;
     if (rest) record(l, was == WB_LINE_UPGRADING ? WB_FRAME_HTTP : WB_FRAME_PARTIAL, l->scan, rest);
     l->scan = l->frames->head;
@@ -263,7 +265,7 @@ void wb_line_hang_up(wb_line *l) {
 
 /* ------------------------------------------------------------------------------------------------ receiving */
 
-static void line_opened(wb_line *l) {
+static void line_opened(wb_line *l, const wb_deflate_terms *deflate) {
   wb_source_ws *source = l->source;
   l->open_ns = l->heard_ns = l->recv_ns;
   l->due_ns = 0;
@@ -273,7 +275,14 @@ static void line_opened(wb_line *l) {
   memset(l->resync, 0, source->config.products->count);
   l->close_sent = l->pinged = l->close_seen = l->deaf = l->pong_owed = false;
   wb_ws_init(&l->ws, WB_WS_CLIENT, source->config.message_bytes_max);
+  l->deflated = deflate->server != WB_DEFLATE_OFF;
+  if (l->deflated) {
+    wb_wire_begin(l->wire, deflate, wb_frames_at(l->frames, l->scan), l->frames->head - l->scan);
+    l->scan = l->frames->head;
+  }
   wb_store_relaxed(&l->stats->connects, l->stats->connects + 1);
+  static const char *const deflated[] = {"", ", permessage-deflate with context takeover",
+                                         ", permessage-deflate without context takeover"};
   char tls[96] = "none", text[256];
   if (l->tls) wb_tls_describe(l->tls, tls, sizeof tls);
   wb_line_note_text(l, WB_FRAME_CONNECT,
@@ -282,8 +291,8 @@ static void line_opened(wb_line *l) {
                     l->address[l->address_index].text, tls);
   wb_line_published(l);
   wb_line_enter(l, WB_LINE_OPEN);
-  wb_line_say(l, WB_LOG_INFO, "connected to %s (%s), TLS %s", source->config.url[l->index], l->address[l->address_index].text,
-              tls);
+  wb_line_say(l, WB_LOG_INFO, "connected to %s (%s), TLS %s%s", source->config.url[l->index], l->address[l->address_index].text,
+              tls, source->config.deflate && !l->deflated ? ", permessage-deflate declined" : deflated[deflate->server]);
 }
 
 /* What a refusal asks for, at most an hour. */
@@ -300,7 +309,7 @@ static void line_upgrade(wb_line *l) {
   wb_error error;
   const char *bytes = (const char *)wb_frames_at(l->frames, l->scan);
   memset(&response, 0, sizeof response);
-  int result = wb_http_upgrade_response(bytes, l->frames->head - l->scan, l->key, &response, &error);
+  int result = wb_http_upgrade_response(bytes, l->frames->head - l->scan, l->key, l->source->config.deflate, &response, &error);
   if (result == 0) return;
   if (result < 0) {
     unsigned status = result == WB_E_REFUSED ? response.status : 0;
@@ -312,7 +321,7 @@ static void line_upgrade(wb_line *l) {
   record(l, WB_FRAME_HTTP, l->scan, response.head_bytes);
   l->scan += response.head_bytes;
   wb_line_published(l);
-  line_opened(l);
+  line_opened(l, &response.deflate);
 }
 
 /* Answers the newest ping only, when they come faster than the peer reads the answers (RFC 6455 5.5.3). */
@@ -396,6 +405,7 @@ static void line_scan(wb_line *l) {
       break;
     }
     if (l->deaf) {
+      if (l->deflated && wb_wire_drain(l->wire, l->frames)) line_stall(l);
       uint64_t rest = l->frames->head - l->scan;
       if (rest) record(l, WB_FRAME_PARTIAL, l->scan, rest);
       l->scan = l->frames->head;
@@ -404,7 +414,12 @@ static void line_scan(wb_line *l) {
     wb_ws_item item;
     size_t consumed;
     uint8_t *at = wb_frames_at(l->frames, l->scan);
-    int result = wb_ws_read(&l->ws, at, l->frames->head - l->scan, &item, &consumed, NULL);
+    int result = l->deflated ? wb_wire_read(l->wire, &l->ws, l->frames, l->scan, &item, &consumed)
+                             : wb_ws_read(&l->ws, at, l->frames->head - l->scan, &item, &consumed, NULL);
+    if (result == WB_E_FULL) {
+      line_stall(l);
+      break;
+    }
     if (result == 0) {
       size_t header = wb_ws_message_begins(&l->ws, at, l->frames->head - l->scan);
       if (header && l->frames->head - l->scan >= SHOWN_BYTES_MIN) wb_frames_show(l->frames, l->scan + header);
@@ -419,14 +434,17 @@ static void line_scan(wb_line *l) {
         snprintf(l->why, sizeof l->why,
                  "message larger than %llu bytes (--max-message) or cut into too many pieces, closed with 1009",
                  (unsigned long long)l->source->config.message_bytes_max);
-      else snprintf(l->why, sizeof l->why, "%s, closed with %u", wb_error_text(result), code);
+      else
+        snprintf(l->why, sizeof l->why, "%s, closed with %u",
+                 result == WB_E_DAMAGED ? "damaged compressed data" : wb_error_text(result), code);
       /* What follows cannot be framed any more: let the close leave, then hang up. */
       l->due_ns = wb_source_now(l->source) + 200 * WB_LINE_MS;
       wb_line_enter(l, WB_LINE_ENDING);
+      if (l->deflated) wb_wire_drain(l->wire, l->frames);
       record(l, result == WB_E_TOO_LARGE ? WB_FRAME_OVERSIZE : WB_FRAME_VIOLATION, l->scan, l->frames->head - l->scan);
       l->scan = l->frames->head;
       l->deaf = true;
-      break;
+      continue;
     }
     if (item.opcode == WB_WS_TEXT || item.opcode == WB_WS_BINARY) {
       record(l, item.opcode == WB_WS_TEXT ? WB_FRAME_TEXT : WB_FRAME_BINARY, l->scan + (uint64_t)(item.bytes - at), item.count);
@@ -450,11 +468,30 @@ static void line_scan(wb_line *l) {
 
 bool wb_line_ask_upgrade(wb_line *l) {
   wb_line_enter(l, WB_LINE_UPGRADING);
+  l->deflated = false;
   char request[2048];
-  int n = wb_http_upgrade_request(&l->url, l->key, "wirebook/" WB_VERSION, request, sizeof request);
+  int n = wb_http_upgrade_request(&l->url, l->key, "wirebook/" WB_VERSION, l->source->config.deflate, request, sizeof request);
   if (n >= 0) return line_write(l, request, (size_t)n);
   wb_line_fail(l, true, "the URL is too long");
   return false;
+}
+
+/* Where the next bytes of the peer go, TLS taken off, and how many may come at once. */
+static size_t line_room(wb_line *l, uint8_t **at) {
+  size_t room;
+  if (l->deflated) {
+    room = wb_wire_room(l->wire, at);
+  } else {
+    *at = wb_frames_head(l->frames);
+    room = wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX);
+  }
+  return room < WB_LINE_RECV_BYTES_MAX ? room : WB_LINE_RECV_BYTES_MAX;
+}
+
+static void line_take(wb_line *l, size_t count) {
+  if (l->deflated) wb_wire_advance(l->wire, count);
+  else wb_frames_advance(l->frames, count);
+  line_scan(l);
 }
 
 /* Decrypts all that was received; false while there is no room for plaintext. */
@@ -472,10 +509,10 @@ bool wb_line_decrypt(wb_line *l) {
       }
       if (!wb_line_ask_upgrade(l)) return true;
     }
-    size_t room = wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX);
+    uint8_t *at;
+    size_t room = line_room(l, &at);
     if (room == 0) return false;
-    int n =
-        wb_tls_read(l->tls, wb_frames_head(l->frames), room < WB_LINE_RECV_BYTES_MAX ? room : WB_LINE_RECV_BYTES_MAX, &error);
+    int n = wb_tls_read(l->tls, at, room, &error);
     line_pump(l);
     if (n == 0) return true;
     if (n < 0) {
@@ -485,8 +522,7 @@ bool wb_line_decrypt(wb_line *l) {
       else wb_line_fail(l, false, "TLS: %s", error.detail);
       return true;
     }
-    wb_frames_advance(l->frames, (size_t)n);
-    line_scan(l);
+    line_take(l, (size_t)n);
     if (l->stalled) return false;
   }
 }
@@ -516,8 +552,7 @@ void wb_line_on_received(wb_op *op, int result, unsigned flags) {
     wb_tls_feed(l->tls, l->cipher, (size_t)result);
     if (!wb_line_decrypt(l)) line_stall(l);
   } else {
-    wb_frames_advance(l->frames, (size_t)result);
-    line_scan(l);
+    line_take(l, (size_t)result);
   }
   wb_line_arm(l);
 }
@@ -533,12 +568,13 @@ void wb_line_arm(wb_line *l) {
     line_receive(l, l->cipher, WB_LINE_CIPHER_BYTES);
     return;
   }
-  size_t room = wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX);
+  uint8_t *at;
+  size_t room = line_room(l, &at);
   if (room == 0) {
     line_stall(l);
     return;
   }
-  line_receive(l, wb_frames_head(l->frames), room < WB_LINE_RECV_BYTES_MAX ? room : WB_LINE_RECV_BYTES_MAX);
+  line_receive(l, at, room);
 }
 
 /* A thread that never sleeps has nothing to gain from a receive that the kernel keeps: its way through the queues costs half a

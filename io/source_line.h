@@ -5,6 +5,7 @@
 
 #include "io/http1.h"
 #include "io/resolve.h"
+#include "io/source_wire.h"
 #include "io/source_ws.h"
 #include "io/tls.h"
 #include "io/uring.h"
@@ -40,6 +41,8 @@ typedef struct wb_line {
   size_t into_bytes;
   size_t out_count, out_sending;
   wb_ws ws;
+  wb_wire *wire; /* NULL: permessage-deflate is never offered */
+  bool deflated; /* it was agreed on: what is received goes through the wire */
   char key[WB_WS_KEY_BYTES + 1];
   uint64_t scan;     /* journal position of the first byte not yet part of a record */
   uint64_t recv_ns;  /* of the bytes being looked at */

@@ -312,7 +312,8 @@ wb_source_ws *wb_source_ws_open(const wb_source_ws_config *config, wb_error *err
     l->resync = calloc(config->products->count, 1);
     l->cipher = l->url.tls ? malloc(WB_LINE_CIPHER_BYTES) : NULL;
     l->out = malloc(WB_LINE_OUT_BYTES);
-    if (!l->resync || !l->out || (l->url.tls && !l->cipher)) {
+    l->wire = config->deflate ? wb_wire_open() : NULL;
+    if (!l->resync || !l->out || (l->url.tls && !l->cipher) || (config->deflate && !l->wire)) {
       wb_error_set(error, WB_E_MEMORY, ENOMEM, "source", "no memory for the line's buffers");
       goto failed;
     }
@@ -339,6 +340,7 @@ void wb_source_ws_close(wb_source_ws *source) {
   for (unsigned i = 0; i < source->config.line_count; i++) {
     wb_line *l = &source->line[i];
     wb_tls_close(l->tls);
+    wb_wire_close(l->wire);
     free(l->resync);
     free(l->out);
     free(l->cipher);

@@ -19,6 +19,7 @@
 #include "engine/ring/frames.h"
 #include "engine/ring/ring.h"
 #include "engine/topo/loop.h"
+#include "io/extension.h"
 
 typedef struct wb_source_ws wb_source_ws;
 
@@ -33,6 +34,7 @@ typedef struct wb_source_ws_config {
   const wb_products *products;
   const char *const *channels; /* NULL-terminated */
   uint64_t message_bytes_max;
+  wb_deflate_mode deflate;              /* what permessage-deflate is offered */
   wb_frames *frames[WB_LINE_COUNT_MAX]; /* one a line */
   wb_frames *notes;
   wb_ring *commands; /* from the book stage */

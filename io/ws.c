@@ -6,7 +6,7 @@ enum { FIN = 0x80, RESERVED = 0x70, OPCODE = 0x0f, MASKED = 0x80, LENGTH = 0x7f,
 
 typedef struct frame {
   uint8_t opcode;
-  bool fin, masked;
+  bool fin, masked, compressed;
   size_t header_bytes, payload_bytes;
 } frame;
 
@@ -31,7 +31,8 @@ static int frame_read(const wb_ws *ws, const uint8_t *at, size_t count, frame *f
   f->opcode = at[0] & OPCODE;
   f->fin = at[0] & FIN;
   bool control = f->opcode >= WB_WS_CLOSE;
-  if (at[0] & RESERVED) return WB_E_PROTOCOL;
+  f->compressed = ws->pieces && (at[0] & RESERVED) == WB_WS_COMPRESSED && !control && f->opcode != WB_WS_CONTINUATION;
+  if ((at[0] & RESERVED) && !f->compressed) return WB_E_PROTOCOL;
   if (control) {
     if (f->opcode > WB_WS_PONG || !f->fin) return WB_E_PROTOCOL;
     if (ws->opcode && ws->nested_count == WB_WS_NESTED_MAX) return WB_E_PROTOCOL;
@@ -61,15 +62,19 @@ static int frame_read(const wb_ws *ws, const uint8_t *at, size_t count, frame *f
   return 1;
 }
 
-static int message_give(wb_ws *ws, uint8_t *bytes, wb_ws_item *item, size_t *consumed) {
-  *item =
-      (wb_ws_item){.opcode = ws->opcode, .fragments = ws->fragments, .bytes = bytes + ws->start, .count = ws->fill - ws->start};
-  *consumed = ws->scan;
+static void message_reset(wb_ws *ws) {
   ws->opcode = 0;
   ws->fragments = 0;
   ws->start = ws->fill = ws->scan = 0;
   ws->nested_count = 0;
   ws->nested_used = 0;
+}
+
+static int message_give(wb_ws *ws, uint8_t *bytes, wb_ws_item *item, size_t *consumed) {
+  *item =
+      (wb_ws_item){.opcode = ws->opcode, .fragments = ws->fragments, .bytes = bytes + ws->start, .count = ws->fill - ws->start};
+  *consumed = ws->scan;
+  message_reset(ws);
   return 1;
 }
 
@@ -123,6 +128,59 @@ int wb_ws_read_any(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_item *item, si
     ws->fragments++;
     if (f.fin) return message_give(ws, bytes, item, consumed);
   }
+}
+
+static int piece_begin(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_piece *piece, size_t *consumed) {
+  frame f;
+  size_t need;
+  int result = frame_read(ws, bytes, count, &f, &need);
+  if (result <= 0 || count < f.header_bytes) return result < 0 ? result : 0;
+  uint8_t *payload = bytes + f.header_bytes;
+  if (f.opcode >= WB_WS_CLOSE) {
+    if (count < f.header_bytes + f.payload_bytes) return 0;
+    if (f.masked) wb_ws_mask(payload, f.payload_bytes, payload - 4, 0);
+    wb_ws_item item;
+    if ((result = control_give(ws, &f, payload, &item, consumed)) < 0) return result;
+    *consumed = f.header_bytes + f.payload_bytes;
+    *piece = (wb_ws_piece){.opcode = f.opcode, .last = true, .bytes = payload, .count = f.payload_bytes};
+    return 1;
+  }
+  if (!ws->opcode) {
+    ws->opcode = f.opcode;
+    ws->compressed = f.compressed;
+  }
+  ws->fin = f.fin;
+  ws->masked = f.masked;
+  ws->left = f.payload_bytes;
+  ws->scan += f.header_bytes;
+  ws->phase = 0;
+  if (f.masked) memcpy(ws->mask, payload - 4, 4);
+  piece->opcode = f.opcode;
+  *consumed = f.header_bytes;
+  return 1;
+}
+
+int wb_ws_read_piece(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_piece *piece, size_t *consumed) {
+  *consumed = 0;
+  ws->pieces = true;
+  if (ws->left == 0) {
+    int result = piece_begin(ws, bytes, count, piece, consumed);
+    if (result <= 0 || piece->opcode >= WB_WS_CLOSE) return result;
+  } else if (count == 0) {
+    return 0;
+  }
+  uint8_t *payload = bytes + *consumed;
+  size_t here = count - *consumed < ws->left ? count - *consumed : ws->left;
+  if (ws->masked) wb_ws_mask(payload, here, ws->mask, ws->phase);
+  ws->phase += here;
+  ws->left -= here;
+  ws->fill += here;
+  ws->scan += here;
+  *consumed += here;
+  *piece = (wb_ws_piece){
+      .opcode = ws->opcode, .compressed = ws->compressed, .last = ws->fin && ws->left == 0, .bytes = payload, .count = here};
+  if (piece->last) message_reset(ws);
+  return 1;
 }
 
 size_t wb_ws_message_begins(const wb_ws *ws, const uint8_t *bytes, size_t count) {
@@ -185,7 +243,8 @@ int wb_ws_close_parse(const uint8_t *bytes, size_t count, unsigned *code, const 
 unsigned wb_ws_close_code(int error) {
   switch (error) {
   case WB_E_PROTOCOL: return 1002;
-  case WB_E_UTF8: return 1007;
+  case WB_E_UTF8:
+  case WB_E_DAMAGED: return 1007;
   case WB_E_TOO_LARGE: return 1009;
   default: return 1011;
   }

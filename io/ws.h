@@ -7,13 +7,15 @@
  * UTF-8:   not checked here: the codec does that on its way through the bytes (close reason text is checked).
  * Threads: one.
  *
+ *          wb_ws_read_piece walks the same bytes where messages may be compressed (RFC 7692): it gives payload as it comes, in place, and keeps none.
+ *
  * Limits:  message_bytes_max (more: WB_E_TOO_LARGE, as soon as a header shows it); control frames within one fragmented
  * message: at most WB_WS_NESTED_MAX (more: WB_E_PROTOCOL; the limit keeps a peer from growing the log without end); headers and
  * control frames of one fragmented message together: at most WB_WS_OVERHEAD_BYTES_MAX (more: WB_E_TOO_LARGE; else a peer could
  * fill any buffer with empty fragments). So *wanted is at most message_bytes_max + WB_WS_OVERHEAD_BYTES_MAX +
  * WB_WS_HEADER_BYTES_MAX.
  *
- * Source:  RFC 6455 sections 5, 7. */
+ * Source:  RFC 6455 sections 5, 7; RFC 7692 section 6. */
 #ifndef WB_IO_WS_H
 #define WB_IO_WS_H
 
@@ -27,6 +29,7 @@ enum { WB_WS_CONTINUATION = 0, WB_WS_TEXT = 1, WB_WS_BINARY = 2, WB_WS_CLOSE = 8
 enum { WB_WS_HEADER_BYTES_MAX = 14, WB_WS_NESTED_MAX = 64, WB_WS_CONTROL_BYTES_MAX = 125 };
 /* 32 MiB in fragments of 1 KiB need 128 KiB of headers; 8 times that is no honest peer's. */
 enum { WB_WS_OVERHEAD_BYTES_MAX = 1 << 20 };
+enum { WB_WS_COMPRESSED = 0x40 };            /* RSV1, in the first byte of a message's first header: RFC 7692 6 */
 enum { WB_WS_CLIENT = 0, WB_WS_SERVER = 1 }; /* which end WE are: a client refuses masked frames, a server unmasked ones */
 
 /* One whole message or control frame. bytes[0..count) lies in the buffer that was read (or, for a control frame nested in a
@@ -39,6 +42,15 @@ typedef struct wb_ws_item {
   size_t count;
 } wb_ws_item;
 
+/* A piece of a message's payload, or one whole control frame (last, never compressed); bytes[0..count) lies in the buffer that was read. */
+typedef struct wb_ws_piece {
+  uint8_t opcode;  /* TEXT, BINARY, CLOSE, PING, PONG */
+  bool compressed; /* the message is */
+  bool last;       /* the message ends with this piece */
+  uint8_t *bytes;
+  size_t count;
+} wb_ws_piece;
+
 typedef struct wb_ws {
   uint64_t message_bytes_max;
   int role;
@@ -50,6 +62,10 @@ typedef struct wb_ws {
   size_t scan;  /* start of the next frame header */
   uint32_t nested_count;
   size_t nested_used; /* bytes of nested[] in use */
+  /* wb_ws_read_piece: nothing lies at start, fill and scan, but they count the same bytes */
+  bool pieces, compressed, fin, masked;
+  uint8_t mask[4];
+  size_t left, phase; /* of the frame whose payload is coming: bytes to come, bytes that came */
   uint8_t nested[WB_WS_NESTED_MAX * WB_WS_CONTROL_BYTES_MAX];
 } wb_ws;
 
@@ -83,6 +99,12 @@ static inline int wb_ws_read(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_item
   return wb_ws_read_any(ws, bytes, count, item, consumed, wanted);
 }
 
+/* wb_ws_read_piece looks at bytes[0..count), those not yet consumed. Returns 1, fills *piece and says in *consumed how many bytes at the front
+ * are done with after it was used; 0 if more are needed (at most WB_WS_HEADER_BYTES_MAX + WB_WS_CONTROL_BYTES_MAX); errors and limits as wb_ws_read, of
+ * the payload as it is sent. A frame that begins may give a piece of no bytes. A stream is read by this from its first byte on, or never: RSV1 on the first
+ * frame of a message is legal here alone. */
+int wb_ws_read_piece(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_piece *piece, size_t *consumed);
+
 /* wb_ws_message_begins, after wb_ws_read returned 0 for the same bytes: the length of the header if they begin with the one frame of a whole text
  * message, unmasked and of more than 64 KiB, whose payload is still coming; else 0. */
 size_t wb_ws_message_begins(const wb_ws *ws, const uint8_t *bytes, size_t count);
@@ -100,7 +122,8 @@ void wb_ws_mask(uint8_t *bytes, size_t count, const uint8_t mask[4], size_t phas
  * has 1012..1014) or WB_E_UTF8; *code and *reason are written on success only. The reason is not NUL-terminated. */
 int wb_ws_close_parse(const uint8_t *bytes, size_t count, unsigned *code, const char **reason, size_t *reason_bytes);
 
-/* wb_ws_close_code maps an error of wb_ws_read to the close code to send: 1002, 1007, 1009; 1011 for any other. */
+/* wb_ws_close_code maps an error of wb_ws_read to the close code to send: 1002, 1007, 1009; 1011 for any other. WB_E_DAMAGED, compressed
+ * data that is none, is 1007 too: RFC 7692 names no code, and RFC 6455 7.4.1 has it for data that is not consistent with the type of its message. */
 unsigned wb_ws_close_code(int error);
 
 /* wb_utf8_valid checks UTF-8 (RFC 3629: no overlong forms, no surrogates, up to U+10FFFF). */

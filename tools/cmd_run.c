@@ -44,6 +44,8 @@ static const wb_option options[] = {
     {"mock-port", WB_OPTION_COUNT, "MOCK_PORT", "9001", NULL, "PORT", "port of the mock", false, false},
     {"ca", WB_OPTION_TEXT, "WIREBOOK_CA", NULL, NULL, "FILE", "certificate authorities (default: the system's)", false, false},
     {"insecure", WB_OPTION_SWITCH, NULL, "false", NULL, NULL, "accept any certificate; loopback only", false, false},
+    {"deflate", WB_OPTION_CHOICE, "WIREBOOK_DEFLATE", "off", "off|takeover|no-takeover", NULL,
+     "offer compression (permessage-deflate), with or without context takeover: less traffic, more latency", false, false},
     {"layout", WB_OPTION_TEXT, "WIREBOOK_LAYOUT", "auto", NULL, "auto|fused|pipelined|CPUS",
      "stages on threads; CPUS: 2 for fused, 4 for pipelined (\"2,3\")", false, false},
     {"wait", WB_OPTION_CHOICE, NULL, "auto", "auto|spin|yield|block", NULL, "what a thread does when there is nothing to do",
@@ -168,6 +170,7 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
   if (!*node->channels) node->channels = node->codec->channels;
   node->ca_file = wb_config_text(config, "ca");
   node->insecure = wb_config_switch(config, "insecure");
+  node->deflate = (wb_deflate_mode)wb_config_choice(config, "deflate");
   node->once = wb_config_switch(config, "once");
   node->data_dir = wb_config_switch(config, "store") ? wb_config_text(config, "data") : NULL;
   node->sync = (wb_sync)wb_config_choice(config, "sync");

@@ -64,7 +64,8 @@ void wb_mock_client_put_frame(wb_mock_client *client, int opcode, bool fin, cons
 
 void wb_mock_client_put(wb_mock_client *client, const char *text, size_t bytes) {
   if (client->state != WB_MOCK_OPEN || client->mute) return;
-  wb_mock_client_put_frame(client, WB_WS_TEXT, true, text, bytes);
+  if (client->deflate) wb_mock_deflate_put(client, text, bytes);
+  else wb_mock_client_put_frame(client, WB_WS_TEXT, true, text, bytes);
   client->record.messages++;
 }
 
@@ -202,6 +203,7 @@ bool wb_mock_client_free(wb_mock_client *client) {
   if (client->recv_op.busy || client->send_op.busy) return false;
   close(client->fd);
   if (client->tls) wb_tls_close(client->tls);
+  wb_mock_deflate_end(client);
   free(client->in);
   free(client->cipher);
   free(client->filling.bytes);
@@ -244,7 +246,10 @@ static size_t take_frames(wb_mock_client *client) {
   while (client->state == WB_MOCK_OPEN || client->state == WB_MOCK_CLOSING) {
     wb_ws_item item;
     size_t consumed = 0, wanted = 0;
-    int code = wb_ws_read(&client->ws, client->in + at, client->in_count - at, &item, &consumed, &wanted);
+    uint8_t *bytes = client->in + at;
+    size_t count = client->in_count - at;
+    int code = client->deflate ? wb_mock_deflate_read(client, bytes, count, &item, &consumed)
+                               : wb_ws_read(&client->ws, bytes, count, &item, &consumed, &wanted);
     if (code == 0 && wanted > WB_MOCK_IN_BYTES) code = WB_E_TOO_LARGE;
     if (code < 0) {
       const char *reason = code == WB_E_TOO_LARGE ? "Message too big" : wb_error_text(code);
@@ -252,9 +257,9 @@ static size_t take_frames(wb_mock_client *client) {
       wb_mock_client_finish(client, reason);
       break;
     }
+    at += consumed;
     if (code == 0) return at;
     take_item(client, &item);
-    at += consumed;
   }
   return client->state == WB_MOCK_OPEN || client->state == WB_MOCK_CLOSING ? at : client->in_count;
 }
@@ -283,9 +288,13 @@ static size_t take_upgrade(wb_mock_client *client) {
     wb_mock_fault_happened(client);
     if (fault->upgrade(client, request.key)) return request.head_bytes;
   }
-  char answer[256];
-  int bytes = wb_http_upgrade_answer(request.key, answer, sizeof answer);
-  if (bytes < 0) {
+  char answer[384], extensions[128];
+  wb_deflate_mode mode = client->server->options.deflate;
+  wb_deflate_terms terms;
+  bool agreed =
+      mode && wb_extension_accept(mode, request.extensions, strlen(request.extensions), &terms, extensions, sizeof extensions);
+  int bytes = wb_http_upgrade_answer(request.key, agreed ? extensions : NULL, answer, sizeof answer);
+  if (bytes < 0 || (agreed && !wb_mock_deflate_begin(client, &terms))) {
     refuse(client, "500 Internal Server Error", "");
     return client->in_count;
   }

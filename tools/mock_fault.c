@@ -22,10 +22,20 @@ static bool refuse429(wb_mock_client *client, const char *key) { return refuse(c
 static bool refuse503(wb_mock_client *client, const char *key) { return refuse(client, "503 Service Unavailable"); }
 
 static bool slowheaders(wb_mock_client *client, const char *key) {
-  int bytes = wb_http_upgrade_answer(key, client->slow_head, sizeof client->slow_head);
+  int bytes = wb_http_upgrade_answer(key, NULL, client->slow_head, sizeof client->slow_head);
   if (bytes <= 0) return false;
   client->slow_bytes = (size_t)bytes;
   client->slow_due_ns = wb_clock_ns();
+  return true;
+}
+
+/* A window that RFC 7692 does not know, whatever was offered. */
+static bool badextension(wb_mock_client *client, const char *key) {
+  char text[384];
+  int bytes = wb_http_upgrade_answer(key, "permessage-deflate; server_max_window_bits=7", text, sizeof text);
+  if (bytes <= 0) return false;
+  wb_mock_client_put_raw(client, text, (size_t)bytes);
+  wb_mock_client_finish(client, "answered with an extension that cannot be");
   return true;
 }
 
@@ -165,6 +175,45 @@ static void masked(wb_mock_client *client, wb_mock_product *product, const char 
   free(copy);
 }
 
+/* A text frame that says it is compressed, whatever was agreed on. */
+static void put_marked(wb_mock_client *client, const void *payload, size_t bytes) {
+  uint8_t header[WB_WS_HEADER_BYTES_MAX];
+  size_t header_bytes = wb_ws_header(header, WB_WS_TEXT, true, bytes, NULL);
+  header[0] |= WB_WS_COMPRESSED;
+  wb_mock_client_put_raw(client, header, header_bytes);
+  wb_mock_client_put_raw(client, payload, bytes);
+}
+
+static void rsv1(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  put_marked(client, text, bytes);
+}
+
+static void baddeflate(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  static const uint8_t reserved_block[] = {0x06, 0x00};
+  put_marked(client, reserved_block, sizeof reserved_block);
+}
+
+/* 4 GiB of blanks: the same compressed MiB over and over, as it refers to nothing before it. */
+static void bomb(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  enum { PIECE_BYTES = 1 << 20, PIECES = 4096, PACKED_BYTES = 8 << 10 };
+  static const uint8_t flush[] = {0x00, 0x00, 0xff, 0xff};
+  wb_deflate *deflate = wb_deflate_open(15, false);
+  uint8_t *blanks = malloc(PIECE_BYTES), *payload = malloc((size_t)PIECES * PACKED_BYTES);
+  if (deflate && blanks && payload) {
+    memset(blanks, ' ', PIECE_BYTES);
+    int64_t piece = wb_deflate_write(deflate, blanks, PIECE_BYTES, payload, PACKED_BYTES - sizeof flush);
+    if (piece > 0) {
+      memcpy(payload + piece, flush, sizeof flush);
+      piece += sizeof flush;
+      for (int64_t i = 1; i < PIECES; i++) memcpy(payload + i * piece, payload, (size_t)piece);
+      put_marked(client, payload, (size_t)(PIECES * piece) - sizeof flush);
+    }
+  }
+  wb_deflate_close(deflate);
+  free(blanks);
+  free(payload);
+}
+
 static void dupsnapshot(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
   wb_mock_client_put(client, text, bytes);
   wb_mock_server_snapshot(client->server, product, client);
@@ -193,6 +242,12 @@ static const wb_mock_fault faults[] = {
      .subscribe = renamedack},
     {.name = "fragments", .help = "an update comes in four fragments with pings between", .update = fragments},
     {.name = "masked", .help = "an update comes in a masked frame, which a server must not send", .update = masked},
+    {.name = "rsv1", .help = "an update comes as it is in a frame that says it is compressed", .update = rsv1},
+    {.name = "baddeflate", .help = "a compressed message that is no DEFLATE", .update = baddeflate},
+    {.name = "bomb", .help = "a compressed message of 4 MiB that would become 4 GiB", .update = bomb},
+    {.name = "badextension",
+     .help = "the upgrade is answered with a permessage-deflate that cannot be",
+     .upgrade = badextension},
     {.name = "dupsnapshot", .help = "two snapshots in the middle of the stream", .update = dupsnapshot},
     {.name = "crossed", .help = "a bid above the best ask that stays", .update = crossed},
     {.name = "bigsnapshot", .help = "each snapshot is --snapshot-bytes long (5000000)"},

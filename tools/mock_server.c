@@ -143,7 +143,8 @@ static void produce(wb_mock_server *server, wb_mock_product *product, int64_t no
     wb_mock_client *client = product->subscriber[i];
     client->record.updates++;
     if (--client->until_fault == 0 && give_fault(server, product, client, text, bytes)) continue;
-    wb_mock_client_put_made(client, frame, header_bytes + bytes);
+    if (client->deflate) wb_mock_client_put(client, text, bytes);
+    else wb_mock_client_put_made(client, frame, header_bytes + bytes);
   }
   if (product->updates != server->options.messages) return;
   product->done = true;

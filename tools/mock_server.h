@@ -3,6 +3,7 @@
  * Shape:   mock_market, mock_text   books and their messages, pure
  *          mock_dialect             what the exchange says and understands (a table of dialects; mock_exchange is one)
  *          mock_client              one connection: TLS, upgrade, frames, output queue, closing
+ *          mock_deflate             permessage-deflate of a connection, both ways
  *          mock_fault               a table of faults, for tests of recovery
  *          mock_recording           a recording in place of the markets
  *          mock_server              listening, the clock that drives the markets, who gets what, ending; mock_report what it
@@ -17,6 +18,8 @@
 #include <sys/socket.h>
 
 #include "engine/base/products.h"
+#include "io/deflate.h"
+#include "io/extension.h"
 #include "io/tls.h"
 #include "io/uring.h"
 #include "io/ws.h"
@@ -58,6 +61,7 @@ typedef struct wb_mock_options {
   const wb_mock_fault *fault;
   uint64_t fault_after;
   bool fault_repeat;
+  wb_deflate_mode deflate; /* what a client that offers permessage-deflate gets */
   uint64_t snapshot_bytes; /* snapshots are padded to this size, 0: not */
 } wb_mock_options;
 
@@ -171,6 +175,11 @@ struct wb_mock_client {
   uint8_t channel_order[WB_MOCK_CHANNELS_MAX], channel_count;
   char channel_name[WB_MOCK_CHANNELS_MAX][24]; /* by channel, as it was asked for */
 
+  wb_deflate *deflate; /* NULL: nothing was agreed on */
+  wb_inflate *inflate;
+  uint8_t *text; /* with deflate: the client's message that is coming, WB_MOCK_MESSAGE_BYTES at most, and one more */
+  size_t text_bytes;
+
   uint64_t until_fault; /* counts down with the updates; the fault comes at 0 */
   char slow_head[256];  /* an upgrade answer that is sent byte by byte */
   size_t slow_bytes, slow_sent;
@@ -208,7 +217,7 @@ uint64_t wb_mock_client_tick(wb_mock_client *client, uint64_t now_ns);
 /* wb_mock_client_free frees a GONE client with nothing in flight; returns false while something is. */
 bool wb_mock_client_free(wb_mock_client *client);
 
-/* Private to the fast way above. */
+/* Private to the fast way above and to mock_deflate. */
 bool wb_mock_client_room(wb_mock_client *client, size_t bytes);
 
 static inline void wb_mock_client_put_made(wb_mock_client *client, const uint8_t *frame, size_t bytes) {
@@ -221,6 +230,15 @@ static inline void wb_mock_client_put_made(wb_mock_client *client, const uint8_t
   client->record.messages++;
   client->record.bytes += bytes;
 }
+
+/* ------------------------------------------------------------------------------------------------ permessage-deflate */
+
+/* wb_mock_deflate_begin: terms were agreed on; false when there is no memory. end frees what it made. put queues one compressed message; read is
+ * wb_ws_read, but that *consumed counts where it returns 0, too. */
+bool wb_mock_deflate_begin(wb_mock_client *client, const wb_deflate_terms *terms);
+void wb_mock_deflate_end(wb_mock_client *client);
+void wb_mock_deflate_put(wb_mock_client *client, const void *text, size_t bytes);
+int wb_mock_deflate_read(wb_mock_client *client, uint8_t *bytes, size_t count, wb_ws_item *item, size_t *consumed);
 
 /* ------------------------------------------------------------------------------------------------ dialect */
 

@@ -47,7 +47,7 @@ static outcome read_head(bool server, const uint8_t *bytes, size_t count) {
     snprintf(o.key, sizeof o.key, "%s", request.key);
   } else {
     wb_http_response response;
-    o.result = wb_http_upgrade_response(exact, count, KEY, &response, &error);
+    o.result = wb_http_upgrade_response(exact, count, KEY, WB_DEFLATE_OFF, &response, &error);
     o.status = response.status;
     o.retry_after_s = response.retry_after_s;
     o.head_bytes = response.head_bytes;
@@ -221,7 +221,7 @@ static void check_url(const char *input) {
   REQUIRE(wb_url_parse(joined, &again, NULL) == 0 && memcmp(&url, &again, sizeof url) == 0);
 
   wb_http_request read;
-  int bytes = wb_http_upgrade_request(&url, KEY, "fuzz", request, sizeof request);
+  int bytes = wb_http_upgrade_request(&url, KEY, "fuzz", WB_DEFLATE_OFF, request, sizeof request);
   REQUIRE(bytes > 0 && (size_t)bytes == strlen(request));
   REQUIRE(wb_http_upgrade_read(request, (size_t)bytes, &read, NULL) == 1);
   REQUIRE(read.head_bytes == (size_t)bytes && strcmp(read.target, url.target) == 0 && strcmp(read.key, KEY) == 0);

@@ -1,10 +1,10 @@
-/* fuzz_ws.c - wb_ws_read against a slow, obvious reading of RFC 6455.
+/* fuzz_ws.c - wb_ws_read and wb_ws_read_piece against a slow, obvious reading of RFC 6455 and of RFC 7692 6.
  *
  * Input:   byte 0 chooses: bit 0 our role (0 client, 1 server), bits 1..2 the message limit; the rest is what the peer sends.
  * Oracle:  the reference walks the whole input once and lists what must come out. The reader gets the input whole, by random
  *          cuts and byte by byte, in a buffer that moves and is exactly as large as what is in it; each time the same items
  * must come at the same places, with the same end. *wanted must be exact: no item before it, and at it an item, an error or a
- *          larger *wanted. */
+ *          larger *wanted. The pieces of wb_ws_read_piece, put together, are the messages of the same list, made anew with RSV1 allowed. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ enum { INPUT_BYTES_MAX = 1 << 19, EVERY_BYTE_MAX = 1024 };
 typedef struct expected {
   int result; /* 1 item, 0 more is needed, WB_E_* */
   int opcode;
-  bool nested;
+  bool nested, compressed;
   size_t fragments, count, stream_end; /* stream_end: bytes of the stream done with after this item */
   uint8_t *bytes;
 } expected;
@@ -70,10 +70,11 @@ static int reference_close(const uint8_t *bytes, size_t count) {
 }
 
 /* Lists every item of the stream, then the end: 0 or an error. */
-static void reference(const uint8_t *stream, size_t size, int role, uint64_t message_bytes_max) {
+static void reference(const uint8_t *stream, size_t size, int role, uint64_t message_bytes_max, bool may_compress) {
   size_t position = 0, message_count = 0, fragments = 0, nested = 0;
   uint8_t *message = malloc(size + 1);
   int message_opcode = -1, error = 0;
+  bool compressed = false;
   REQUIRE(message);
   while (position < size) {
     const uint8_t *at = stream + position;
@@ -81,7 +82,8 @@ static void reference(const uint8_t *stream, size_t size, int role, uint64_t mes
     bool fin = at[0] >= 0x80;
     int opcode = at[0] % 16;
     error = WB_E_PROTOCOL;
-    if (at[0] / 16 % 8 != 0) break;
+    bool rsv1 = at[0] / 16 % 8 == 4 && may_compress && (at[0] % 16 == 1 || at[0] % 16 == 2);
+    if (at[0] / 16 % 8 != 0 && !rsv1) break;
     if (opcode != 0 && opcode != 1 && opcode != 2 && opcode != 8 && opcode != 9 && opcode != 10) break;
     bool control = opcode >= 8;
     if (control && !fin) break;
@@ -143,10 +145,11 @@ static void reference(const uint8_t *stream, size_t size, int role, uint64_t mes
     free(payload);
     message_count += length;
     fragments++;
-    if (opcode != 0) message_opcode = opcode;
+    if (opcode != 0) message_opcode = opcode, compressed = rsv1;
     if (!fin) continue;
     expected *e = expect(1);
     e->opcode = message_opcode;
+    e->compressed = compressed;
     e->fragments = fragments;
     e->bytes = malloc(message_count + 1);
     REQUIRE(e->bytes);
@@ -239,6 +242,65 @@ static void feed(const uint8_t *stream, size_t size, int role, uint64_t message_
   free(buffer);
 }
 
+/* As feed, piece by piece. */
+static void feed_pieces(const uint8_t *stream, size_t size, int role, uint64_t message_bytes_max, size_t step_max) {
+  wb_ws ws;
+  wb_ws_init(&ws, role, message_bytes_max);
+  uint8_t *buffer = malloc(1), *message = malloc(size + 1);
+  size_t count = 0, given = 0, message_count = 0, next = 0;
+  REQUIRE(buffer && message);
+  for (;;) {
+    wb_ws_piece piece;
+    size_t consumed = 77;
+    int result = wb_ws_read_piece(&ws, buffer, count, &piece, &consumed);
+    REQUIRE(next < list.count);
+    const expected *e = &list.all[next];
+    if (result == 1) {
+      REQUIRE(consumed > 0 && consumed <= count && piece.bytes >= buffer && piece.bytes + piece.count <= buffer + consumed);
+      if (piece.opcode >= WB_WS_CLOSE) {
+        REQUIRE(piece.last && !piece.compressed && e->result == 1 && e->opcode == piece.opcode);
+        REQUIRE(e->count == piece.count && memcmp(e->bytes, piece.bytes, piece.count) == 0);
+        next++;
+      } else {
+        memcpy(message + message_count, piece.bytes, piece.count);
+        message_count += piece.count;
+      }
+      if (piece.opcode < WB_WS_CLOSE && piece.last) {
+        REQUIRE(e->result == 1 && e->opcode == piece.opcode && e->compressed == piece.compressed);
+        REQUIRE(e->count == message_count && memcmp(e->bytes, message, message_count) == 0);
+        message_count = 0;
+        next++;
+      }
+    } else if (result < 0) {
+      REQUIRE(consumed == 0 && e->result == result && next == list.count - 1);
+      break;
+    } else {
+      REQUIRE(result == 0 && consumed == 0 && count < WB_WS_HEADER_BYTES_MAX + WB_WS_CONTROL_BYTES_MAX);
+      if (given == size) {
+        REQUIRE(e->result == 0 && next == list.count - 1);
+        break;
+      }
+    }
+    size_t kept = count - consumed, more = result ? 0 : step_max ? 1 + random_below(step_max) : size;
+    if (more > size - given) more = size - given;
+    uint8_t *moved = malloc(kept + more + !(kept + more));
+    REQUIRE(moved);
+    memcpy(moved, buffer + consumed, kept);
+    memcpy(moved + kept, stream + given, more);
+    free(buffer);
+    buffer = moved;
+    count = kept + more;
+    given += more;
+  }
+  free(buffer);
+  free(message);
+}
+
+static void list_clear(void) {
+  for (size_t i = 0; i < list.count; i++) free(list.all[i].bytes);
+  list.count = 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const uint64_t limits[] = {125, 1000, 70000, 1 << 30};
   if (size < 1 || size > INPUT_BYTES_MAX) return 0;
@@ -249,14 +311,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   random_state = size;
   for (size_t i = 0; i < size && i < 64; i++) random_state = random_state * 31 + stream[i];
 
-  reference(stream, size, role, message_bytes_max);
+  reference(stream, size, role, message_bytes_max, false);
   feed(stream, size, role, message_bytes_max, 0);
   feed(stream, size, role, message_bytes_max, 1 + size / 8);
   if (size <= EVERY_BYTE_MAX) {
     feed(stream, size, role, message_bytes_max, 1);
     feed(stream, size, role, message_bytes_max, 16);
   }
-  for (size_t i = 0; i < list.count; i++) free(list.all[i].bytes);
-  list.count = 0;
+  list_clear();
+  reference(stream, size, role, message_bytes_max, true);
+  feed_pieces(stream, size, role, message_bytes_max, 0);
+  feed_pieces(stream, size, role, message_bytes_max, 1 + size / 8);
+  if (size <= EVERY_BYTE_MAX) feed_pieces(stream, size, role, message_bytes_max, 1);
+  list_clear();
   return 0;
 }

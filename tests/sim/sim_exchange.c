@@ -463,7 +463,7 @@ static void on_upgrade(sim_conn *conn) {
     return;
   }
   char answer[512];
-  int n = wb_http_upgrade_answer(request.key, answer, sizeof answer);
+  int n = wb_http_upgrade_answer(request.key, NULL, answer, sizeof answer);
   sim_wire_write(conn, answer, (size_t)n);
   wb_ws_init(conn->ws = sim_alloc(sizeof(wb_ws)), WB_WS_SERVER, 65536);
 }

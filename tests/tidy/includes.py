@@ -46,7 +46,7 @@ FOREIGN = [
     (r"openssl/.*|intel-ipsec-mb\.h|ipsec-mb\.h", r"io/tls(_\w+)?\.[ch]"),
     (r"http_parser\.h", r"io/http1\.[ch]"),
     (r"cyaml/.*|yaml\.h", r"io/config\.[ch]"),
-    (r"zlib\.h|zstd(_errors)?\.h", r"io/(recording|log_reader|sink_\w+)\.[ch]"),
+    (r"zlib\.h|zstd(_errors)?\.h", r"io/(deflate|recording|log_reader|sink_\w+)\.[ch]"),
     (r"seccomp\.h", r"io/confine_calls\.c"),
     (r"jansson\.h", r"io/(report|node_\w+)\.[ch]|tools/.*"),
 ]

@@ -39,12 +39,12 @@ static int respond(const char *text, size_t count, wb_http_response *response, w
   wb_http_response cut;
   wb_error cut_error = {0};
   memset(error, 0, sizeof *error);
-  int whole = wb_http_upgrade_response(text, count, KEY, response, error);
+  int whole = wb_http_upgrade_response(text, count, KEY, WB_DEFLATE_OFF, response, error);
   bool decided = false;
   for (size_t part = 0; part <= count; part += count > 3000 ? 1 + part / 7 : 1) {
     char *exact = malloc(part + !part);
     memcpy(exact, text, part);
-    int result = wb_http_upgrade_response(exact, part, KEY, &cut, &cut_error);
+    int result = wb_http_upgrade_response(exact, part, KEY, WB_DEFLATE_OFF, &cut, &cut_error);
     free(exact);
     cr_assert(result == whole || (result == 0 && !decided), "%d at %zu, whole %d", result, part, whole);
     decided = result != 0;
@@ -52,7 +52,7 @@ static int respond(const char *text, size_t count, wb_http_response *response, w
     if (result < 0) cr_assert_str_eq(cut_error.detail, error->detail);
     if (response->head_bytes) cr_assert_eq(decided, part >= response->head_bytes);
   }
-  cr_assert_eq(wb_http_upgrade_response(text, count, KEY, &cut, NULL), whole);
+  cr_assert_eq(wb_http_upgrade_response(text, count, KEY, WB_DEFLATE_OFF, &cut, NULL), whole);
   return whole;
 }
 
@@ -325,7 +325,7 @@ Test(http1, the_request_is_what_the_rfc_asks_for) {
   wb_url url;
   char text[4096];
   cr_assert_eq(wb_url_parse("wss://ws-feed.exchange.coinbase.com", &url, NULL), 0);
-  int count = wb_http_upgrade_request(&url, KEY, "wirebook/1", text, sizeof text);
+  int count = wb_http_upgrade_request(&url, KEY, "wirebook/1", WB_DEFLATE_OFF, text, sizeof text);
   cr_expect_str_eq(text,
                    "GET / HTTP/1.1\r\nHost: ws-feed.exchange.coinbase.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                    "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\nUser-Agent: wirebook/1\r\n\r\n");
@@ -341,7 +341,7 @@ Test(http1, the_request_is_what_the_rfc_asks_for) {
                {"wss://[::1]", "\r\nHost: [::1]\r\n"}};
   for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
     cr_assert_eq(wb_url_parse(hosts[i].url, &url, NULL), 0);
-    cr_assert_gt(wb_http_upgrade_request(&url, KEY, i % 2 ? NULL : "", text, sizeof text), 0);
+    cr_assert_gt(wb_http_upgrade_request(&url, KEY, i % 2 ? NULL : "", WB_DEFLATE_OFF, text, sizeof text), 0);
     cr_expect(strstr(text, hosts[i].host), "%s", text);
     cr_expect_null(strstr(text, "User-Agent"));
   }
@@ -351,29 +351,31 @@ Test(http1, the_request_is_refused_where_it_does_not_fit_or_would_carry_more_tha
   wb_url url, bad;
   char text[512];
   cr_assert_eq(wb_url_parse("ws://host/path", &url, NULL), 0);
-  int count = wb_http_upgrade_request(&url, KEY, "x", text, sizeof text);
+  int count = wb_http_upgrade_request(&url, KEY, "x", WB_DEFLATE_OFF, text, sizeof text);
   cr_assert_gt(count, 0);
   for (size_t size = 0; size <= (size_t)count + 1; size++) {
     char *exact = malloc(size + !size);
-    cr_assert_eq(wb_http_upgrade_request(&url, KEY, "x", exact, size), size > (size_t)count ? count : WB_E_LIMIT);
+    cr_assert_eq(wb_http_upgrade_request(&url, KEY, "x", WB_DEFLATE_OFF, exact, size),
+                 size > (size_t)count ? count : WB_E_LIMIT);
     free(exact);
   }
-  cr_expect_eq(wb_http_upgrade_request(NULL, KEY, "x", text, sizeof text), WB_E_INVALID);
-  cr_expect_eq(wb_http_upgrade_request(&url, NULL, "x", text, sizeof text), WB_E_INVALID);
-  cr_expect_eq(wb_http_upgrade_request(&url, KEY, "x", NULL, sizeof text), WB_E_INVALID);
-  cr_expect_eq(wb_http_upgrade_request(&url, "short", "x", text, sizeof text), WB_E_INVALID);
-  cr_expect_eq(wb_http_upgrade_request(&url, "dGhlIHNhbXBsZSBub25j\r\n==", "x", text, sizeof text), WB_E_INVALID);
-  cr_expect_eq(wb_http_upgrade_request(&url, KEY, "x\r\nY: z", text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(NULL, KEY, "x", WB_DEFLATE_OFF, text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(&url, NULL, "x", WB_DEFLATE_OFF, text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(&url, KEY, "x", WB_DEFLATE_OFF, NULL, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(&url, "short", "x", WB_DEFLATE_OFF, text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(&url, "dGhlIHNhbXBsZSBub25j\r\n==", "x", WB_DEFLATE_OFF, text, sizeof text),
+               WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(&url, KEY, "x\r\nY: z", WB_DEFLATE_OFF, text, sizeof text), WB_E_INVALID);
   bad = url;
   strcpy(bad.host, "a\r\nb");
-  cr_expect_eq(wb_http_upgrade_request(&bad, KEY, "x", text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(&bad, KEY, "x", WB_DEFLATE_OFF, text, sizeof text), WB_E_INVALID);
   bad.host[0] = 0;
-  cr_expect_eq(wb_http_upgrade_request(&bad, KEY, "x", text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(&bad, KEY, "x", WB_DEFLATE_OFF, text, sizeof text), WB_E_INVALID);
   bad = url;
   strcpy(bad.target, "/a HTTP/1.1");
-  cr_expect_eq(wb_http_upgrade_request(&bad, KEY, "x", text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(&bad, KEY, "x", WB_DEFLATE_OFF, text, sizeof text), WB_E_INVALID);
   strcpy(bad.target, "a");
-  cr_expect_eq(wb_http_upgrade_request(&bad, KEY, "x", text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_request(&bad, KEY, "x", WB_DEFLATE_OFF, text, sizeof text), WB_E_INVALID);
 }
 
 /* ------------------------------------------------------------------------------------------------ server */
@@ -469,16 +471,16 @@ Test(http1, requests_of_clients_as_they_are_are_accepted) {
 
 Test(http1, the_answer_is_refused_where_it_does_not_fit_or_the_key_is_none) {
   char text[512];
-  int count = wb_http_upgrade_answer(KEY, text, sizeof text);
+  int count = wb_http_upgrade_answer(KEY, NULL, text, sizeof text);
   cr_expect_str_eq(text, GOOD "\r\n");
   for (size_t size = 0; size <= (size_t)count + 1; size++) {
     char *exact = malloc(size + !size);
-    cr_assert_eq(wb_http_upgrade_answer(KEY, exact, size), size > (size_t)count ? count : WB_E_LIMIT);
+    cr_assert_eq(wb_http_upgrade_answer(KEY, NULL, exact, size), size > (size_t)count ? count : WB_E_LIMIT);
     free(exact);
   }
-  cr_expect_eq(wb_http_upgrade_answer(NULL, text, sizeof text), WB_E_INVALID);
-  cr_expect_eq(wb_http_upgrade_answer(KEY, NULL, sizeof text), WB_E_INVALID);
-  cr_expect_eq(wb_http_upgrade_answer("abc", text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_answer(NULL, NULL, text, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_answer(KEY, NULL, NULL, sizeof text), WB_E_INVALID);
+  cr_expect_eq(wb_http_upgrade_answer("abc", NULL, text, sizeof text), WB_E_INVALID);
 }
 
 Test(http1, both_ends_agree_for_any_key_and_a_single_wrong_bit_is_never_accepted) {
@@ -492,14 +494,14 @@ Test(http1, both_ends_agree_for_any_key_and_a_single_wrong_bit_is_never_accepted
     wb_http_response response;
     for (size_t i = 0; i < sizeof random; i++) random[i] = (uint8_t)random_below(256);
     wb_ws_key(random, key);
-    int count = wb_http_upgrade_request(&url, key, "x", text, sizeof text);
+    int count = wb_http_upgrade_request(&url, key, "x", WB_DEFLATE_OFF, text, sizeof text);
     cr_assert_eq(wb_http_upgrade_read(text, (size_t)count, &request, NULL), 1);
     cr_assert(strcmp(request.key, key) == 0 && strcmp(request.target, "/a?b") == 0);
-    count = wb_http_upgrade_answer(request.key, text, sizeof text);
-    cr_assert_eq(wb_http_upgrade_response(text, (size_t)count, key, &response, NULL), 1);
+    count = wb_http_upgrade_answer(request.key, NULL, text, sizeof text);
+    cr_assert_eq(wb_http_upgrade_response(text, (size_t)count, key, WB_DEFLATE_OFF, &response, NULL), 1);
     cr_assert_eq(response.head_bytes, (size_t)count);
     char *accept = strstr(text, "Accept: ") + 8;
     accept[random_below(WB_WS_ACCEPT_BYTES)] ^= (char)(1 << random_below(8));
-    cr_assert_neq(wb_http_upgrade_response(text, (size_t)count, key, &response, NULL), 1);
+    cr_assert_neq(wb_http_upgrade_response(text, (size_t)count, key, WB_DEFLATE_OFF, &response, NULL), 1);
   }
 }
