@@ -46,6 +46,8 @@ typedef struct wb_node_config {
   /* replay source (line_count 0): */
   char *const *path; /* NULL-terminated */
   double speed;      /* 0: as fast as it goes; 1: as it was received; n: n times as fast */
+  bool part;         /* only what was received at from_utc_ns or later, and before to_utc_ns */
+  int64_t from_utc_ns, to_utc_ns;
 
   /* store: */
   const char *data_dir; /* NULL: no store */
@@ -107,6 +109,7 @@ typedef struct wb_node_status {
   wb_node_line line[WB_LINE_COUNT_MAX];
   const char *layout, *wait;
   bool storing, archiving;
+  uint64_t read_bytes, read_of_bytes; /* replay of a log, after finish: see wb_log_totals */
   wb_archiver_status archive;
 } wb_node_status;
 void wb_node_status_get(wb_node *node, wb_node_status *status);

@@ -117,6 +117,15 @@ static json_t *archive(const wb_archiver_status *status) {
   return object;
 }
 
+static json_t *part(const wb_node_config *config, const wb_node_status *status) {
+  char from[WB_UTC_TEXT_BYTES], to[WB_UTC_TEXT_BYTES];
+  wb_utc_text(config->from_utc_ns, from);
+  wb_utc_text(config->to_utc_ns, to);
+  return json_pack("{so, so, sI, sI}", "from_utc", config->from_utc_ns == INT64_MIN ? json_null() : json_string(from), "to_utc",
+                   config->to_utc_ns == INT64_MAX ? json_null() : json_string(to), "read_bytes", (json_int_t)status->read_bytes,
+                   "of_bytes", (json_int_t)status->read_of_bytes);
+}
+
 static json_t *confinement(const wb_confine *confine) {
   wb_confine_status status;
   wb_confine_status_read(confine, &status);
@@ -163,6 +172,7 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_object_set_new(report, "stored_frames", json_integer((json_int_t)status.stored_frames));
   json_object_set_new(report, "reconnects", json_integer((json_int_t)status.reconnects));
   json_object_set_new(report, "resyncs", json_integer((json_int_t)status.resyncs));
+  if (config->part) json_object_set_new(report, "part", part(config, &status));
   if (status.archiving) json_object_set_new(report, "archive", archive(&status.archive));
   if (config->confine) json_object_set_new(report, "confine", confinement(config->confine));
   json_t *rejected = json_object();
