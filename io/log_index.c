@@ -290,6 +290,17 @@ int wb_log_index_load(const wb_log_segment *segment, bool head_only, wb_log_inde
   return result;
 }
 
+bool wb_log_index_is_right(const char *segment_path) {
+  wb_log_reader *reader =
+      wb_log_reader_open(&(wb_log_reader_config){.path = &segment_path, .path_count = 1, .window_chunks = 1}, NULL);
+  const wb_log_segment *segment = reader ? wb_log_reader_segment(reader, 0) : NULL;
+  wb_log_index index;
+  bool right = segment && segment->readable && !wb_log_index_load(segment, false, &index, NULL);
+  if (right) wb_log_index_drop(&index);
+  wb_log_reader_close(reader);
+  return right;
+}
+
 void wb_log_index_drop(wb_log_index *index) {
   free(index->bytes);
   *index = (wb_log_index){0};

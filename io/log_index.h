@@ -44,6 +44,8 @@ typedef struct wb_log_index {
 /* wb_log_index_load reads the index of a readable segment, or its head alone. 0; else the index is not believed, or not there:
  * negative, and *error says why (os_errno ENOENT: there is none). */
 int wb_log_index_load(const wb_log_segment *segment, bool head_only, wb_log_index *index, wb_error *error);
+/* wb_log_index_is_right says whether a segment has an index that is believed. */
+bool wb_log_index_is_right(const char *segment_path);
 void wb_log_index_drop(wb_log_index *index);
 
 #endif

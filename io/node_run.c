@@ -253,6 +253,7 @@ static int open_sink(wb_node *node, wb_error *error) {
                                                               .rotate_bytes = config->rotate_bytes,
                                                               .rotate_ns = config->rotate_ns,
                                                               .sync = config->sync,
+                                                              .sync_ns = config->sync_ns,
                                                               .line = rings,
                                                               .line_count = node->ring_count,
                                                               .reader = READER_FLUSH,
@@ -305,7 +306,7 @@ static int place(wb_node *node, wb_error *error) {
 
 static int open_archiver(wb_node *node, wb_error *error) {
   wb_archiver_config archive = node->config.archive;
-  if (!node->sink || !(archive.level || archive.retain_ns || archive.retain_bytes || archive.command)) return 0;
+  if (!node->sink || !(archive.level || archive.retain_ns || archive.retain_bytes || archive.command || archive.index)) return 0;
   archive.dir = node->config.data_dir;
   archive.feed = node->config.codec->name;
   archive.host = &node->host;

@@ -105,6 +105,8 @@ static json_t *archive(const wb_archiver_status *status) {
                 {"bytes_before", status->bytes_before},
                 {"bytes_after", status->bytes_after},
                 {"failures", status->failures},
+                {"indexed", status->indexed},
+                {"index_failures", status->index_failures},
                 {"hooks", status->hooks},
                 {"hook_failures", status->hook_failures},
                 {"deleted", status->deleted},

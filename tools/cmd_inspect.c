@@ -313,11 +313,8 @@ static int index_logs(const char *const *path, size_t paths) {
   int code = 0;
   const wb_log_segment *segment;
   for (size_t i = 0; (segment = wb_log_reader_segment(reader, i)); i++) {
-    wb_log_index index;
     const char *said = "has its index";
-    if (segment->readable && !wb_log_index_load(segment, false, &index, &error)) {
-      wb_log_index_drop(&index);
-    } else {
+    if (!wb_log_index_is_right(segment->path)) {
       int result = wb_log_index_make(segment->path, &error);
       said = result ? error.detail : "indexed";
       if (result && result != WB_E_STATE) code = 1;
