@@ -34,7 +34,9 @@ typedef enum {
   WB_FRAME_RESYNC = 19,     /* {"event":"resync","product":...,"reason":...} */
   WB_FRAME_GAP = 20,        /* {"event":"gap",...}: something is known to be missing here */
   WB_FRAME_STALL = 21,      /* {"event":"stall",...}: the node stopped reading because a reader was too far behind */
-  WB_FRAME_END = 22         /* {"event":"end",...}: the node ended the connection by its own will; books stay as they are */
+  WB_FRAME_END = 22,        /* {"event":"end",...}: the node ended the connection by its own will; books stay as they are */
+
+  WB_FRAME_WINDOW = 255 /* never stored: a replay's window begins here, what came before only made its books */
 } wb_frame_kind;
 
 /* One record. 32 bytes, so that two share a cache line and none straddles one. */
@@ -75,7 +77,8 @@ typedef enum {
   WB_MESSAGE_DISCONNECT,    /* line is down */
   WB_MESSAGE_SCALE,         /* u.scale: from here on the product's units are these; the book rescales itself */
   WB_MESSAGE_TICKER,        /* deltas: the best bid, then the best ask, as the exchange says; u.ticker */
-  WB_MESSAGE_TRADE          /* one delta: price, size, side of the maker; u.trade */
+  WB_MESSAGE_TRADE,         /* one delta: price, size, side of the maker; u.trade */
+  WB_MESSAGE_WINDOW         /* a replay's window begins: counts and analytics start anew, books stay */
 } wb_message_kind;
 
 enum {

@@ -1,6 +1,5 @@
 #include "io/archiver.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,30 +17,22 @@
 
 #include "engine/ring/atomic.h"
 #include "engine/store/segment.h"
+#include "io/archive_list.h"
 #include "io/hook.h"
 #include "io/host.h"
+#include "io/log_index.h"
 #include "io/sink_zstd.h"
 
 enum {
   PATH_BYTES = 4096,
-  ROOT_BYTES = 3072,
-  BELOW_BYTES = PATH_BYTES - ROOT_BYTES - 16,
-  DEPTH_MAX = 3,
+  ROOT_BYTES = PATH_BYTES - WB_ARCHIVE_BELOW_BYTES - 16,
   WRITEBACK_BYTES = 8 << 20,
   MARKS_SLACK = 1000
 };
 static const int64_t HEADERLESS_NS = INT64_C(60000000000); /* so old, a file without a whole header has no writer */
 static const uint64_t RESCAN_NS = UINT64_C(60000000000);
 
-/* A segment, in one form or both. */
-typedef struct entry {
-  char *path;       /* below the root, of the plain form */
-  const char *name; /* its last part: orders by time */
-  bool plain, zst, sealed, archived, gone;
-  uint64_t plain_bytes, zst_bytes;
-  int64_t written_utc_ns;
-  uint64_t retry_at_ns, retry_ns;
-} entry;
+typedef wb_archive_entry entry;
 
 typedef enum { STEP_NONE = 0, STEP_ENCODE, STEP_SYNC, STEP_COMPARE, STEP_RENAME, STEP_SYNC_FOLDER, STEP_REMOVE } step;
 
@@ -67,6 +58,8 @@ struct wb_archiver {
   bool retain_due;
   job job;
   wb_zstd_encoder *encoder;
+  wb_log_indexer *indexer; /* at work on the entry `indexing`; no scan runs meanwhile */
+  size_t indexing;
   wb_hook *hook;
   char *hook_path;           /* of the entry that the command runs for */
   wb_archiver_status status; /* W archiver, R any, each field relaxed */
@@ -109,32 +102,18 @@ static void retry_later(wb_archiver *a, entry *e) {
 static bool compressible(const wb_archiver *a, const entry *e) {
   return e->sealed && !e->gone && e->plain && (e->zst || (a->config.level && e->plain_bytes));
 }
+static bool indexable(const wb_archiver *a, const entry *e) {
+  return a->config.index && e->sealed && !e->gone && !e->indexed && !compressible(a, e);
+}
 static bool presentable(const wb_archiver *a, const entry *e) {
-  return a->hook && e->sealed && !e->gone && !compressible(a, e) && !e->archived;
+  return a->hook && e->sealed && !e->gone && !compressible(a, e) && !indexable(a, e) && !e->archived;
 }
 
 /* ------------------------------------------------------------------------------------------------ entries */
 
-static int by_name(const void *one, const void *other) {
-  const entry *a = one, *b = other;
-  int names = strcmp(a->name, b->name);
-  return names ? names : strcmp(a->path, b->path);
-}
+static entry *find(const wb_archiver *a, const char *path) { return wb_archive_list_find(a->entry, a->count, path); }
 
-static const char *name_of(const char *path) {
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
-}
-
-static entry *find(const wb_archiver *a, const char *path) {
-  entry key = {.path = (char *)path, .name = name_of(path)};
-  return a->count ? bsearch(&key, a->entry, a->count, sizeof key, by_name) : NULL;
-}
-
-static void entries_free(entry *e, size_t entries) {
-  for (size_t i = 0; i < entries; i++) free(e[i].path);
-  free(e);
-}
+static uint64_t bytes_of(const entry *e) { return e->plain_bytes + e->zst_bytes + e->index_bytes; }
 
 static void drop_gone(wb_archiver *a) {
   size_t kept = 0;
@@ -163,95 +142,26 @@ static bool sealed(wb_archiver *a, const char *path, struct stat *about) {
   return free_of_writers;
 }
 
-typedef struct listing {
-  entry *entry;
-  size_t count, capacity;
-} listing;
-
-static bool ends_with(const char *text, const char *end) {
-  size_t bytes = strlen(text), end_bytes = strlen(end);
-  return bytes > end_bytes && !strcmp(text + bytes - end_bytes, end);
-}
-
-static int list_file(listing *list, const char *path, bool zst, const struct stat *about) {
-  if (list->count == list->capacity) {
-    size_t capacity = list->capacity ? 2 * list->capacity : 256;
-    entry *more = realloc(list->entry, capacity * sizeof *more);
-    if (!more) return -ENOMEM;
-    list->entry = more;
-    list->capacity = capacity;
-  }
-  uint64_t bytes = (uint64_t)about->st_size;
-  entry e = {.path = strndup(path, strlen(path) - (zst ? 4 : 0)),
-             .plain = !zst,
-             .zst = zst,
-             .plain_bytes = zst ? 0 : bytes,
-             .zst_bytes = zst ? bytes : 0,
-             .written_utc_ns = (int64_t)about->st_mtim.tv_sec * 1000000000 + about->st_mtim.tv_nsec};
-  if (!e.path) return -ENOMEM;
-  e.name = name_of(e.path);
-  list->entry[list->count++] = e;
-  return 0;
-}
-
-/* folder: below the root, "" or ending in a slash. */
-static int list_folder(wb_archiver *a, listing *list, const char *folder, unsigned depth) {
-  char text[PATH_BYTES];
-  DIR *dir = opendir(full(a, folder, "", text));
-  if (!dir) return errno == ENOENT && depth ? 0 : -errno;
-  int result = 0;
-  struct dirent *item;
-  while (!result && (item = readdir(dir))) {
-    struct stat about;
-    if (item->d_name[0] == '.' || fstatat(dirfd(dir), item->d_name, &about, AT_SYMLINK_NOFOLLOW)) continue;
-    bool is_folder = S_ISDIR(about.st_mode), zst = ends_with(item->d_name, ".wbseg.zst");
-    char path[PATH_BYTES];
-    if (snprintf(path, sizeof path, "%s%s%s", folder, item->d_name, is_folder ? "/" : "") >= BELOW_BYTES) continue;
-    if (is_folder && depth < DEPTH_MAX) result = list_folder(a, list, path, depth + 1);
-    else if (!S_ISREG(about.st_mode)) continue;
-    else if (zst || ends_with(item->d_name, ".wbseg")) result = list_file(list, path, zst, &about);
-    else if (ends_with(item->d_name, ".wbseg.zst.tmp")) unlinkat(dirfd(dir), item->d_name, 0); /* of a run that was killed */
-  }
-  closedir(dir);
-  return result;
-}
-
-static void join_forms(listing *list) {
-  size_t kept = 0;
-  if (list->count) qsort(list->entry, list->count, sizeof *list->entry, by_name);
-  for (size_t i = 0; i < list->count; i++) {
-    entry *e = &list->entry[i], *last = kept ? &list->entry[kept - 1] : NULL;
-    if (!last || strcmp(last->path, e->path)) {
-      list->entry[kept++] = *e;
-      continue;
-    }
-    last->plain |= e->plain;
-    last->zst |= e->zst;
-    last->plain_bytes += e->plain_bytes;
-    last->zst_bytes += e->zst_bytes;
-    free(e->path);
-  }
-  list->count = kept;
-}
-
 static int scan(wb_archiver *a) {
-  listing list = {0};
-  int result = list_folder(a, &list, "", 0);
+  entry *found;
+  size_t entries;
+  int result = wb_archive_list_read(a->root, &found, &entries);
   if (result) {
-    entries_free(list.entry, list.count);
     say(a, WB_LOG_WARNING, "cannot read %s: %s", a->root, strerror(-result));
     return result;
   }
-  join_forms(&list);
-  for (size_t i = 0; i < list.count; i++) {
-    entry *e = &list.entry[i], *old = find(a, e->path);
+  for (size_t i = 0; i < entries; i++) {
+    entry *e = &found[i], *old = find(a, e->path);
     struct stat about;
-    if (old) e->archived = old->archived, e->retry_at_ns = old->retry_at_ns, e->retry_ns = old->retry_ns;
+    if (old) {
+      e->archived = old->archived, e->retry_at_ns = old->retry_at_ns, e->retry_ns = old->retry_ns;
+      e->indexed = old->indexed && old->plain == e->plain, e->index_bytes = old->index_bytes;
+    }
     e->sealed = e->zst || (old && old->sealed) || sealed(a, e->path, &about);
   }
-  entries_free(a->entry, a->count);
-  a->entry = list.entry;
-  a->count = list.count;
+  wb_archive_list_free(a->entry, a->count);
+  a->entry = found;
+  a->count = entries;
   return 0;
 }
 
@@ -334,9 +244,16 @@ static void remove_folders(wb_archiver *a, const char *path) {
   }
 }
 
+/* Before the segment goes: what is left of a segment is never an index. */
+static void discard_index(wb_archiver *a, const entry *e) {
+  char path[PATH_BYTES], index[PATH_BYTES];
+  if (!wb_log_index_path(full(a, e->path, "", path), index, sizeof index)) unlink(index);
+}
+
 static bool discard(wb_archiver *a, entry *e, const char *why) {
   char path[PATH_BYTES];
   bool failed = false;
+  discard_index(a, e);
   if (e->plain && unlink(full(a, e->path, "", path)) && errno != ENOENT) failed = true;
   if (!failed && e->zst && unlink(full(a, e->path, ".zst", path)) && errno != ENOENT) failed = true;
   if (failed) {
@@ -347,7 +264,7 @@ static bool discard(wb_archiver *a, entry *e, const char *why) {
   say(a, early ? WB_LOG_WARNING : WB_LOG_INFO, "deleted %s: %s%s", e->path, why,
       early ? ", although the command has not succeeded for it" : "");
   count(&a->status.deleted, 1);
-  count(&a->status.deleted_bytes, e->plain_bytes + e->zst_bytes);
+  count(&a->status.deleted_bytes, bytes_of(e));
   count(&a->status.unarchived, early);
   e->gone = true;
   remove_folders(a, e->path);
@@ -360,7 +277,7 @@ static void retain(wb_archiver *a) {
   size_t left = 0;
   for (size_t i = 0; i < a->count; i++) {
     if (a->entry[i].gone) continue;
-    total += a->entry[i].plain_bytes + a->entry[i].zst_bytes;
+    total += bytes_of(&a->entry[i]);
     left++;
   }
   for (unsigned pass = 0; pass < 3; pass++) /* by age; by size; by size, whatever the command said */
@@ -371,7 +288,7 @@ static void retain(wb_archiver *a) {
       if (pass && left == 1) continue; /* one segment may be larger than all are allowed to be */
       if (a->hook_path && !strcmp(a->hook_path, e->path)) continue;
       if (!discard(a, e, pass ? "--retain-bytes" : "--retain-age")) continue;
-      total -= e->plain_bytes + e->zst_bytes;
+      total -= bytes_of(e);
       left--;
     }
   drop_gone(a);
@@ -518,7 +435,7 @@ static void remove_plain(wb_archiver *a) {
   count(&a->status.compressed, 1);
   count(&a->status.bytes_before, a->job.bytes);
   count(&a->status.bytes_after, e->zst_bytes);
-  e->plain = false;
+  e->plain = e->indexed = false;
   e->plain_bytes = e->retry_at_ns = e->retry_ns = 0;
   a->retain_due = true;
   job_close(a);
@@ -531,6 +448,43 @@ static void job_step(wb_archiver *a) {
   steps[a->job.step](a);
 }
 
+/* ------------------------------------------------------------------------------------------------ index */
+
+/* A segment that cannot be indexed is read whole by those who want a part of it; it goes on its way without. */
+static void index_end(wb_archiver *a, entry *e, int result, const wb_error *error) {
+  char path[PATH_BYTES], index[PATH_BYTES];
+  struct stat about;
+  wb_log_indexer_close(a->indexer);
+  a->indexer = NULL;
+  e->indexed = true;
+  if (result) {
+    count(&a->status.index_failures, 1);
+    say(a, WB_LOG_WARNING, "no index of %s: %s", e->path, error->detail);
+  } else if (!wb_log_index_path(full(a, e->path, "", path), index, sizeof index) && !stat(index, &about)) {
+    e->index_bytes = (uint64_t)about.st_size;
+    a->retain_due = true;
+  }
+}
+
+static void index_start(wb_archiver *a, size_t at) {
+  char path[PATH_BYTES];
+  wb_error error = {0};
+  entry *e = &a->entry[at];
+  full(a, e->path, e->plain ? "" : ".zst", path);
+  if (wb_log_index_is_right(path)) return index_end(a, e, 0, &error);
+  a->indexer = wb_log_indexer_open(path, &error);
+  a->indexing = at;
+  if (!a->indexer) index_end(a, e, error.code, &error);
+}
+
+static void index_step(wb_archiver *a) {
+  wb_error error = {0};
+  int result = wb_log_indexer_step(a->indexer, &error);
+  if (result > 0) return;
+  if (!result) count(&a->status.indexed, 1);
+  index_end(a, &a->entry[a->indexing], result, &error);
+}
+
 /* ------------------------------------------------------------------------------------------------ command */
 
 static void hook_failed(wb_archiver *a, entry *e, const char *why) {
@@ -541,6 +495,7 @@ static void hook_failed(wb_archiver *a, entry *e, const char *why) {
 
 static void taken_away(wb_archiver *a, entry *e) {
   e->gone = a->retain_due = true; /* which drops it, between jobs */
+  discard_index(a, e);
   remove_folders(a, e->path);
 }
 
@@ -618,7 +573,8 @@ static void check(wb_archiver *a, uint64_t now_ns) {
 
 static void set_waiting(wb_archiver *a) {
   uint64_t waiting = 0;
-  for (size_t i = 0; i < a->count; i++) waiting += compressible(a, &a->entry[i]) || presentable(a, &a->entry[i]);
+  for (size_t i = 0; i < a->count; i++)
+    waiting += compressible(a, &a->entry[i]) || indexable(a, &a->entry[i]) || presentable(a, &a->entry[i]);
   wb_store_relaxed(&a->status.waiting, waiting);
 }
 
@@ -628,6 +584,10 @@ int wb_archiver_do_work(void *self) {
   int work = hook_end(a);
   if (a->job.step) {
     job_step(a);
+    return 1;
+  }
+  if (a->indexer) {
+    index_step(a);
     return 1;
   }
   uint64_t now_ns = now(a);
@@ -647,6 +607,12 @@ int wb_archiver_do_work(void *self) {
   for (size_t i = 0; i < a->count; i++)
     if (compressible(a, &a->entry[i]) && now_ns >= a->entry[i].retry_at_ns) {
       job_start(a, i);
+      work = 1;
+      break;
+    }
+  for (size_t i = 0; i < a->count && !a->job.step; i++)
+    if (indexable(a, &a->entry[i])) {
+      index_start(a, i);
       work = 1;
       break;
     }
@@ -752,9 +718,10 @@ void wb_archiver_close(wb_archiver *a) {
     unlink(full(a, a->entry[a->job.index].path, ".zst.tmp", path));
   }
   job_close(a);
+  wb_log_indexer_close(a->indexer);
   wb_hook_close(a->hook);
   wb_zstd_encoder_close(a->encoder);
-  entries_free(a->entry, a->count);
+  wb_archive_list_free(a->entry, a->count);
   free(a->hook_path);
   if (a->marks_fd >= 0) close(a->marks_fd);
   if (a->wake_fd >= 0) close(a->wake_fd);
@@ -768,6 +735,8 @@ void wb_archiver_status_read(const wb_archiver *a, wb_archiver_status *status) {
                                  .bytes_before = wb_load_relaxed(&from->bytes_before),
                                  .bytes_after = wb_load_relaxed(&from->bytes_after),
                                  .failures = wb_load_relaxed(&from->failures),
+                                 .indexed = wb_load_relaxed(&from->indexed),
+                                 .index_failures = wb_load_relaxed(&from->index_failures),
                                  .hooks = wb_load_relaxed(&from->hooks),
                                  .hook_failures = wb_load_relaxed(&from->hook_failures),
                                  .deleted = wb_load_relaxed(&from->deleted),

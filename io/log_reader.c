@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/crc32c.h"
 #include "engine/base/limits.h"
+#include "io/log_part.h"
 #include "io/sink_zstd.h"
 
 enum { DEPTH_MAX = 32, LINES = UINT8_MAX + 1, NONE = UINT32_MAX };
@@ -24,6 +26,7 @@ typedef struct file {
   size_t mapped_bytes;
   wb_zstd_decoder *decoder; /* compressed, being read */
   uint32_t queued;          /* chunks */
+  uint64_t taken;           /* of what the decoder has read, what is counted */
 } file;
 
 typedef struct chunk {
@@ -52,6 +55,12 @@ struct wb_log_reader {
   uint64_t expected;
   bool gap;
   uint64_t gap_first, gap_last;
+  wb_log_part *part;
+  wb_log_way way;                  /* through the segment that is open; no steps: all of it is read */
+  uint64_t stretch_end;            /* of the stretch that is being read */
+  uint64_t passed_end;             /* of the run: lower numbers that are missing may have been passed over */
+  uint64_t from_number, to_number; /* of the run: the window begins and ends there at the latest */
+  bool within, over;
   chunk *chunk;
   uint32_t free;
   queue queue[LINES];
@@ -86,8 +95,9 @@ static void note(wb_log_reader *reader, const wb_log_note *what) {
   if (reader->config.note) reader->config.note(reader->config.self, what);
 }
 
-static void damaged(wb_log_reader *reader, file *f, int code, uint64_t offset) {
-  uint64_t bytes = f->segment.compressed ? wb_zstd_content_bytes(f->segment.path) : f->segment.file_bytes;
+/* Damage from offset on, up to end if that is known. */
+static void damaged(wb_log_reader *reader, file *f, int code, uint64_t offset, uint64_t end) {
+  uint64_t bytes = end ? end : f->segment.compressed ? wb_zstd_content_bytes(f->segment.path) : f->segment.file_bytes;
   f->segment.code = code;
   reader->totals.damages++;
   note(reader, &(wb_log_note){.kind = WB_LOG_NOTE_DAMAGE,
@@ -101,19 +111,21 @@ static void damaged(wb_log_reader *reader, file *f, int code, uint64_t offset) {
 /* ------------------------------------------------------------------------------------------------ finding the files */
 
 /* Reads a file's header, or as much of it as there is. Returns an errno. */
-static int read_head(const char *path, uint8_t *header, size_t *found, bool *compressed) {
+static int read_head(const char *path, uint8_t *header, size_t *found, bool *compressed, uint64_t *read_bytes) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t got = fd < 0 ? -1 : pread(fd, header, WB_SEGMENT_HEADER_BYTES, 0);
   int os_errno = errno;
   if (fd >= 0) close(fd);
   if (got < 0) return os_errno;
   *found = (size_t)got;
+  *read_bytes += *found;
   *compressed = wb_zstd_is(header, *found);
   if (!*compressed) return 0;
   wb_error error;
   wb_zstd_decoder *decoder = wb_zstd_decoder_open(path, &error);
   if (!decoder) return error.os_errno;
   *found = wb_zstd_decoder_read(decoder, header, WB_SEGMENT_HEADER_BYTES);
+  *read_bytes += wb_zstd_decoder_taken(decoder);
   wb_zstd_decoder_close(decoder);
   return 0;
 }
@@ -138,7 +150,7 @@ static int add_file(wb_log_reader *reader, const char *path, unsigned path_index
   uint8_t header[WB_SEGMENT_HEADER_BYTES];
   wb_segment_info info;
   size_t found = 0;
-  int os_errno = read_head(path, header, &found, &f->segment.compressed);
+  int os_errno = read_head(path, header, &found, &f->segment.compressed, &reader->totals.read_bytes);
   if (os_errno) {
     reader->count--;
     free(f->segment.path);
@@ -148,6 +160,7 @@ static int add_file(wb_log_reader *reader, const char *path, unsigned path_index
   f->segment.code = result;
   if (result) return 0;
   f->segment.readable = true;
+  f->segment.header_crc = wb_crc32c(0, header, sizeof header);
   memcpy(f->segment.node, info.node, sizeof info.node);
   f->segment.segment = info.segment;
   f->segment.first_number = info.first_number;
@@ -267,6 +280,11 @@ static void sort_files(wb_log_reader *reader) {
     f[i].segment.run = f[i - 1].segment.run + (memcmp(f[i - 1].segment.node, f[i].segment.node, sizeof f->segment.node) != 0);
 }
 
+static void on_index(wb_log_reader *reader, const wb_log_segment *segment, const wb_error *why) {
+  note(reader, &(wb_log_note){
+                   .kind = WB_LOG_NOTE_INDEX, .segment = segment, .run = segment->run, .code = why->code, .text = why->detail});
+}
+
 wb_log_reader *wb_log_reader_open(const wb_log_reader_config *config, wb_error *error) {
   wb_log_reader *reader = calloc(1, sizeof *reader);
   uint32_t window = config->window_chunks ? config->window_chunks : WB_LOG_WINDOW_CHUNKS_DEFAULT;
@@ -277,6 +295,7 @@ wb_log_reader *wb_log_reader_open(const wb_log_reader_config *config, wb_error *
     return NULL;
   }
   reader->config = *config;
+  reader->from_number = reader->to_number = UINT64_MAX;
   if (!reader->config.window_bytes) reader->config.window_bytes = WB_LOG_WINDOW_BYTES_DEFAULT;
   for (uint32_t i = 0; i < window; i++) reader->chunk[i].next = i + 1 < window ? i + 1 : NONE;
   for (unsigned i = 0; i < LINES; i++) reader->queue[i].first = NONE;
@@ -286,7 +305,14 @@ wb_log_reader *wb_log_reader_open(const wb_log_reader_config *config, wb_error *
       return NULL;
     }
   sort_files(reader);
-  for (size_t i = reader->readable; i < reader->count; i++) damaged(reader, &reader->file[i], reader->file[i].segment.code, 0);
+  for (size_t i = 0; i < reader->count; i++) reader->totals.of_bytes += reader->file[i].segment.file_bytes;
+  if (config->part && !(reader->part = wb_log_part_open(config->part, reader, on_index))) {
+    wb_error_set(error, WB_E_MEMORY, ENOMEM, "open", "no memory for the indexes of %zu segments", reader->count);
+    wb_log_reader_close(reader);
+    return NULL;
+  }
+  for (size_t i = reader->readable; i < reader->count; i++)
+    damaged(reader, &reader->file[i], reader->file[i].segment.code, 0, 0);
   return reader;
 }
 
@@ -309,13 +335,15 @@ void wb_log_reader_close(wb_log_reader *reader) {
     free(reader->file[i].segment.path);
     free(reader->file[i].segment.text);
   }
+  wb_log_way_close(&reader->way);
+  wb_log_part_close(reader->part);
   free(reader->file);
   free(reader->chunk);
   free(reader);
 }
 
 /* Maps a file with a page of zeros behind it, for the slack. A plain file that is gone has perhaps been compressed meanwhile. */
-static int map(file *f) {
+static int map(file *f, bool part) {
   int fd = f->segment.compressed ? -1 : open(f->segment.path, O_RDONLY | O_CLOEXEC);
   if (fd < 0 && !f->segment.compressed && errno == ENOENT && ends_with(f->segment.path, ".wbseg")) {
     size_t bytes = strlen(f->segment.path);
@@ -349,7 +377,7 @@ static int map(file *f) {
       result = -errno;
       unmap(f);
     } else if (bytes) {
-      madvise(f->base, bytes, MADV_SEQUENTIAL);
+      madvise(f->base, bytes, part ? MADV_RANDOM : MADV_SEQUENTIAL);
     }
   }
   close(fd);
@@ -421,16 +449,117 @@ static int decode(wb_log_reader *reader, file *f, wb_chunk *head, const uint8_t 
   return result ? result : WB_E_DAMAGED;
 }
 
+/* Goes to a chunk of the open segment. 0 or negative. */
+static int move(wb_log_reader *reader, file *f, uint64_t offset, uint32_t chunk_number) {
+  uint64_t at = reader->cursor.offset;
+  reader->cursor.chunk_number = chunk_number;
+  if (at == offset) return 0;
+  reader->cursor.offset = offset;
+  if (!f->decoder) return 0;
+  const wb_index *index = &reader->way.loaded.index;
+  wb_index_block block = {0};
+  for (uint32_t low = 0, high = index->head.block_count; low < high;) {
+    uint32_t middle = (low + high) / 2;
+    wb_index_block found = wb_index_block_at(index, middle);
+    if (found.offset <= offset) block = found, low = middle + 1;
+    else high = middle;
+  }
+  bool back = at > offset || wb_zstd_decoder_code(f->decoder);
+  if (back || block.offset > at) {
+    if (wb_zstd_decoder_seek(f->decoder, block.file_offset)) return WB_E_SYSTEM;
+    at = block.offset;
+  }
+  uint8_t dropped[16384];
+  while (at < offset) {
+    size_t wanted = offset - at < sizeof dropped ? (size_t)(offset - at) : sizeof dropped;
+    if (wb_zstd_decoder_read(f->decoder, dropped, wanted) < wanted) {
+      int code = wb_zstd_decoder_code(f->decoder);
+      return code ? code : WB_E_DAMAGED;
+    }
+    at += wanted;
+  }
+  return 0;
+}
+
+/* Where the stretch being read has ended, goes to the next one of the way, or behind the last. 1: there is one; 0: the segment has
+ * ended; or negative. */
+static int follow(wb_log_reader *reader, file *f) {
+  if (reader->cursor.offset < reader->stretch_end) return 1;
+  wb_log_way *way = &reader->way;
+  const wb_index *index = &way->loaded.index;
+  const wb_log_step *step = &way->step[way->next];
+  if (step->passed_end > reader->passed_end) reader->passed_end = step->passed_end;
+  if (way->next < way->step_count) {
+    wb_index_stretch s = wb_index_stretch_at(index, step->stretch);
+    way->next++;
+    reader->stretch_end = s.offset + s.bytes;
+    if (f->base) madvise(f->base + s.offset / 4096 * 4096, s.bytes + s.offset % 4096, MADV_WILLNEED);
+    int result = move(reader, f, s.offset, s.chunk);
+    return result ? result : 1;
+  }
+  if (index->head.flags & WB_INDEX_WHOLE) return 0;
+  uint32_t last = index->head.stretch_count - 1;
+  uint32_t chunks =
+      index->head.stretch_count ? wb_index_stretch_at(index, last).chunk + wb_index_stretch_at(index, last).chunk_count : 0;
+  reader->stretch_end = UINT64_MAX;
+  int result = move(reader, f, index->head.indexed_bytes, chunks);
+  return result ? result : 1;
+}
+
+/* The way through the open segment that the part needs; for all of it, where there is no part. */
+static void start_way(wb_log_reader *reader, file *f) {
+  if (wb_log_part_way(reader->part, &f->segment, &reader->way)) return;
+  reader->totals.read_bytes += reader->way.loaded.file_bytes;
+  reader->stretch_end = WB_SEGMENT_HEADER_BYTES;
+  if (reader->way.from_number < reader->from_number) reader->from_number = reader->way.from_number;
+  if (reader->way.to_number < reader->to_number) reader->to_number = reader->way.to_number;
+}
+
+/* Names the damage at the cursor and goes on behind it, if an index says where: whether it does. */
+static bool pass_damage(wb_log_reader *reader, file *f, int code) {
+  wb_log_way *way = &reader->way;
+  uint64_t offset = reader->cursor.offset, least = offset + 1;
+  if (f->segment.growing) return false;
+  if (!way->step) {
+    start_way(reader, f);
+    reader->stretch_end = UINT64_MAX;
+  }
+  const wb_index *index = &way->loaded.index;
+  if (!way->step || offset >= index->head.indexed_bytes) return false;
+  for (uint32_t i = 0; f->decoder && i < index->head.block_count && least <= offset; i++)
+    least = wb_index_block_at(index, i).offset;
+  while (way->next < way->step_count && wb_index_stretch_at(index, way->step[way->next].stretch).offset < least) way->next++;
+  uint64_t end =
+      way->next < way->step_count ? wb_index_stretch_at(index, way->step[way->next].stretch).offset : index->head.indexed_bytes;
+  damaged(reader, f, code, offset, end);
+  reader->stretch_end = offset;
+  return true;
+}
+
 typedef enum { FETCHED, WINDOW_FULL, BARRIER, RUN_END } fetched;
+
+static fetched segment_end(wb_log_reader *reader, file *f) {
+  f->segment.done = true;
+  if (!f->queued) unmap(f);
+  wb_log_way_close(&reader->way);
+  reader->open = false;
+  reader->current++;
+  return FETCHED;
+}
 
 /* Reads ahead: one chunk, or past the end of a segment. */
 static fetched fetch(wb_log_reader *reader) {
   if (reader->current == reader->run_end) return RUN_END;
   file *f = &reader->file[reader->current];
   if (!reader->open) {
+    uint64_t passed_end;
+    if (reader->part && wb_log_part_passes(reader->part, reader->current, &passed_end)) {
+      if (passed_end > reader->passed_end) reader->passed_end = passed_end;
+      return segment_end(reader, f);
+    }
     if (f->segment.first_number > reader->expected) return BARRIER;
     wb_segment_info info;
-    int result = map(f) ? WB_E_SYSTEM : 0;
+    int result = map(f, reader->part) ? WB_E_SYSTEM : 0;
     if (!result && f->decoder) {
       uint8_t header[WB_SEGMENT_HEADER_BYTES];
       size_t count = wb_zstd_decoder_read(f->decoder, header, sizeof header);
@@ -439,35 +568,37 @@ static fetched fetch(wb_log_reader *reader) {
       result = wb_segment_open(&reader->cursor, f->base, f->segment.file_bytes, &info);
     }
     if (result) {
-      damaged(reader, f, result, 0);
-      f->segment.done = true;
-      unmap(f);
-      reader->current++;
-      return FETCHED;
+      damaged(reader, f, result, 0, 0);
+      return segment_end(reader, f);
     }
     reader->open = true;
+    if (reader->part) start_way(reader, f);
   }
   if (reader->free == NONE || reader->own_bytes >= reader->config.window_bytes) return WINDOW_FULL;
   wb_chunk head;
   const uint8_t *frame, *data;
   uint8_t *own = NULL;
   bool verify = reader->config.verify || f->segment.growing || reader->current + 1 == reader->run_end;
-  int result = f->decoder ? decode(reader, f, &head, &frame, &data, &own)
-                          : wb_segment_next(&reader->cursor, verify, &head, &frame, &data);
-  f->segment.good_bytes = reader->cursor.offset;
+  int result = reader->way.step ? follow(reader, f) : 1;
+  if (result == 1)
+    result = f->decoder ? decode(reader, f, &head, &frame, &data, &own)
+                        : wb_segment_next(&reader->cursor, verify, &head, &frame, &data);
+  if (f->decoder) {
+    reader->totals.read_bytes += wb_zstd_decoder_taken(f->decoder) - f->taken;
+    f->taken = wb_zstd_decoder_taken(f->decoder);
+  }
   if (result == 1) {
     f->segment.chunks++;
     f->segment.frames += head.frame_count;
+    f->segment.good_bytes += head.chunk_bytes;
+    if (!f->decoder) reader->totals.read_bytes += head.chunk_bytes;
     if (head.frame_count) enqueue(reader, f, &head, frame, data, own);
     else free(own);
     return FETCHED;
   }
-  if (result < 0 && !f->segment.growing) damaged(reader, f, result, reader->cursor.offset);
-  f->segment.done = true;
-  if (!f->queued) unmap(f);
-  reader->open = false;
-  reader->current++;
-  return FETCHED;
+  if (result < 0 && pass_damage(reader, f, result)) return FETCHED;
+  if (result < 0 && !f->segment.growing) damaged(reader, f, result, reader->cursor.offset, 0);
+  return segment_end(reader, f);
 }
 
 /* ------------------------------------------------------------------------------------------------ order */
@@ -483,12 +614,25 @@ static void flush_gap(wb_log_reader *reader, const wb_log_segment *next) {
 }
 
 static void skip_to(wb_log_reader *reader, uint64_t number) {
-  if (!reader->lead) {
-    if (!reader->gap) reader->gap_first = reader->expected;
+  uint64_t first = reader->expected > reader->passed_end ? reader->expected : reader->passed_end;
+  if (!reader->lead && first < number) {
+    if (!reader->gap) reader->gap_first = first;
     reader->gap_last = number - 1;
     reader->gap = true;
   }
   reader->expected = number;
+}
+
+/* No frame that is still to be read has a lower number, as far as indexes and headers tell. */
+static uint64_t lowest_to_come(const wb_log_reader *reader) {
+  if (reader->current == reader->run_end) return UINT64_MAX;
+  if (!reader->open) return reader->file[reader->current].segment.first_number;
+  const wb_log_way *way = &reader->way;
+  bool ended = way->step && reader->cursor.offset >= reader->stretch_end;
+  if (!way->step || (way->next == way->step_count && !(way->loaded.index.head.flags & WB_INDEX_WHOLE))) return 0;
+  uint64_t lowest = way->step[way->next && !ended ? way->next - 1 : way->next].lowest_number;
+  uint64_t behind = reader->current + 1 < reader->run_end ? reader->file[reader->current + 1].segment.first_number : UINT64_MAX;
+  return lowest < behind ? lowest : behind;
 }
 
 static bool start_run(wb_log_reader *reader) {
@@ -497,6 +641,8 @@ static bool start_run(wb_log_reader *reader) {
   const wb_log_segment *first = &reader->file[reader->current].segment;
   while (reader->run_end < reader->readable && reader->file[reader->run_end].segment.run == first->run) reader->run_end++;
   reader->expected = first->first_number;
+  reader->passed_end = 0;
+  reader->from_number = reader->to_number = UINT64_MAX;
   reader->lead = first->segment != 0; /* what came before is not here: not a gap */
   return true;
 }
@@ -504,6 +650,7 @@ static bool start_run(wb_log_reader *reader) {
 int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
   if (reader->given) dequeue(reader, reader->given);
   reader->given = NULL;
+  if (reader->over) return 0;
   queue *q;
   for (;;) {
     q = NULL;
@@ -516,6 +663,14 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
       reader->totals.duplicates++;
       dequeue(reader, q);
       continue;
+    }
+    if (q && reader->part && q->frame.number < lowest_to_come(reader)) {
+      skip_to(reader, q->frame.number);
+      break;
+    }
+    if (!q && reader->part && lowest_to_come(reader) >= reader->to_number && reader->to_number != UINT64_MAX) {
+      reader->over = true;
+      return 0;
     }
     switch (fetch(reader)) {
     case FETCHED: break;
@@ -532,6 +687,12 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
     }
   }
   const chunk *c = &reader->chunk[q->first];
+  int64_t utc_ns = (int64_t)(q->frame.recv_ns + (uint64_t)c->head.utc_offset_ns);
+  if (reader->part && reader->config.part->products) {
+    reader->within |= utc_ns >= reader->config.part->from_utc_ns || q->frame.number >= reader->from_number;
+    reader->over = utc_ns >= reader->config.part->to_utc_ns || q->frame.number >= reader->to_number;
+    if (reader->over) return 0;
+  }
   flush_gap(reader, &c->file->segment);
   reader->lead = false;
   reader->expected++;
@@ -539,7 +700,8 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
   reader->totals.frames++;
   *record = (wb_log_record){.frame = q->frame,
                             .bytes = c->data + (q->frame.position - c->head.first_position),
-                            .utc_ns = (int64_t)(q->frame.recv_ns + (uint64_t)c->head.utc_offset_ns),
+                            .utc_ns = utc_ns,
+                            .within = reader->within,
                             .run = c->file->segment.run,
                             .segment = &c->file->segment};
   return 1;
@@ -549,4 +711,8 @@ const wb_log_segment *wb_log_reader_segment(const wb_log_reader *reader, size_t 
   return index < reader->count ? &reader->file[index].segment : NULL;
 }
 
-wb_log_totals wb_log_reader_totals(const wb_log_reader *reader) { return reader->totals; }
+wb_log_totals wb_log_reader_totals(const wb_log_reader *reader) {
+  wb_log_totals totals = reader->totals;
+  if (reader->part) totals.read_bytes += wb_log_part_read_bytes(reader->part);
+  return totals;
+}

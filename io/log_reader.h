@@ -8,6 +8,8 @@
  * Damage:  a segment is read up to its first torn or wrong chunk; the rest is reported by file and offset and left out. Numbers
  *          that are missing are reported as gaps; a number that comes twice is given once. A segment that its writer still
  *          holds open is read as far as it is whole and is not damaged.
+ * Index:   where a segment has an index that is believed (io/log_index.h), what lies behind damage is read on from the next stretch,
+ *          and of a part of the log only the stretches that the part needs (io/log_part.h).
  * Zstd:    NAME.wbseg.zst is NAME.wbseg in compressed form; where both are there, the plain one is read. It is decoded chunk by
  *          chunk, each checked. One that is cut or wrong gives every whole chunk in front of the damage; offsets are those of
  *          the segment, not of the file. A plain file that is gone when its turn comes is looked for in compressed form.
@@ -22,6 +24,7 @@
 #include <stdint.h>
 
 #include "engine/base/error.h"
+#include "engine/base/products.h"
 #include "engine/event.h"
 #include "engine/store/segment.h"
 
@@ -36,8 +39,9 @@ typedef struct wb_log_segment {
   char *path;
   unsigned path_index; /* the argument it came from */
   unsigned run;        /* from 0; of no meaning when `readable` is false */
-  bool readable;       /* its header is good: the four below are set */
+  bool readable;       /* its header is good: the six below are set */
   uint8_t node[16];
+  uint32_t header_crc;
   uint64_t segment, first_number;
   int64_t created_utc_ns;
   char *text; /* the header's JSON */
@@ -46,11 +50,12 @@ typedef struct wb_log_segment {
   uint64_t file_bytes, good_bytes, chunks, frames;
 } wb_log_segment;
 
-typedef enum { WB_LOG_NOTE_DAMAGE = 1, WB_LOG_NOTE_GAP } wb_log_note_kind;
+typedef enum { WB_LOG_NOTE_DAMAGE = 1, WB_LOG_NOTE_GAP, WB_LOG_NOTE_INDEX } wb_log_note_kind;
 
 /* DAMAGE: segment, offset of the first byte that is not part of the log, bytes left out (of a compressed segment as far as its
  * frames tell), code. GAP: numbers first..last are not
- * there; segment is that of the frame that comes next (NULL at the end of a run). */
+ * there; segment is that of the frame that comes next (NULL at the end of a run). INDEX: the segment's index is not
+ * believed, text says why. */
 typedef struct wb_log_note {
   wb_log_note_kind kind;
   const wb_log_segment *segment;
@@ -58,15 +63,24 @@ typedef struct wb_log_note {
   int code;
   uint64_t offset, bytes;
   uint64_t first, last;
+  const char *text;
 } wb_log_note;
+
+/* A part of a log, by receive time: from <= time < to. With products: what a replay of these products needs for it, from their last
+ * snapshots in front of it on, and nothing behind it. Without: at least all frames received then, and others beside them. */
+typedef struct wb_log_window {
+  int64_t from_utc_ns, to_utc_ns;
+  const wb_products *products;
+} wb_log_window;
 
 typedef struct wb_log_reader_config {
   const char *const *path; /* files (any name) and folders (searched for *.wbseg and *.wbseg.zst) */
   size_t path_count;
   bool verify; /* check the checksum of every chunk; done anyway in the last segment of a run, in one still growing, and in
                * compressed ones */
-  uint32_t window_chunks; /* 0: the default */
-  uint64_t window_bytes;  /* 0: the default */
+  uint32_t window_chunks;    /* 0: the default */
+  uint64_t window_bytes;     /* 0: the default */
+  const wb_log_window *part; /* NULL: all; else as long as the reader */
   void *self;
   void (*note)(void *self, const wb_log_note *note); /* may be NULL; called from open and next */
 } wb_log_reader_config;
@@ -76,6 +90,7 @@ typedef struct wb_log_record {
   wb_frame frame;
   const uint8_t *bytes;
   int64_t utc_ns; /* receive time */
+  bool within;    /* the part's window has begun */
   unsigned run;
   const wb_log_segment *segment;
 } wb_log_record;
@@ -93,9 +108,11 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record);
 /* wb_log_reader_segment returns a segment by index in reading order, those with a wrong header last; NULL past the end. */
 const wb_log_segment *wb_log_reader_segment(const wb_log_reader *reader, size_t index);
 
-/* What was met so far. */
+/* What was met so far. read_bytes: of segments and indexes, as they lie on disk; of a mapped segment those of the chunks looked at. of_bytes:
+ * of all segments. */
 typedef struct wb_log_totals {
   uint64_t frames, damages, gaps, numbers_missing, duplicates;
+  uint64_t read_bytes, of_bytes;
 } wb_log_totals;
 wb_log_totals wb_log_reader_totals(const wb_log_reader *reader);
 

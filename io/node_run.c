@@ -51,6 +51,7 @@ struct wb_node {
 
   wb_source_ws *live;
   wb_source_replay *replay;
+  wb_log_window part;
   wb_uring *flush_ring;
   wb_sink_segment *sink;
   wb_archiver *archiver;
@@ -180,6 +181,7 @@ static int open_books(wb_node *node, wb_error *error) {
       .reader = READER_PARSE,
       .codec = config->codec,
       .codec_state = node->codec_state,
+      .part = config->part,
       .products = config->products,
       .host = &node->host,
       .messages = node->layout == WB_LAYOUT_PIPELINED ? &node->messages : NULL,
@@ -194,9 +196,13 @@ static int open_books(wb_node *node, wb_error *error) {
 static int open_source(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
   if (!config->line_count) {
-    node->replay = wb_source_replay_open(
-        &(wb_source_replay_config){.path = config->path, .speed = config->speed, .frames = node->frames, .host = &node->host},
-        error);
+    node->part = (wb_log_window){config->from_utc_ns, config->to_utc_ns, config->products};
+    node->replay = wb_source_replay_open(&(wb_source_replay_config){.path = config->path,
+                                                                    .speed = config->speed,
+                                                                    .frames = node->frames,
+                                                                    .host = &node->host,
+                                                                    .part = config->part ? &node->part : NULL},
+                                         error);
     return node->replay ? 0 : WB_E_INVALID;
   }
   wb_source_ws_config source = {
@@ -251,6 +257,7 @@ static int open_sink(wb_node *node, wb_error *error) {
                                                               .rotate_bytes = config->rotate_bytes,
                                                               .rotate_ns = config->rotate_ns,
                                                               .sync = config->sync,
+                                                              .sync_ns = config->sync_ns,
                                                               .line = rings,
                                                               .line_count = node->ring_count,
                                                               .reader = READER_FLUSH,
@@ -303,7 +310,7 @@ static int place(wb_node *node, wb_error *error) {
 
 static int open_archiver(wb_node *node, wb_error *error) {
   wb_archiver_config archive = node->config.archive;
-  if (!node->sink || !(archive.level || archive.retain_ns || archive.retain_bytes || archive.command)) return 0;
+  if (!node->sink || !(archive.level || archive.retain_ns || archive.retain_bytes || archive.command || archive.index)) return 0;
   archive.dir = node->config.data_dir;
   archive.feed = node->config.codec->name;
   archive.host = &node->host;
@@ -575,6 +582,11 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
     status->stored_frames = sink.frames_written;
     status->stored_bytes = sink.bytes_written;
     status->store_errors = sink.errors;
+  }
+  if (node->finished && node->replay) {
+    wb_log_totals totals = wb_source_replay_totals(node->replay);
+    status->read_bytes = totals.read_bytes;
+    status->read_of_bytes = totals.of_bytes;
   }
   status->archiving = node->archiver;
   if (node->archiver) wb_archiver_status_read(node->archiver, &status->archive);

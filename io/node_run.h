@@ -48,13 +48,16 @@ typedef struct wb_node_config {
   /* replay source (line_count 0): */
   char *const *path; /* NULL-terminated */
   double speed;      /* 0: as fast as it goes; 1: as it was received; n: n times as fast */
+  bool part;         /* only what was received at from_utc_ns or later, and before to_utc_ns */
+  int64_t from_utc_ns, to_utc_ns;
 
   /* store: */
   const char *data_dir; /* NULL: no store */
   wb_sync sync;
+  uint64_t sync_ns; /* of WB_SYNC_INTERVAL; 0: the sink's default */
   uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
-  wb_archiver_config
-      archive; /* level, retain_*, command; the rest is filled in. All zero: none. Runs from start on, or by wb_node_archive */
+  wb_archiver_config archive; /* level, index, retain_*, command; the rest is filled in. All zero: none. Runs from start on, or by
+                                 wb_node_archive */
 
   wb_layout layout;
   int cpu[WB_NODE_THREADS_MAX]; /* with cpu_count > 0: one CPU a thread, in the order of the stages */
@@ -116,6 +119,7 @@ typedef struct wb_node_status {
   wb_node_line line[WB_LINE_COUNT_MAX];
   const char *layout, *wait;
   bool storing, archiving;
+  uint64_t read_bytes, read_of_bytes; /* replay of a log, after finish: see wb_log_totals */
   wb_archiver_status archive;
 } wb_node_status;
 void wb_node_status_get(wb_node *node, wb_node_status *status);

@@ -105,6 +105,8 @@ static json_t *archive(const wb_archiver_status *status) {
                 {"bytes_before", status->bytes_before},
                 {"bytes_after", status->bytes_after},
                 {"failures", status->failures},
+                {"indexed", status->indexed},
+                {"index_failures", status->index_failures},
                 {"hooks", status->hooks},
                 {"hook_failures", status->hook_failures},
                 {"deleted", status->deleted},
@@ -115,6 +117,15 @@ static json_t *archive(const wb_archiver_status *status) {
   for (unsigned i = 0; i < sizeof fields / sizeof *fields; i++)
     json_object_set_new(object, fields[i].name, json_integer((json_int_t)fields[i].value));
   return object;
+}
+
+static json_t *part(const wb_node_config *config, const wb_node_status *status) {
+  char from[WB_UTC_TEXT_BYTES], to[WB_UTC_TEXT_BYTES];
+  wb_utc_text(config->from_utc_ns, from);
+  wb_utc_text(config->to_utc_ns, to);
+  return json_pack("{so, so, sI, sI}", "from_utc", config->from_utc_ns == INT64_MIN ? json_null() : json_string(from), "to_utc",
+                   config->to_utc_ns == INT64_MAX ? json_null() : json_string(to), "read_bytes", (json_int_t)status->read_bytes,
+                   "of_bytes", (json_int_t)status->read_of_bytes);
 }
 
 static json_t *confinement(const wb_confine *confine) {
@@ -163,6 +174,7 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_object_set_new(report, "stored_frames", json_integer((json_int_t)status.stored_frames));
   json_object_set_new(report, "reconnects", json_integer((json_int_t)status.reconnects));
   json_object_set_new(report, "resyncs", json_integer((json_int_t)status.resyncs));
+  if (config->part) json_object_set_new(report, "part", part(config, &status));
   if (status.archiving) json_object_set_new(report, "archive", archive(&status.archive));
   if (config->confine) json_object_set_new(report, "confine", confinement(config->confine));
   json_t *rejected = json_object();

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
-enum { INPUT_BYTES = 256 << 10 };
+enum { INPUT_BYTES = 256 << 10, INPUT_BYTES_FIRST = 64 << 10 };
 
 struct wb_zstd_encoder {
   ZSTD_CCtx *context;
@@ -22,6 +22,9 @@ struct wb_zstd_decoder {
   int fd, code;
   bool between, ended; /* between frames; nothing more to read */
   size_t in, in_end;
+  bool warm;         /* it is read on from where the last input ended */
+  uint64_t file_end; /* offset in the file behind the input */
+  uint64_t taken;    /* bytes read of the file */
   uint8_t input[INPUT_BYTES];
 };
 
@@ -83,12 +86,15 @@ void wb_zstd_decoder_close(wb_zstd_decoder *decoder) {
 
 static void fill(wb_zstd_decoder *d) {
   ssize_t got;
-  do got = read(d->fd, d->input, sizeof d->input);
+  do got = read(d->fd, d->input, d->warm ? INPUT_BYTES : INPUT_BYTES_FIRST);
   while (got < 0 && errno == EINTR);
   if (got < 0) d->code = WB_E_SYSTEM;
+  d->warm = true;
   d->ended = got <= 0;
   d->in = 0;
   d->in_end = got > 0 ? (size_t)got : 0;
+  d->file_end += d->in_end;
+  d->taken += d->in_end;
 }
 
 size_t wb_zstd_decoder_read(wb_zstd_decoder *d, void *to, size_t count) {
@@ -108,6 +114,35 @@ size_t wb_zstd_decoder_read(wb_zstd_decoder *d, void *to, size_t count) {
   }
   return out.pos;
 }
+
+int wb_zstd_decoder_seek(wb_zstd_decoder *d, uint64_t file_offset) {
+  if (lseek(d->fd, (off_t)file_offset, SEEK_SET) < 0) return WB_E_SYSTEM;
+  ZSTD_DCtx_reset(d->context, ZSTD_reset_session_only);
+  d->code = 0;
+  d->between = true;
+  d->ended = false;
+  d->warm = false;
+  d->in = d->in_end = 0;
+  d->file_end = file_offset;
+  return 0;
+}
+
+bool wb_zstd_decoder_edge(wb_zstd_decoder *d, uint64_t *file_offset) {
+  while (!d->between && !d->code) { /* the frame's checksum may be still to come */
+    if (d->in == d->in_end && !d->ended) fill(d);
+    ZSTD_outBuffer out = {d->input, 0, 0};
+    ZSTD_inBuffer in = {d->input, d->in_end, d->in};
+    size_t result = ZSTD_decompressStream(d->context, &out, &in);
+    if (ZSTD_isError(result)) d->code = WB_E_DAMAGED;
+    else if (result && in.pos == d->in) break;
+    d->in = in.pos;
+    d->between = result == 0;
+  }
+  *file_offset = d->file_end - (d->in_end - d->in);
+  return d->between;
+}
+
+uint64_t wb_zstd_decoder_taken(const wb_zstd_decoder *decoder) { return decoder->taken; }
 
 int wb_zstd_decoder_code(const wb_zstd_decoder *decoder) { return decoder->code; }
 

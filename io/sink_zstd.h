@@ -40,6 +40,15 @@ void wb_zstd_decoder_close(wb_zstd_decoder *decoder);
 size_t wb_zstd_decoder_read(wb_zstd_decoder *decoder, void *to, size_t count);
 int wb_zstd_decoder_code(const wb_zstd_decoder *decoder);
 
+/* wb_zstd_decoder_seek goes to file_offset, where a frame must begin: the next bytes read are those of that frame. 0 or WB_E_SYSTEM. */
+int wb_zstd_decoder_seek(wb_zstd_decoder *decoder, uint64_t file_offset);
+
+/* wb_zstd_decoder_edge says whether a frame ends with the bytes given so far, and in *file_offset where the next one begins. */
+bool wb_zstd_decoder_edge(wb_zstd_decoder *decoder, uint64_t *file_offset);
+
+/* wb_zstd_decoder_taken returns how many bytes were read of the file. */
+uint64_t wb_zstd_decoder_taken(const wb_zstd_decoder *decoder);
+
 /* wb_zstd_is says whether bytes[0..count) begin like a file of zstd frames. */
 bool wb_zstd_is(const uint8_t *bytes, size_t count);
 

@@ -2,13 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/ring/atomic.h"
-#include "io/log_reader.h"
 #include "io/recording.h"
 
 enum { RECORDS_PER_WORK = 256 };
@@ -25,6 +25,8 @@ struct wb_source_replay {
   int64_t first_utc_ns;
   uint64_t first_ns;
   uint64_t number;
+  bool within, began;  /* the record at hand is of the window; that it begins was said, or there is none */
+  bool over;           /* everything was read */
   uint64_t taken;      /* W ingest, R any */
   uint32_t stop_asked; /* W any, R ingest */
   uint32_t ended;      /* W ingest (after error), R any */
@@ -33,6 +35,12 @@ struct wb_source_replay {
 
 static void on_note(void *self, const wb_log_note *note) {
   wb_source_replay *source = self;
+  if (note->kind == WB_LOG_NOTE_INDEX) {
+    char text[512];
+    snprintf(text, sizeof text, "the index of %s is left aside: %s", note->segment->path, note->text);
+    source->config.host->log(source->config.host->self, WB_LOG_WARNING, text);
+    return;
+  }
   if (source->error.code) return;
   if (note->kind == WB_LOG_NOTE_DAMAGE) {
     wb_error_set(&source->error, note->code, 0, "replay", "%s: %s at byte %llu, %llu bytes left out", note->segment->path,
@@ -77,11 +85,15 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
   }
   source->config = *config;
   source->first_utc_ns = WB_TIME_NONE;
+  source->began = !config->part;
   if (logs) {
-    source->log = wb_log_reader_open(
-        &(wb_log_reader_config){
-            .path = (const char *const *)config->path, .path_count = count, .verify = true, .self = source, .note = on_note},
-        error);
+    source->log = wb_log_reader_open(&(wb_log_reader_config){.path = (const char *const *)config->path,
+                                                             .path_count = count,
+                                                             .verify = true,
+                                                             .part = config->part,
+                                                             .self = source,
+                                                             .note = on_note},
+                                     error);
     if (source->log && !wb_log_reader_segment(source->log, 0)) {
       wb_error_set(error, WB_E_CONFIG, 0, "replay", "%s holds no segment", config->path[0]);
       wb_source_replay_close(source);
@@ -131,18 +143,26 @@ static bool next_line(wb_source_replay *source) {
   return false;
 }
 
-static bool next(wb_source_replay *source) {
-  if (!source->log) return next_line(source);
+static bool next(wb_source_replay *source, bool *within) {
+  const wb_log_window *part = source->config.part;
+  if (!source->log) {
+    if (!next_line(source)) return false;
+    bool timed = part && source->utc_ns != WB_TIME_NONE;
+    *within = timed && source->utc_ns >= part->from_utc_ns;
+    return !timed || source->utc_ns < part->to_utc_ns;
+  }
   wb_log_record record;
   if (wb_log_reader_next(source->log, &record) != 1) return false;
   source->frame = record.frame;
+  if (source->frame.kind == WB_FRAME_WINDOW) source->frame.kind = 0; /* that of nobody else */
   source->bytes = record.bytes;
   source->utc_ns = record.utc_ns;
+  *within = record.within;
   return true;
 }
 
 static bool due(wb_source_replay *source) {
-  if (source->config.speed <= 0 || source->utc_ns == WB_TIME_NONE) return true;
+  if (source->config.speed <= 0 || !source->began || source->utc_ns == WB_TIME_NONE) return true;
   uint64_t now_ns = source->config.host->now_ns(source->config.host->self);
   if (source->first_utc_ns == WB_TIME_NONE) {
     source->first_utc_ns = source->utc_ns;
@@ -156,6 +176,30 @@ static void end(wb_source_replay *source) {
   __atomic_store_n(&source->ended, 1, __ATOMIC_RELEASE);
 }
 
+/* Takes the record at hand, if there is room. */
+static bool put(wb_source_replay *source) {
+  wb_frames *frames = source->config.frames;
+  wb_frame *frame = &source->frame;
+  if (wb_frames_room(frames, frame->bytes) < frame->bytes || !wb_frames_slots(frames, 1)) return false;
+  memcpy(wb_frames_head(frames), source->bytes, frame->bytes);
+  frame->position = frames->head;
+  frame->number = source->number++;
+  wb_frames_advance(frames, frame->bytes);
+  wb_frames_push(frames, frame);
+  return true;
+}
+
+/* Says that the window begins, if there is room. */
+static bool begin(wb_source_replay *source) {
+  wb_frames *frames = source->config.frames;
+  if (source->began || !wb_frames_slots(frames, 1)) return source->began;
+  wb_frames_push(frames, &(wb_frame){.position = frames->head,
+                                     .recv_ns = source->frame.recv_ns,
+                                     .number = source->number++,
+                                     .kind = WB_FRAME_WINDOW});
+  return source->began = true;
+}
+
 static int replay_work(void *self) {
   wb_source_replay *source = self;
   if (source->ended) return 0;
@@ -166,7 +210,9 @@ static int replay_work(void *self) {
       end(source);
       break;
     }
-    if (!source->pending && !next(source)) {
+    if (!source->pending && !source->over && !next(source, &source->within)) source->over = source->within = true;
+    if (source->within && !begin(source)) break;
+    if (source->over) {
       end(source);
       break;
     }
@@ -179,12 +225,7 @@ static int replay_work(void *self) {
       end(source);
       break;
     }
-    if (wb_frames_room(frames, source->frame.bytes) < source->frame.bytes || !wb_frames_slots(frames, 1)) break;
-    memcpy(wb_frames_head(frames), source->bytes, source->frame.bytes);
-    source->frame.position = frames->head;
-    source->frame.number = source->number++;
-    wb_frames_advance(frames, source->frame.bytes);
-    wb_frames_push(frames, &source->frame);
+    if (!put(source)) break;
     source->pending = false;
     count++;
   }
@@ -206,3 +247,7 @@ bool wb_source_replay_ended(const wb_source_replay *source, wb_error *error) {
 }
 
 uint64_t wb_source_replay_taken(const wb_source_replay *source) { return wb_load_acquire(&source->taken); }
+
+wb_log_totals wb_source_replay_totals(const wb_source_replay *source) {
+  return source->log ? wb_log_reader_totals(source->log) : (wb_log_totals){0};
+}

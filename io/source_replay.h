@@ -4,6 +4,8 @@
  * A segment's records keep their kind, line, connection and receive time; a recording's lines become TEXT records of line 0.
  * Numbers are given anew, in the order of the files. Paths: files or folders; segments and recordings may not be mixed.
  * Pace:    speed 0: as fast as the stages take them; n: n times as fast as they were received.
+ * Part:    with a window, what is needed to make the books of its beginning comes first, as fast as it goes; then a WINDOW record; then
+ *          the window's own records, and nothing behind them (io/log_part.h). Lines of a recording without a time belong to where they stand.
  * Threads: do_work from the ingest thread; stop and the state from any.
  * Memory:  allocated at open, and in the readers for the largest record. */
 #ifndef WB_IO_SOURCE_REPLAY_H
@@ -15,6 +17,7 @@
 #include "engine/port.h"
 #include "engine/ring/frames.h"
 #include "engine/topo/loop.h"
+#include "io/log_reader.h"
 
 typedef struct wb_source_replay wb_source_replay;
 
@@ -23,6 +26,7 @@ typedef struct wb_source_replay_config {
   double speed;
   wb_frames *frames;
   const wb_host *host;
+  const wb_log_window *part; /* NULL: everything. Used until close */
 } wb_source_replay_config;
 
 wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error);
@@ -34,5 +38,8 @@ void wb_source_replay_stop(wb_source_replay *source);
  * what came before the damage was replayed). */
 bool wb_source_replay_ended(const wb_source_replay *source, wb_error *error);
 uint64_t wb_source_replay_taken(const wb_source_replay *source);
+
+/* wb_source_replay_totals: of logs, what the reader met; when it has ended. */
+wb_log_totals wb_source_replay_totals(const wb_source_replay *source);
 
 #endif

@@ -10,10 +10,11 @@
 #include <time.h>
 
 #include "engine/base/products.h"
-#include "io/log_reader.h"
+#include "io/log_index.h"
 #include "io/recording.h"
 #include "io/ws.h"
 #include "tools/commands.h"
+#include "tools/times.h"
 
 /* Gaps, events and damages told one by one; more are only counted. */
 enum { LIST_MAX = 1000, KINDS = 32, KIND_OTHER = 0, COLUMNS_MAX = 9 };
@@ -62,7 +63,7 @@ typedef struct damage {
 } damage;
 
 typedef struct inspection {
-  bool json, verify, frames;
+  bool json, verify, frames, index;
   int64_t from_utc_ns, to_utc_ns;
   bool wanted[KINDS];
   path_totals *path;
@@ -89,6 +90,7 @@ static void usage(FILE *to) {
         "What a log holds. PATH: segment files, folders of them, or text recordings (plain, gzip or zstd).\n"
         "\n"
         "  --verify       read every record and check its checksum\n"
+        "  --index        make the index of each finished segment that has none, or none that is right, and do no more\n"
         "  --json         as one JSON object (with --frames: one object a line)\n"
         "  --frames       print the raw frames, one a line: number, time, line.connection, kind, bytes, text\n"
         "  --from TIME    only frames received at TIME or later     (with --frames)\n"
@@ -97,9 +99,7 @@ static void usage(FILE *to) {
         "                 text binary ping pong close http partial oversize violation connect disconnect sent resync gap\n"
         "                 stall end\n"
         "  --help\n"
-        "\n"
-        "TIME is UTC: 2026-01-31, 2026-01-31T23:59, 2026-01-31T23:59:59.123456789Z, or seconds since 1970.\n"
-        "Exit code: 0; 1 damage was found, or nothing could be read; 2 wrong usage.\n",
+        "\n" WB_TIMES_HELP "Exit code: 0; 1 damage was found, or nothing could be read; 2 wrong usage.\n",
         to);
 }
 
@@ -117,25 +117,6 @@ static const char *time_text(int64_t utc_ns, char text[TIME_BYTES]) {
   size_t used = strftime(text, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &at);
   snprintf(text + used, TIME_BYTES - used, ".%09dZ", (int)fraction);
   return text;
-}
-
-static bool time_parse(const char *text, int64_t *utc_ns) {
-  static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d", "%s"};
-  for (unsigned i = 0; i < sizeof forms / sizeof *forms; i++) {
-    struct tm at = {0};
-    const char *end = strptime(text, forms[i], &at);
-    if (!end || (i == 3 && strspn(text, "0123456789.") != strlen(text))) continue;
-    int64_t seconds = i == 3 ? strtoll(text, NULL, 10) : timegm(&at), fraction = 0;
-    if (*end == '.' && (i == 0 || i == 3)) {
-      int64_t unit = 100000000;
-      for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10) fraction += (*end - '0') * unit;
-    }
-    if (*end == 'Z' && i != 3) end++;
-    if (*end || seconds < 0 || seconds > INT64_MAX / 1000000000 - 1) continue;
-    *utc_ns = seconds * 1000000000 + fraction;
-    return true;
-  }
-  return false;
 }
 
 /* Text as it is, what a terminal must not see as \n, \t, \\, \xNN. The caller frees it. */
@@ -228,6 +209,10 @@ static char *copied(const char *text) {
 static void on_note(void *self, const wb_log_note *note) {
   inspection *in = self;
   const char *path = note->segment ? note->segment->path : NULL;
+  if (note->kind == WB_LOG_NOTE_INDEX) {
+    fprintf(stderr, "wirebook inspect: the index of %s is left aside: %s\n", path, note->text);
+    return;
+  }
   if (note->kind == WB_LOG_NOTE_GAP) {
     if (in->gaps < LIST_MAX)
       in->gap[in->gaps] = (gap){.first = note->first, .last = note->last, .run = note->run, .path = copied(path)};
@@ -292,8 +277,15 @@ static void note_runs(inspection *in, const wb_log_reader *reader) {
 
 static int read_logs(inspection *in, const char *const *path, size_t paths) {
   wb_error error;
-  wb_log_reader *reader = wb_log_reader_open(
-      &(wb_log_reader_config){.path = path, .path_count = paths, .verify = in->verify, .self = in, .note = on_note}, &error);
+  const wb_log_window part = {.from_utc_ns = in->from_utc_ns, .to_utc_ns = in->to_utc_ns};
+  bool whole = in->from_utc_ns == INT64_MIN && in->to_utc_ns == INT64_MAX;
+  wb_log_reader *reader = wb_log_reader_open(&(wb_log_reader_config){.path = path,
+                                                                     .path_count = paths,
+                                                                     .verify = in->verify,
+                                                                     .part = whole || in->verify ? NULL : &part,
+                                                                     .self = in,
+                                                                     .note = on_note},
+                                             &error);
   if (!reader) return complain(&error);
   wb_log_record record;
   while (wb_log_reader_next(reader, &record) == 1) {
@@ -311,6 +303,25 @@ static int read_logs(inspection *in, const char *const *path, size_t paths) {
       fprintf(stderr, "wirebook inspect: no segment in %s\n", path[i]);
       code = 1;
     }
+  return code;
+}
+
+static int index_logs(const char *const *path, size_t paths) {
+  wb_error error;
+  wb_log_reader *reader = wb_log_reader_open(&(wb_log_reader_config){.path = path, .path_count = paths}, &error);
+  if (!reader) return complain(&error);
+  int code = 0;
+  const wb_log_segment *segment;
+  for (size_t i = 0; (segment = wb_log_reader_segment(reader, i)); i++) {
+    const char *said = "has its index";
+    if (!wb_log_index_is_right(segment->path)) {
+      int result = wb_log_index_make(segment->path, &error);
+      said = result ? error.detail : "indexed";
+      if (result && result != WB_E_STATE) code = 1;
+    }
+    printf("%s: %s\n", segment->path, said);
+  }
+  wb_log_reader_close(reader);
   return code;
 }
 
@@ -570,12 +581,12 @@ static int inspect(inspection *in, char **argument, int arguments) {
       for (unsigned k = 0; k < KINDS; k++) p->kind[k] = empty;
       if (!recordings) logs[log_count++] = argument[i];
     }
-  int code = log_count ? read_logs(in, logs, log_count) : 0;
-  for (unsigned i = log_count; i < in->paths && code != 2; i++) {
+  int code = !log_count ? 0 : in->index ? index_logs(logs, log_count) : read_logs(in, logs, log_count);
+  for (unsigned i = log_count; i < in->paths && code != 2 && !in->index; i++) {
     int result = read_recording(in, &in->path[i]);
     if (result) code = result;
   }
-  if (code != 2 && !in->frames) in->json ? show_json(in) : show_text(in);
+  if (code != 2 && !in->frames && !in->index) in->json ? show_json(in) : show_text(in);
   if (!code && (in->damages || fflush(stdout) || ferror(stdout))) code = 1;
 
   for (uint64_t i = 0; i < LIST_MAX; i++) {
@@ -592,12 +603,11 @@ static int inspect(inspection *in, char **argument, int arguments) {
 }
 
 int wb_cmd_inspect(int argc, char **argv) {
-  enum { VERIFY = 256, JSON, FRAMES, FROM, TO, KIND };
+  enum { VERIFY = 256, JSON, FRAMES, INDEX, FROM, TO, KIND };
   static const struct option options[] = {
-      {"verify", no_argument, NULL, VERIFY}, {"json", no_argument, NULL, JSON},
-      {"frames", no_argument, NULL, FRAMES}, {"from", required_argument, NULL, FROM},
-      {"to", required_argument, NULL, TO},   {"kind", required_argument, NULL, KIND},
-      {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0},
+      {"verify", no_argument, NULL, VERIFY},   {"json", no_argument, NULL, JSON},   {"frames", no_argument, NULL, FRAMES},
+      {"from", required_argument, NULL, FROM}, {"to", required_argument, NULL, TO}, {"kind", required_argument, NULL, KIND},
+      {"index", no_argument, NULL, INDEX},     {"help", no_argument, NULL, 'h'},    {NULL, 0, NULL, 0},
   };
   static inspection in;
   in = (inspection){.from_utc_ns = INT64_MIN, .to_utc_ns = INT64_MAX};
@@ -611,10 +621,11 @@ int wb_cmd_inspect(int argc, char **argv) {
     case VERIFY: in.verify = true; break;
     case JSON: in.json = true; break;
     case FRAMES: in.frames = true; break;
+    case INDEX: in.index = true; break;
     case FROM:
     case TO:
       filtered = true;
-      if (time_parse(optarg, option == FROM ? &in.from_utc_ns : &in.to_utc_ns)) break;
+      if (wb_time_parse(optarg, option == FROM ? &in.from_utc_ns : &in.to_utc_ns)) break;
       fprintf(stderr, "wirebook inspect: '%s' is no time; give one like 2026-01-31T23:59:59Z\n", optarg);
       return 2;
     case KIND:

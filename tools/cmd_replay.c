@@ -10,6 +10,7 @@
 #include "tools/commands.h"
 #include "tools/console.h"
 #include "tools/products.h"
+#include "tools/times.h"
 
 static const wb_option options[] = {
     {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange", NULL, "dialect of the recording",
@@ -18,6 +19,9 @@ static const wb_option options[] = {
      "product, repeat or comma; BTC means BTC-USD; @FILE reads a list", false, false},
     {"speed", WB_OPTION_TEXT, NULL, "max", NULL, "max|Nx", "as fast as it goes, or N times as fast as it was received", false,
      false},
+    {"from", WB_OPTION_TEXT, NULL, NULL, NULL, "TIME",
+     "only what was received at TIME or later; the books at TIME are made first", false, false},
+    {"to", WB_OPTION_TEXT, NULL, NULL, NULL, "TIME", "only what was received before TIME", false, false},
     {"report", WB_OPTION_TEXT, NULL, NULL, NULL, "FILE", "JSON report at the end (- for stdout)", false, false},
     {"max-message", WB_OPTION_BYTES, NULL, "32M", NULL, "BYTES", "largest message", false, false},
     {"depth", WB_OPTION_COUNT, NULL, "50", NULL, "N", "levels a side in the report, 1 to 1000", false, false},
@@ -42,6 +46,25 @@ static bool speed_of(const char *text, double *speed) {
   char *end;
   *speed = strtod(text, &end);
   return *text >= '0' && *text <= '9' && *speed > 0 && *speed < 1e9 && (strcmp(end, "x") == 0 || *end == 0);
+}
+
+/* --from and --to. */
+static bool part_of(const wb_config *config, wb_node_config *node) {
+  const char *name[] = {"from", "to"};
+  int64_t *utc_ns[] = {&node->from_utc_ns, &node->to_utc_ns};
+  node->from_utc_ns = INT64_MIN;
+  node->to_utc_ns = INT64_MAX;
+  for (unsigned i = 0; i < 2; i++) {
+    const char *text = wb_config_text(config, name[i]);
+    if (!text) continue;
+    node->part = true;
+    if (wb_time_parse(text, utc_ns[i])) continue;
+    fprintf(stderr, "wirebook replay: --%s '%s' is no time; give one like 2026-01-31T23:59:59Z or -1h\n", name[i], text);
+    return false;
+  }
+  if (node->from_utc_ns <= node->to_utc_ns) return true;
+  fputs("wirebook replay: --from is later than --to\n", stderr);
+  return false;
 }
 
 static int replay(const wb_config *config, wb_node_config *settings, wb_log *log) {
@@ -109,7 +132,7 @@ int wb_cmd_replay(int argc, char **argv) {
   if (wb_config_help(config)) {
     puts("usage: wirebook replay [OPTIONS] PATH...\n\nRuns segments of a log, or text recordings (one JSON message a line; "
          "plain, gzip or zstd; receive time in\n"
-         "front or not), through the same stages as a live feed, and reports as `run` does.\n");
+         "front or not), through the same stages as a live feed, and reports as `run` does.\n" WB_TIMES_HELP);
     wb_config_usage(options, OPTIONS);
   } else if (wb_config_check(config)) {
     wb_config_print(config);
@@ -119,6 +142,8 @@ int wb_cmd_replay(int argc, char **argv) {
   } else if (!speed_of(wb_config_text(config, "speed"), &node.speed)) {
     fprintf(stderr, "wirebook replay: --speed '%s' is neither max nor a factor such as 1x or 10x\n",
             wb_config_text(config, "speed"));
+    code = 2;
+  } else if (!part_of(config, &node)) {
     code = 2;
   } else if (depth < 1 || depth > WB_DEPTH_MAX || window < 1 || window > WB_MID_WINDOW_MAX) {
     fputs("wirebook replay: --depth is 1 to 1000, --mid-window 1 to 1024\n", stderr);

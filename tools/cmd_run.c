@@ -27,11 +27,16 @@ static const wb_option options[] = {
     {"data", WB_OPTION_TEXT, "WIREBOOK_DATA", "./data", NULL, "DIR", "where raw frames are stored", false, false},
     {"store", WB_OPTION_SWITCH, "DATA_STORE", "true", NULL, NULL, "store raw frames", true, false},
     {"sync", WB_OPTION_CHOICE, "WIREBOOK_SYNC", "interval", "none|interval|batch", NULL,
-     "when the log is brought to disk for good", false, false},
+     "when the log is brought to disk for good: when the kernel likes, each --sync-ms, or before frames count as stored", false,
+     false},
+    {"sync-ms", WB_OPTION_COUNT, "WIREBOOK_SYNC_MS", "1000", NULL, "MS",
+     "interval of --sync interval, and the most that a crash of the machine may cost, 1 to 3600000", false, false},
     {"rotate-bytes", WB_OPTION_BYTES, NULL, "1G", NULL, "BYTES", "size of a segment of the log", false, false},
     {"rotate-seconds", WB_OPTION_COUNT, NULL, "3600", NULL, "N", "a segment ends at multiples of this in UTC", false, false},
     {"compress", WB_OPTION_TEXT, "WIREBOOK_COMPRESS", "none", NULL, "none|zstd[:LEVEL]",
      "what becomes of segments that are full; levels are 1 to 19, 1 if not said", false, false},
+    {"index", WB_OPTION_CHOICE, "WIREBOOK_INDEX", "auto", "auto|on|off", NULL,
+     "index of each full segment for replay --from --to; auto: with --compress, --retain-... or --on-seal", false, false},
     {"retain-age", WB_OPTION_AGE, "WIREBOOK_RETAIN_AGE", NULL, NULL, "AGE", "delete segments so old (36h, 7d); 0: never", false,
      false},
     {"retain-bytes", WB_OPTION_BYTES, "WIREBOOK_RETAIN_BYTES", NULL, NULL, "BYTES",
@@ -124,6 +129,9 @@ static int archive(const wb_config *config, wb_node_config *node, wb_error *erro
   archive_of->retain_bytes = wb_config_count(config, "retain-bytes");
   archive_of->command = wb_config_text(config, "on-seal");
   if (archive_of->command && !*archive_of->command) archive_of->command = NULL;
+  bool archives = archive_of->level || archive_of->retain_ns || archive_of->retain_bytes || archive_of->command;
+  int index = wb_config_choice(config, "index"); /* auto, on, off */
+  archive_of->index = index == 1 || (index == 0 && archives);
   if (archive_of->retain_bytes && archive_of->retain_bytes < node->rotate_bytes)
     return wb_error_set(error, WB_E_CONFIG, 0, "retain-bytes",
                         "--retain-bytes %llu cannot hold: a single segment may have %llu (--rotate-bytes)",
@@ -155,14 +163,15 @@ static int feed(const wb_config *config, wb_node_config *node, char *mock_url, s
 }
 
 static int settings(const wb_config *config, wb_node_config *node, char *mock_url, size_t mock_url_size, wb_error *error) {
-  uint64_t depth, window;
+  uint64_t depth, window, sync_ms;
   unsigned operands;
   char *const *operand = wb_config_operands(config, &operands);
   if (operands) return wb_error_set(error, WB_E_CONFIG, 0, "option", "'%s' is no option", operand[0]);
   if (feed(config, node, mock_url, mock_url_size, error) != 0 || layout(config, node, error) != 0) return WB_E_CONFIG;
   if (limited(config, "max-message", 1024, WB_MESSAGE_BYTES_MAX, &node->message_bytes_max, error) != 0 ||
       limited(config, "depth", 1, WB_DEPTH_MAX, &depth, error) != 0 ||
-      limited(config, "mid-window", 1, WB_MID_WINDOW_MAX, &window, error) != 0)
+      limited(config, "mid-window", 1, WB_MID_WINDOW_MAX, &window, error) != 0 ||
+      limited(config, "sync-ms", 1, 3600000, &sync_ms, error) != 0)
     return WB_E_CONFIG;
   node->depth = (uint32_t)depth;
   node->mid_window = (uint32_t)window;
@@ -174,6 +183,7 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
   node->once = wb_config_switch(config, "once");
   node->data_dir = wb_config_switch(config, "store") ? wb_config_text(config, "data") : NULL;
   node->sync = (wb_sync)wb_config_choice(config, "sync");
+  node->sync_ns = sync_ms * UINT64_C(1000000);
   node->rotate_bytes = wb_config_count(config, "rotate-bytes");
   node->rotate_ns = wb_config_count(config, "rotate-seconds") * UINT64_C(1000000000);
   node->journal_bytes = wb_config_count(config, "journal");

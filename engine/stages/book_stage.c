@@ -294,6 +294,19 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
   }
 }
 
+static void take_window(wb_book_stage *stage) {
+  publish_changed(stage);
+  uint64_t *count[] = {&stage->changes, &stage->messages_applied, &stage->errors, &stage->resyncs};
+  for (unsigned i = 0; i < sizeof count / sizeof *count; i++) wb_store_relaxed(count[i], 0);
+  for (unsigned i = 0; i < WB_REJECT_COUNT; i++) wb_store_relaxed(&stage->rejected[i], 0);
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    wb_book_product *product = &stage->product[i];
+    product->snapshots = product->updates = product->changes = product->rejected = product->unknown = product->crossed = 0;
+    wb_analytics_restart(&product->analytics);
+    publish(product);
+  }
+}
+
 void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
   switch (message->kind) {
   case WB_MESSAGE_UPDATE: take_update(stage, message); break;
@@ -304,6 +317,7 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
   case WB_MESSAGE_CONNECT:
   case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
   case WB_MESSAGE_ERROR: add(&stage->errors, 1); break;
+  case WB_MESSAGE_WINDOW: take_window(stage); break;
   default: break;
   }
 }

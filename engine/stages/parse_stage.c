@@ -54,6 +54,8 @@ static wb_message *claim(wb_out *out, uint32_t delta_count) {
 
 static void commit(wb_out *out, wb_message *message) {
   wb_parse_stage *stage = (wb_parse_stage *)out;
+  stage->counts |= message->product != WB_PRODUCT_NONE;
+  if (stage->part && message->kind == WB_MESSAGE_REJECT && message->u.reject.reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   if (message->kind == WB_MESSAGE_REJECT || message->kind == WB_MESSAGE_ERROR) log_trouble(stage, message);
   uint32_t used = wb_message_bytes(message->delta_count);
   if (!stage->messages) {
@@ -73,6 +75,20 @@ void wb_parse_stage_init(wb_parse_stage *stage) {
   stage->claimed_bytes = stage->batch_bytes = 0;
 }
 
+/* What the window of a part counts begins with this frame. */
+static void begin_window(wb_parse_stage *stage, const wb_frame *frame) {
+  wb_message *message = claim(&stage->out, 0);
+  *message = (wb_message){.kind = WB_MESSAGE_WINDOW,
+                          .part = WB_PART_FIRST | WB_PART_LAST,
+                          .product = WB_PRODUCT_NONE,
+                          .recv_ns = frame->recv_ns,
+                          .number = frame->number,
+                          .time_ns = WB_TIME_NONE};
+  commit(&stage->out, message);
+  wb_store_relaxed(&stage->messages_in, 0);
+  wb_store_relaxed(&stage->bytes_in, 0);
+}
+
 /* Decodes a run of frames of one ring that carry the next numbers. */
 static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
   int done = 0;
@@ -84,8 +100,14 @@ static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
     while (used < count && frame[used].number == stage->next_number) {
       stage->frame = &frame[used];
       stage->frame_bytes = wb_frames_at(ring, frame[used].position);
-      stage->codec->decode(stage->codec_state, stage->frame, stage->frame_bytes, &stage->out);
-      if (frame[used].kind == WB_FRAME_TEXT || frame[used].kind == WB_FRAME_BINARY) {
+      stage->counts = !stage->part;
+      if (frame[used].kind == WB_FRAME_WINDOW) {
+        begin_window(stage, stage->frame);
+        messages = bytes = 0;
+      } else {
+        stage->codec->decode(stage->codec_state, stage->frame, stage->frame_bytes, &stage->out);
+      }
+      if (stage->counts && (frame[used].kind == WB_FRAME_TEXT || frame[used].kind == WB_FRAME_BINARY)) {
         messages++;
         bytes += frame[used].bytes;
       }

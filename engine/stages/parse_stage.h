@@ -21,6 +21,8 @@ typedef struct wb_parse_stage {
   uint32_t ring_count, current;
   unsigned reader; /* which reader of the rings this stage is */
   uint64_t next_number;
+  bool part; /* replay of a part: frames about no product of the table are neither counted nor complained of */
+  bool counts;
   const wb_codec *codec;
   void *codec_state;
   const wb_products *products;
