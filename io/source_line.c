@@ -10,7 +10,7 @@
 #include "engine/ring/atomic.h"
 #include "io/host.h"
 
-enum { NOTES_RESERVE_BYTES = 128 << 10, PONG_BACKLOG_BYTES = 16 << 10, SHOWN_BYTES_MIN = 64 << 10 };
+enum { NOTES_RESERVE_BYTES = 128 << 10, PONG_BACKLOG_BYTES = 16 << 10, SHOWN_BYTES_MIN = 64 << 10, MOVED_BYTES_MAX = 4 << 10 };
 
 static void line_scan(wb_line *l);
 static void line_pong(wb_line *l);
@@ -457,6 +457,15 @@ bool wb_line_ask_upgrade(wb_line *l) {
   return false;
 }
 
+/* How much may be received into the journal now. A message that has only begun moves with the head; one that is large stays, the parser may be
+ * reading it. */
+static size_t line_room(wb_line *l) {
+  uint64_t rest = l->frames->head - l->scan;
+  if (rest <= MOVED_BYTES_MAX && wb_frames_turn(l->frames, rest, WB_LINE_RECV_BYTES_MAX)) l->scan = l->frames->head - rest;
+  size_t room = wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX);
+  return room < WB_LINE_RECV_BYTES_MAX ? room : WB_LINE_RECV_BYTES_MAX;
+}
+
 /* Decrypts all that was received; false while there is no room for plaintext. */
 bool wb_line_decrypt(wb_line *l) {
   wb_error error;
@@ -472,10 +481,9 @@ bool wb_line_decrypt(wb_line *l) {
       }
       if (!wb_line_ask_upgrade(l)) return true;
     }
-    size_t room = wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX);
+    size_t room = line_room(l);
     if (room == 0) return false;
-    int n =
-        wb_tls_read(l->tls, wb_frames_head(l->frames), room < WB_LINE_RECV_BYTES_MAX ? room : WB_LINE_RECV_BYTES_MAX, &error);
+    int n = wb_tls_read(l->tls, wb_frames_head(l->frames), room, &error);
     line_pump(l);
     if (n == 0) return true;
     if (n < 0) {
@@ -533,12 +541,12 @@ void wb_line_arm(wb_line *l) {
     line_receive(l, l->cipher, WB_LINE_CIPHER_BYTES);
     return;
   }
-  size_t room = wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX);
+  size_t room = line_room(l);
   if (room == 0) {
     line_stall(l);
     return;
   }
-  line_receive(l, wb_frames_head(l->frames), room < WB_LINE_RECV_BYTES_MAX ? room : WB_LINE_RECV_BYTES_MAX);
+  line_receive(l, wb_frames_head(l->frames), room);
 }
 
 /* A thread that never sleeps has nothing to gain from a receive that the kernel keeps: its way through the queues costs half a
@@ -554,9 +562,9 @@ int wb_line_poll(wb_line *l) {
 
 /* Tries again after a reader gave room back. */
 bool wb_line_unstall(wb_line *l) {
-  if (wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX) == 0) {
-    /* All records are back and still there is no room: what lies there can never become one. */
-    if (wb_frames_slots(l->frames, l->frames->frame_count) == l->frames->frame_count)
+  bool all_back = wb_frames_slots(l->frames, l->frames->frame_count) == l->frames->frame_count;
+  if (line_room(l) == 0) {
+    if (all_back) /* and still there is no room: what lies there can never become a record */
       wb_line_fail(l, false, "a message that does not fit the journal (--journal)");
     return false;
   }
