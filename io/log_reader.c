@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/base/limits.h"
+#include "engine/store/gap.h"
 #include "io/sink_zstd.h"
 
 enum { DEPTH_MAX = 32, LINES = UINT8_MAX + 1, NONE = UINT32_MAX };
@@ -52,6 +53,7 @@ struct wb_log_reader {
   uint64_t expected;
   bool gap;
   uint64_t gap_first, gap_last;
+  uint64_t dropped_end; /* numbers from `expected` to below it are named by a gap record */
   chunk *chunk;
   uint32_t free;
   queue queue[LINES];
@@ -483,7 +485,12 @@ static void flush_gap(wb_log_reader *reader, const wb_log_segment *next) {
 }
 
 static void skip_to(wb_log_reader *reader, uint64_t number) {
-  if (!reader->lead) {
+  if (reader->expected < reader->dropped_end) {
+    uint64_t end = reader->dropped_end < number ? reader->dropped_end : number;
+    reader->totals.numbers_dropped += end - reader->expected;
+    reader->expected = end;
+  }
+  if (!reader->lead && reader->expected < number) {
     if (!reader->gap) reader->gap_first = reader->expected;
     reader->gap_last = number - 1;
     reader->gap = true;
@@ -497,6 +504,7 @@ static bool start_run(wb_log_reader *reader) {
   const wb_log_segment *first = &reader->file[reader->current].segment;
   while (reader->run_end < reader->readable && reader->file[reader->run_end].segment.run == first->run) reader->run_end++;
   reader->expected = first->first_number;
+  reader->dropped_end = 0;
   reader->lead = first->segment != 0; /* what came before is not here: not a gap */
   return true;
 }
@@ -511,6 +519,8 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
       queue *one = &reader->queue[reader->active[i]];
       if (one->first != NONE && (!q || one->frame.number < q->frame.number)) q = one;
     }
+    if (q && q->frame.number == reader->dropped_end && reader->expected < reader->dropped_end)
+      skip_to(reader, reader->dropped_end);
     if (q && q->frame.number == reader->expected) break;
     if (q && q->frame.number < reader->expected) {
       reader->totals.duplicates++;
@@ -527,6 +537,7 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
     case WINDOW_FULL: skip_to(reader, q->frame.number); break;
     case RUN_END:
       if (q) skip_to(reader, q->frame.number);
+      else if (reader->expected < reader->dropped_end) skip_to(reader, reader->dropped_end);
       else if (!start_run(reader)) return 0;
       break;
     }
@@ -537,8 +548,12 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
   reader->expected++;
   reader->given = q;
   reader->totals.frames++;
+  const uint8_t *bytes = c->data + (q->frame.position - c->head.first_position);
+  wb_gap gap;
+  if (q->frame.kind == WB_FRAME_GAP && wb_gap_read(&q->frame, bytes, &gap) && gap.last < UINT64_MAX)
+    reader->dropped_end = gap.last + 1;
   *record = (wb_log_record){.frame = q->frame,
-                            .bytes = c->data + (q->frame.position - c->head.first_position),
+                            .bytes = bytes,
                             .utc_ns = (int64_t)(q->frame.recv_ns + (uint64_t)c->head.utc_offset_ns),
                             .run = c->file->segment.run,
                             .segment = &c->file->segment};

@@ -6,7 +6,8 @@
  *          different lines lie in a file in the order of their writing, so chunks are queued until the next number turns up: at
  *          most window_chunks of them, and never past a segment whose header says that the number cannot come any more.
  * Damage:  a segment is read up to its first torn or wrong chunk; the rest is reported by file and offset and left out. Numbers
- *          that are missing are reported as gaps; a number that comes twice is given once. A segment that its writer still
+ *          that are missing are reported as gaps, but for those that a gap record of the log itself names (engine/store/gap.h): those
+ *          are only counted. A number that comes twice is given once. A segment that its writer still
  *          holds open is read as far as it is whole and is not damaged.
  * Zstd:    NAME.wbseg.zst is NAME.wbseg in compressed form; where both are there, the plain one is read. It is decoded chunk by
  *          chunk, each checked. One that is cut or wrong gives every whole chunk in front of the damage; offsets are those of
@@ -93,9 +94,9 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record);
 /* wb_log_reader_segment returns a segment by index in reading order, those with a wrong header last; NULL past the end. */
 const wb_log_segment *wb_log_reader_segment(const wb_log_reader *reader, size_t index);
 
-/* What was met so far. */
+/* What was met so far. numbers_dropped: in no record, but in what a gap record tells; not among the missing. */
 typedef struct wb_log_totals {
-  uint64_t frames, damages, gaps, numbers_missing, duplicates;
+  uint64_t frames, damages, gaps, numbers_missing, numbers_dropped, duplicates;
 } wb_log_totals;
 wb_log_totals wb_log_reader_totals(const wb_log_reader *reader);
 
