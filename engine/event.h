@@ -32,7 +32,7 @@ typedef enum {
   WB_FRAME_DISCONNECT = 17, /* {"event":"disconnect","reason":...}: books of this line are suspect from here on */
   WB_FRAME_SENT = 18,       /* a text message that the node sent (subscribe, unsubscribe) */
   WB_FRAME_RESYNC = 19,     /* {"event":"resync","product":...,"reason":...} */
-  WB_FRAME_GAP = 20,        /* {"event":"gap",...}: something is known to be missing here */
+  WB_FRAME_GAP = 20,        /* {"event":"gap",...}: something is known to be missing here; engine/store/gap.h */
   WB_FRAME_STALL = 21,      /* {"event":"stall",...}: the node stopped reading because a reader was too far behind */
   WB_FRAME_END = 22,        /* {"event":"end",...}: the node ended the connection by its own will; books stay as they are */
 
@@ -78,7 +78,8 @@ typedef enum {
   WB_MESSAGE_SCALE,         /* u.scale: from here on the product's units are these; the book rescales itself */
   WB_MESSAGE_TICKER,        /* deltas: the best bid, then the best ask, as the exchange says; u.ticker */
   WB_MESSAGE_TRADE,         /* one delta: price, size, side of the maker; u.trade */
-  WB_MESSAGE_WINDOW         /* a replay's window begins: counts and analytics start anew, books stay */
+  WB_MESSAGE_WINDOW,        /* a replay's window begins: counts and analytics start anew, books stay */
+  WB_MESSAGE_GAP            /* a log lacks the records from here on to the next: no book can be trusted until its snapshot */
 } wb_message_kind;
 
 enum {

@@ -12,6 +12,7 @@
 
 #include "engine/base/crc32c.h"
 #include "engine/base/limits.h"
+#include "engine/store/gap.h"
 #include "io/log_part.h"
 #include "io/sink_zstd.h"
 
@@ -61,6 +62,7 @@ struct wb_log_reader {
   uint64_t passed_end;             /* of the run: lower numbers that are missing may have been passed over */
   uint64_t from_number, to_number; /* of the run: the window begins and ends there at the latest */
   bool within, over;
+  uint64_t dropped_end; /* numbers from `expected` to below it are named by a gap record */
   chunk *chunk;
   uint32_t free;
   queue queue[LINES];
@@ -615,6 +617,10 @@ static void flush_gap(wb_log_reader *reader, const wb_log_segment *next) {
 
 static void skip_to(wb_log_reader *reader, uint64_t number) {
   uint64_t first = reader->expected > reader->passed_end ? reader->expected : reader->passed_end;
+  if (first < reader->dropped_end) {
+    uint64_t end = reader->dropped_end < number ? reader->dropped_end : number;
+    if (first < end) reader->totals.numbers_dropped += end - first, first = end;
+  }
   if (!reader->lead && first < number) {
     if (!reader->gap) reader->gap_first = first;
     reader->gap_last = number - 1;
@@ -643,6 +649,7 @@ static bool start_run(wb_log_reader *reader) {
   reader->expected = first->first_number;
   reader->passed_end = 0;
   reader->from_number = reader->to_number = UINT64_MAX;
+  reader->dropped_end = 0;
   reader->lead = first->segment != 0; /* what came before is not here: not a gap */
   return true;
 }
@@ -658,6 +665,8 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
       queue *one = &reader->queue[reader->active[i]];
       if (one->first != NONE && (!q || one->frame.number < q->frame.number)) q = one;
     }
+    if (q && q->frame.number == reader->dropped_end && reader->expected < reader->dropped_end)
+      skip_to(reader, reader->dropped_end);
     if (q && q->frame.number == reader->expected) break;
     if (q && q->frame.number < reader->expected) {
       reader->totals.duplicates++;
@@ -682,6 +691,7 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
     case WINDOW_FULL: skip_to(reader, q->frame.number); break;
     case RUN_END:
       if (q) skip_to(reader, q->frame.number);
+      else if (reader->expected < reader->dropped_end) skip_to(reader, reader->dropped_end);
       else if (!start_run(reader)) return 0;
       break;
     }
@@ -698,8 +708,12 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record) {
   reader->expected++;
   reader->given = q;
   reader->totals.frames++;
+  const uint8_t *bytes = c->data + (q->frame.position - c->head.first_position);
+  wb_gap gap;
+  if (q->frame.kind == WB_FRAME_GAP && wb_gap_read(&q->frame, bytes, &gap) && gap.last < UINT64_MAX)
+    reader->dropped_end = gap.last + 1;
   *record = (wb_log_record){.frame = q->frame,
-                            .bytes = c->data + (q->frame.position - c->head.first_position),
+                            .bytes = bytes,
                             .utc_ns = utc_ns,
                             .within = reader->within,
                             .run = c->file->segment.run,

@@ -6,7 +6,8 @@
  *          different lines lie in a file in the order of their writing, so chunks are queued until the next number turns up: at
  *          most window_chunks of them, and never past a segment whose header says that the number cannot come any more.
  * Damage:  a segment is read up to its first torn or wrong chunk; the rest is reported by file and offset and left out. Numbers
- *          that are missing are reported as gaps; a number that comes twice is given once. A segment that its writer still
+ *          that are missing are reported as gaps, but for those that a gap record of the log itself names (engine/store/gap.h): those
+ *          are only counted. A number that comes twice is given once. A segment that its writer still
  *          holds open is read as far as it is whole and is not damaged.
  * Index:   where a segment has an index that is believed (io/log_index.h), what lies behind damage is read on from the next stretch,
  *          and of a part of the log only the stretches that the part needs (io/log_part.h).
@@ -109,9 +110,9 @@ int wb_log_reader_next(wb_log_reader *reader, wb_log_record *record);
 const wb_log_segment *wb_log_reader_segment(const wb_log_reader *reader, size_t index);
 
 /* What was met so far. read_bytes: of segments and indexes, as they lie on disk; of a mapped segment those of the chunks looked at. of_bytes:
- * of all segments. */
+ * of all segments. numbers_dropped: in no record, but in what a gap record tells; not among the missing. */
 typedef struct wb_log_totals {
-  uint64_t frames, damages, gaps, numbers_missing, duplicates;
+  uint64_t frames, damages, gaps, numbers_missing, numbers_dropped, duplicates;
   uint64_t read_bytes, of_bytes;
 } wb_log_totals;
 wb_log_totals wb_log_reader_totals(const wb_log_reader *reader);

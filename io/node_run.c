@@ -9,6 +9,7 @@
 
 #include "engine/ring/atomic.h"
 #include "engine/stages/parse_stage.h"
+#include "engine/stages/spill_stage.h"
 #include "io/cpu.h"
 #include "io/http1.h"
 #include "io/memory.h"
@@ -16,11 +17,21 @@
 #include "io/source_ws.h"
 #include "io/ws.h"
 
-enum { NOTES_BYTES = 1 << 20, NOTES_FRAMES = 8192, LINE_FRAMES = 1 << 18, MESSAGES_BYTES = 8 << 20, COMMANDS_BYTES = 64 << 10 };
+enum {
+  NOTES_BYTES = 1 << 20,
+  NOTES_FRAMES = 8192,
+  LINE_FRAMES = 1 << 18,
+  FRAME_SHARE = 256,
+  SPILL_WARM_BYTES = 32 << 20,
+  MESSAGES_BYTES = 8 << 20,
+  COMMANDS_BYTES = 64 << 10
+};
 /* Some 3 MiB for each of so few products; of more, the books take memory as they need it. */
 enum { WARM_PRODUCTS = 8, WARM_LEVELS = 1 << 15 };
-enum { READER_PARSE = 0, READER_FLUSH = 1 };
+enum { READER_PARSE = 0, READER_STORE = 1 };
 #define JOURNAL_BYTES_MAX (UINT64_C(1) << 36)
+/* Two seconds of 100 MB/s with a disk that takes nothing, and most of a minute of what a busy feed sends. */
+#define SPILL_BYTES_DEFAULT (UINT64_C(256) << 20)
 static const uint64_t CLOSE_TIMEOUT_NS = UINT64_C(5000000000), ARCHIVE_TIMEOUT_NS = UINT64_C(5000000000);
 
 typedef struct node_thread {
@@ -28,7 +39,7 @@ typedef struct node_thread {
   pthread_t thread;
   wb_node *node;
   int cpu; /* -1: not pinned */
-  bool flushes, running;
+  bool spills, flushes, running;
   uint32_t released; /* W control, R the thread: nobody will wake its loop any more */
 } node_thread;
 
@@ -48,6 +59,12 @@ struct wb_node {
   void *journal[WB_PARSE_RINGS_MAX];
   size_t journal_bytes[WB_PARSE_RINGS_MAX];
   wb_frame *descriptors[WB_PARSE_RINGS_MAX];
+
+  wb_spill_stage spill;
+  wb_frames *spill_frames; /* as frames; NULL: the sink reads those */
+  void *spill_journal[WB_PARSE_RINGS_MAX];
+  size_t spill_bytes[WB_PARSE_RINGS_MAX];
+  wb_frame *spill_descriptors[WB_PARSE_RINGS_MAX];
 
   wb_source_ws *live;
   wb_source_replay *replay;
@@ -87,6 +104,13 @@ static uint64_t power_of_two(uint64_t at_least) {
   return n;
 }
 
+/* A journal of a few times as much is in the cache as it is. */
+static size_t turn_bytes(size_t journal_bytes) {
+  return journal_bytes >= 4 * (size_t)WB_FRAMES_TURN_BYTES ? WB_FRAMES_TURN_BYTES : 0;
+}
+
+static bool spills(const wb_node_config *config) { return config->data_dir && config->line_count && config->spill_bytes; }
+
 static void *lines_alloc(size_t bytes) {
   size_t whole = (bytes + WB_CACHE_PAIR_BYTES - 1) & ~(size_t)(WB_CACHE_PAIR_BYTES - 1);
   void *memory = aligned_alloc(WB_CACHE_PAIR_BYTES, whole ? whole : WB_CACHE_PAIR_BYTES);
@@ -125,6 +149,7 @@ static int open_rings(wb_node *node, wb_error *error) {
     int result =
         wb_frames_init(&node->frames[i], node->journal[i], node->journal_bytes[i], node->descriptors[i], count, readers);
     if (result != 0) return wb_error_set(error, result, 0, "node", "frame ring");
+    if (live) node->frames[i].turn_bytes = turn_bytes(node->journal_bytes[i]);
   }
   node->commands_memory = wb_mirror_open(COMMANDS_BYTES, false, error);
   if (!node->commands_memory) return WB_E_MEMORY;
@@ -134,6 +159,44 @@ static int open_rings(wb_node *node, wb_error *error) {
     if (!node->messages_memory) return WB_E_MEMORY;
     wb_ring_init(&node->messages, node->messages_memory, MESSAGES_BYTES);
   }
+  return 0;
+}
+
+static size_t spill_frame_count(size_t bytes) { return bytes / FRAME_SHARE; }
+
+static int open_spill(wb_node *node, wb_error *error) {
+  const wb_node_config *config = &node->config;
+  if (!spills(config)) return 0;
+  uint64_t least = node->journal_bytes[0] * config->line_count, total = config->spill_bytes;
+  if (total == WB_NODE_SPILL_DEFAULT) total = least > SPILL_BYTES_DEFAULT ? least : SPILL_BYTES_DEFAULT;
+  uint64_t share = power_of_two(total / config->line_count / 2 + 1); /* the largest that is not more */
+  if (total < least || share == UINT64_MAX)
+    return wb_error_set(error, WB_E_LIMIT, 0, "node",
+                        "--spill must be 0 or %llu bytes at least, as much as the journals of %u lines, and %llu at most",
+                        (unsigned long long)least, config->line_count, (unsigned long long)JOURNAL_BYTES_MAX);
+  node->spill_frames = lines_alloc(node->ring_count * sizeof *node->spill_frames);
+  if (!node->spill_frames) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for spill rings");
+  for (unsigned i = 0; i < node->ring_count; i++) {
+    bool notes = i == config->line_count;
+    node->spill_bytes[i] = notes ? NOTES_BYTES : share;
+    size_t count = spill_frame_count(node->spill_bytes[i]);
+    node->spill_journal[i] = wb_mirror_open(node->spill_bytes[i], false, error);
+    if (!node->spill_journal[i]) return WB_E_MEMORY;
+    node->spill_descriptors[i] = wb_arena_open(count * sizeof(wb_frame), error);
+    if (!node->spill_descriptors[i]) return WB_E_MEMORY;
+    int result = wb_frames_init(&node->spill_frames[i], node->spill_journal[i], node->spill_bytes[i],
+                                node->spill_descriptors[i], count, 1);
+    if (result != 0) return wb_error_set(error, result, 0, "node", "spill ring");
+    if (!notes) node->spill_frames[i].turn_bytes = turn_bytes(share);
+    size_t warm = node->spill_bytes[i] < SPILL_WARM_BYTES ? node->spill_bytes[i] : SPILL_WARM_BYTES;
+    wb_memory_populate(node->spill_journal[i], warm);
+    node->spill.from[i] = &node->frames[i];
+    node->spill.to[i] = &node->spill_frames[i];
+  }
+  node->spill.ring_count = node->ring_count;
+  node->spill.reader = READER_STORE;
+  node->spill.host = &node->host;
+  wb_spill_stage_init(&node->spill);
   return 0;
 }
 
@@ -250,7 +313,7 @@ static int open_sink(wb_node *node, wb_error *error) {
   char info[3000];
   describe_log(node, info, sizeof info);
   wb_frames *rings[WB_PARSE_RINGS_MAX];
-  for (unsigned i = 0; i < node->ring_count; i++) rings[i] = &node->frames[i];
+  for (unsigned i = 0; i < node->ring_count; i++) rings[i] = node->spill_frames ? &node->spill_frames[i] : &node->frames[i];
   node->sink = wb_sink_segment_open(&(wb_sink_segment_config){.dir = config->data_dir,
                                                               .feed = config->codec->name,
                                                               .info = info,
@@ -260,7 +323,7 @@ static int open_sink(wb_node *node, wb_error *error) {
                                                               .sync_ns = config->sync_ns,
                                                               .line = rings,
                                                               .line_count = node->ring_count,
-                                                              .reader = READER_FLUSH,
+                                                              .reader = node->spill_frames ? 0 : READER_STORE,
                                                               .ring = node->flush_ring,
                                                               .host = &node->host},
                                     error);
@@ -285,6 +348,7 @@ static int place(wb_node *node, wb_error *error) {
       return wb_error_set(error, WB_E_CONFIG, 0, "layout", "layout %s runs %u threads, but %u CPUs were named",
                           layouts[node->layout].name, needed, config->cpu_count);
     for (unsigned i = 0; i < needed; i++) node->thread[i].cpu = config->cpu[i];
+    if (spills(config)) node->thread[needed].cpu = node->thread[needed - 1].cpu;
     return 0;
   }
   wb_cpu_list allowed, isolated, online;
@@ -344,10 +408,12 @@ static void open_threads(wb_node *node) {
                     .do_work = wb_sink_segment_do_work,
                     .idle = wb_sink_segment_idle,
                     .wake = wb_sink_segment_wake};
+  wb_agent spill = {.name = "spill", .self = &node->spill, .do_work = wb_spill_stage_work};
   wb_agent source = source_agent(node);
   wb_loop_init(&node->all, "all", &node->loop_host, node->wait);
   wb_loop_add(&node->all, &source);
   wb_loop_add(&node->all, &parse);
+  if (node->spill_frames) wb_loop_add(&node->all, &spill);
   if (node->sink) wb_loop_add(&node->all, &flush);
 
   node_thread *thread = node->thread;
@@ -369,6 +435,13 @@ static void open_threads(wb_node *node) {
     wb_loop_add(&thread->loop, &parse);
   }
   node->book_thread = (unsigned)(thread - node->thread);
+  if (node->spill_frames) { /* a thread of its own: the sink waits for the disk where a segment begins */
+    thread++;
+    wb_loop_init(&thread->loop, "spill", &node->loop_host, WB_WAIT_BLOCK);
+    thread->loop.spin_ns = 0;
+    wb_loop_add(&thread->loop, &spill);
+    thread->spills = true;
+  }
   if (node->sink) {
     thread++;
     wb_loop_init(&thread->loop, "flush", &node->loop_host, WB_WAIT_BLOCK);
@@ -409,7 +482,7 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   node->started_utc_ns = wb_clock_utc_ns();
   int placed = place(node, error);
   node->wait = wait_of(node);
-  if (placed != 0 || open_rings(node, error) != 0 || open_books(node, error) != 0 ||
+  if (placed != 0 || open_rings(node, error) != 0 || open_spill(node, error) != 0 || open_books(node, error) != 0 ||
       (config->confine && wb_confine_enter(config->confine, error) != 0) || open_source(node, error) != 0 ||
       open_sink(node, error) != 0 || open_archiver(node, error) != 0) {
     wb_node_close(node);
@@ -429,6 +502,7 @@ static void *thread_main(void *self) {
   wb_cpu_name(pthread_self(), name);
   wb_loop_run(&thread->loop);
   if (thread == node->thread && node->live) wb_source_ws_thread_end(node->live);
+  if (thread->spills) wb_spill_stage_finish(&node->spill);
   if (thread->flushes) {
     /* Whoever stopped the loop may still be about to wake the sink, which is freed below. */
     while (!__atomic_load_n(&thread->released, __ATOMIC_ACQUIRE)) wb_futex_sleep(&thread->released, 0, UINT64_C(1000000000));
@@ -486,10 +560,11 @@ bool wb_node_ended(wb_node *node, wb_error *error) {
 int wb_node_finish(wb_node *node, wb_error *error) {
   if (node->finished) return 0;
   node->finished = true;
-  /* Ingest, parse, book, flush: each stage ends after the one that feeds it. */
+  /* Ingest, parse, book, spill, flush: each stage ends after the one that feeds it. */
   for (unsigned i = 0; i < node->thread_count; i++) {
     thread_join(&node->thread[i]);
   }
+  if (node->sink && node->spill_frames) wb_spill_stage_finish(&node->spill);
   if (node->sink)
     node->sink_result = wb_sink_segment_close(node->sink, CLOSE_TIMEOUT_NS, &node->sink_status, &node->sink_error);
   node->sink = NULL;
@@ -512,10 +587,16 @@ void wb_node_close(wb_node *node) {
       wb_arena_close(node->descriptors[i],
                      (node->journal_bytes[i] == NOTES_BYTES ? NOTES_FRAMES : LINE_FRAMES) * sizeof(wb_frame));
   }
+  for (unsigned i = 0; i < node->spill.ring_count; i++) {
+    if (node->spill_journal[i]) wb_mirror_close(node->spill_journal[i], node->spill_bytes[i]);
+    if (node->spill_descriptors[i])
+      wb_arena_close(node->spill_descriptors[i], spill_frame_count(node->spill_bytes[i]) * sizeof(wb_frame));
+  }
   if (node->commands_memory) wb_mirror_close(node->commands_memory, COMMANDS_BYTES);
   if (node->messages_memory) wb_mirror_close(node->messages_memory, MESSAGES_BYTES);
   if (node->books) wb_arena_close(node->books, node->books_bytes);
   free(node->frames);
+  free(node->spill_frames);
   free(node->product);
   free(node->views);
   free(node->mid2);
@@ -582,6 +663,10 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
     status->stored_frames = sink.frames_written;
     status->stored_bytes = sink.bytes_written;
     status->store_errors = sink.errors;
+    status->dropped_frames = wb_load_relaxed(&node->spill.dropped_frames);
+    status->dropped_bytes = wb_load_relaxed(&node->spill.dropped_bytes);
+    status->gaps = wb_load_relaxed(&node->spill.gaps);
+    status->spill_bytes_max = wb_load_relaxed(&node->spill.held_bytes_max);
   }
   if (node->finished && node->replay) {
     wb_log_totals totals = wb_source_replay_totals(node->replay);
@@ -611,7 +696,8 @@ void wb_node_describe(const wb_node *node, char *text, size_t size) {
   }
   if (node->live && n < size) {
     char ring[256];
-    snprintf(text + n, size - n, "; io_uring: %s; journal %zu MiB a line", wb_source_ws_describe(node->live, ring, sizeof ring),
-             node->journal_bytes[0] >> 20);
+    n += (size_t)snprintf(text + n, size - n, "; io_uring: %s; journal %zu MiB a line",
+                          wb_source_ws_describe(node->live, ring, sizeof ring), node->journal_bytes[0] >> 20);
+    if (node->spill_frames && n < size) snprintf(text + n, size - n, ", spill %zu MiB a line", node->spill_bytes[0] >> 20);
   }
 }

@@ -26,7 +26,10 @@ typedef struct wb_node wb_node;
 
 typedef enum { WB_LAYOUT_AUTO = 0, WB_LAYOUT_FUSED, WB_LAYOUT_PIPELINED } wb_layout;
 typedef enum { WB_NODE_WAIT_AUTO = 0, WB_NODE_WAIT_SPIN, WB_NODE_WAIT_YIELD, WB_NODE_WAIT_BLOCK } wb_node_wait;
-enum { WB_NODE_THREADS_MAX = 4 };
+enum { WB_NODE_THREADS_MAX = 5, WB_NODE_CPUS_MAX = 4 };
+
+/* 256 MiB, or as much as the lines' journals if those are more. */
+#define WB_NODE_SPILL_DEFAULT UINT64_MAX
 
 typedef struct wb_node_config {
   const wb_codec *codec;
@@ -56,11 +59,13 @@ typedef struct wb_node_config {
   wb_sync sync;
   uint64_t sync_ns; /* of WB_SYNC_INTERVAL; 0: the sink's default */
   uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
+  uint64_t
+      spill_bytes; /* live: for what the disk has not taken yet, all lines together; 0: the line waits; or WB_NODE_SPILL_DEFAULT */
   wb_archiver_config archive; /* level, index, retain_*, command; the rest is filled in. All zero: none. Runs from start on, or by
                                  wb_node_archive */
 
   wb_layout layout;
-  int cpu[WB_NODE_THREADS_MAX]; /* with cpu_count > 0: one CPU a thread, in the order of the stages */
+  int cpu[WB_NODE_CPUS_MAX]; /* with cpu_count > 0: one CPU a thread, in the order of the stages; spill and flush share one */
   unsigned cpu_count;
   wb_node_wait wait;
   uint64_t journal_bytes; /* a line; 0: the power of two that holds two largest messages */
@@ -120,6 +125,7 @@ typedef struct wb_node_status {
   const char *layout, *wait;
   bool storing, archiving;
   uint64_t read_bytes, read_of_bytes; /* replay of a log, after finish: see wb_log_totals */
+  uint64_t dropped_frames, dropped_bytes, gaps, spill_bytes_max;
   wb_archiver_status archive;
 } wb_node_status;
 void wb_node_status_get(wb_node *node, wb_node_status *status);

@@ -175,6 +175,11 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_object_set_new(report, "reconnects", json_integer((json_int_t)status.reconnects));
   json_object_set_new(report, "resyncs", json_integer((json_int_t)status.resyncs));
   if (config->part) json_object_set_new(report, "part", part(config, &status));
+  if (status.storing)
+    json_object_set_new(report, "store",
+                        json_pack("{s:I, s:I, s:I, s:I}", "dropped_frames", (json_int_t)status.dropped_frames, "dropped_bytes",
+                                  (json_int_t)status.dropped_bytes, "gaps", (json_int_t)status.gaps, "spill_bytes_max",
+                                  (json_int_t)status.spill_bytes_max));
   if (status.archiving) json_object_set_new(report, "archive", archive(&status.archive));
   if (config->confine) json_object_set_new(report, "confine", confinement(config->confine));
   json_t *rejected = json_object();

@@ -13,6 +13,7 @@
 
 #include "engine/base/crc32c.h"
 #include "engine/ring/atomic.h"
+#include "engine/store/gap.h"
 #include "engine/store/segment.h"
 #include "io/host.h"
 
@@ -22,6 +23,7 @@ enum {
   PATH_BYTES = DIR_BYTES_MAX + 256,
   SMALL_CHUNK_SHARE = 4,
   SMALL_RING_SHARE = 8,
+  HOLE_BYTES = 64 << 10,
   NAME_TRIES = 1000
 };
 
@@ -310,7 +312,7 @@ static int make_folders(char *path, bool sync) {
   }
 }
 
-/* No frame that is still to be written has a lower number. Numbers have no holes: when as many frames were taken as there are
+/* No frame that is still to be written has a lower number. Numbers have no holes that no gap record names: when as many frames were taken as there are
  * numbers below the highest, all of them were. */
 static uint64_t lowest_number(wb_sink_segment *sink) {
   uint64_t lowest = sink->number_end;
@@ -476,6 +478,14 @@ static void fill_stage(uint8_t *stage, const wb_chunk *chunk, const wb_frame *fi
   }
 }
 
+/* What a gap record names will never come. */
+static void take_gap(wb_sink_segment *sink, line *l, const wb_frame *frame) {
+  wb_gap gap;
+  if (!wb_gap_read(frame, wb_frames_at(l->frames, frame->position), &gap)) return;
+  if (l->next_number <= gap.last) l->next_number = gap.last + 1;
+  sink->frames_taken += gap.frames - 1;
+}
+
 /* Takes a chunk off a line into a free slot, or first the filler that it needs in front of it. False if there is none, if it is
  * too small to go already, or if it does not fit the segment any more (rotating is set then). */
 static bool take(wb_sink_segment *sink, unsigned index) {
@@ -502,7 +512,9 @@ static bool take(wb_sink_segment *sink, unsigned index) {
   size_t fitting = 1;
   for (; fitting < frame_count; fitting++) {
     uint64_t next_end = first[fitting].position + first[fitting].bytes;
-    if (first[fitting].position < end || next_end - first->position > sink->config.chunk_bytes) break;
+    if (first[fitting].position < end || first[fitting].position - end > HOLE_BYTES ||
+        next_end - first->position > sink->config.chunk_bytes)
+      break;
     end = next_end;
   }
   const uint8_t *data = wb_frames_at(l->frames, first->position);
@@ -533,6 +545,8 @@ static bool take(wb_sink_segment *sink, unsigned index) {
   l->taken += fitting;
   if (sink->config.linger_ns) l->taken_ns = now(sink);
   l->next_number = first[fitting - 1].number + 1;
+  for (size_t i = 0; i < fitting; i++)
+    if (first[i].kind == WB_FRAME_GAP) take_gap(sink, l, &first[i]);
   if (sink->number_end < l->next_number) sink->number_end = l->next_number;
   sink->frames_taken += fitting;
   return true;

@@ -10,7 +10,7 @@
 #include "engine/ring/atomic.h"
 #include "io/host.h"
 
-enum { NOTES_RESERVE_BYTES = 128 << 10, PONG_BACKLOG_BYTES = 16 << 10, SHOWN_BYTES_MIN = 64 << 10 };
+enum { NOTES_RESERVE_BYTES = 128 << 10, PONG_BACKLOG_BYTES = 16 << 10, SHOWN_BYTES_MIN = 64 << 10, MOVED_BYTES_MAX = 4 << 10 };
 
 static void line_scan(wb_line *l);
 static void line_pong(wb_line *l);
@@ -476,12 +476,15 @@ bool wb_line_ask_upgrade(wb_line *l) {
   return false;
 }
 
-/* Where the next bytes of the peer go, TLS taken off, and how many may come at once. */
+/* Where the next bytes of the peer go, TLS taken off, and how many may come at once. A message that has only begun in the journal moves with the
+ * head; one that is large stays, the parser may be reading it. */
 static size_t line_room(wb_line *l, uint8_t **at) {
   size_t room;
   if (l->deflated) {
     room = wb_wire_room(l->wire, at);
   } else {
+    uint64_t rest = l->frames->head - l->scan;
+    if (rest <= MOVED_BYTES_MAX && wb_frames_turn(l->frames, rest, WB_LINE_RECV_BYTES_MAX)) l->scan = l->frames->head - rest;
     *at = wb_frames_head(l->frames);
     room = wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX);
   }
@@ -590,9 +593,11 @@ int wb_line_poll(wb_line *l) {
 
 /* Tries again after a reader gave room back. */
 bool wb_line_unstall(wb_line *l) {
-  if (wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX) == 0) {
-    /* All records are back and still there is no room: what lies there can never become one. */
-    if (wb_frames_slots(l->frames, l->frames->frame_count) == l->frames->frame_count)
+  bool all_back = wb_frames_slots(l->frames, l->frames->frame_count) == l->frames->frame_count;
+  uint8_t *at;
+  size_t room = l->deflated ? wb_frames_room(l->frames, WB_LINE_RECV_BYTES_MAX) : line_room(l, &at);
+  if (room == 0) {
+    if (all_back) /* and still there is no room: what lies there can never become a record */
       wb_line_fail(l, false, "a message that does not fit the journal (--journal)");
     return false;
   }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/ring/atomic.h"
+#include "engine/store/gap.h"
 #include "io/recording.h"
 
 enum { RECORDS_PER_WORK = 256 };
@@ -158,6 +159,10 @@ static bool next(wb_source_replay *source, bool *within) {
   source->bytes = record.bytes;
   source->utc_ns = record.utc_ns;
   *within = record.within;
+  wb_gap gap;
+  if (record.frame.kind == WB_FRAME_GAP && wb_gap_read(&record.frame, record.bytes, &gap) && !source->error.code)
+    wb_error_set(&source->error, WB_E_DAMAGED, 0, "replay", "records %llu to %llu were not stored, storage was behind",
+                 (unsigned long long)gap.first, (unsigned long long)gap.last);
   return true;
 }
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "engine/base/products.h"
+#include "engine/store/gap.h"
 #include "io/log_index.h"
 #include "io/recording.h"
 #include "io/ws.h"
@@ -56,6 +57,11 @@ typedef struct gap {
   char *path; /* of the frame behind it, NULL at the end of a run */
 } gap;
 
+typedef struct dropped {
+  wb_gap gap;
+  unsigned run;
+} dropped;
+
 typedef struct damage {
   char *path;
   const char *reason;
@@ -74,8 +80,9 @@ typedef struct inspection {
   tally no_product;
   event event[LIST_MAX];
   gap gap[LIST_MAX];
+  dropped dropped[LIST_MAX];
   damage damage[LIST_MAX];
-  uint64_t events, gaps, damages, gap_records, numbers_missing, duplicates;
+  uint64_t events, gaps, damages, gap_records, numbers_missing, numbers_dropped, duplicates;
   struct {
     bool known;
     unsigned run;
@@ -239,7 +246,11 @@ static void count_record(inspection *in, const wb_log_record *record) {
     in->line[frame->line].connection = frame->connection;
     path->connections++;
   }
-  if (frame->kind == WB_FRAME_GAP) in->gap_records++;
+  wb_gap named;
+  if (frame->kind == WB_FRAME_GAP && wb_gap_read(frame, record->bytes, &named)) {
+    if (in->gap_records < LIST_MAX) in->dropped[in->gap_records] = (dropped){named, record->run};
+    in->gap_records++;
+  }
   if (!is_event(frame->kind)) return;
   if (in->events < LIST_MAX)
     in->event[in->events] = (event){.utc_ns = record->utc_ns,
@@ -295,6 +306,7 @@ static int read_logs(inspection *in, const char *const *path, size_t paths) {
   }
   note_runs(in, reader);
   in->numbers_missing = wb_log_reader_totals(reader).numbers_missing;
+  in->numbers_dropped = wb_log_reader_totals(reader).numbers_dropped;
   in->duplicates = wb_log_reader_totals(reader).duplicates;
   wb_log_reader_close(reader);
   int code = 0;
@@ -472,6 +484,12 @@ static void show_text(inspection *in) {
     printf("run %u  %" PRIu64 " .. %" PRIu64 "  (%" PRIu64 " frames)  before %s\n", in->gap[i].run, in->gap[i].first,
            in->gap[i].last, in->gap[i].last - in->gap[i].first + 1, in->gap[i].path ? in->gap[i].path : "the end of the run");
   more(in->gaps);
+  for (uint64_t i = 0; i < in->gap_records && i < LIST_MAX; i++)
+    printf("run %u  %" PRIu64 " .. %" PRIu64 "  (%" PRIu64 " frames, %" PRIu64 " bytes)  storage behind, %s to %s\n",
+           in->dropped[i].run, in->dropped[i].gap.first, in->dropped[i].gap.last, in->dropped[i].gap.frames,
+           in->dropped[i].gap.bytes, time_text(in->dropped[i].gap.from_utc_ns, first),
+           time_text(in->dropped[i].gap.to_utc_ns, last));
+  more(in->gap_records);
 
   printf("\nEVENTS  %" PRIu64 "\n", in->events);
   t = (table){.columns = 5, .right = 0};
@@ -500,7 +518,7 @@ static json_t *json_text(const char *text) {
 }
 
 static void show_json(inspection *in) {
-  json_t *paths = json_array(), *products = json_object(), *gaps = json_array(), *events = json_array(),
+  json_t *paths = json_array(), *products = json_object(), *gaps = json_array(), *named = json_array(), *events = json_array(),
          *damages = json_array();
   for (unsigned i = 0; i < in->paths; i++) {
     const path_totals *p = &in->path[i];
@@ -525,6 +543,13 @@ static void show_json(inspection *in) {
   for (uint64_t i = 0; i < in->gaps && i < LIST_MAX; i++)
     json_array_append_new(gaps, json_pack("{si sI sI so}", "run", (int)in->gap[i].run, "first", (json_int_t)in->gap[i].first,
                                           "last", (json_int_t)in->gap[i].last, "before", json_text(in->gap[i].path)));
+  for (uint64_t i = 0; i < in->gap_records && i < LIST_MAX; i++) {
+    const wb_gap *one = &in->dropped[i].gap;
+    json_array_append_new(named, json_pack("{si sI sI sI sI so so}", "run", (int)in->dropped[i].run, "first",
+                                           (json_int_t)one->first, "last", (json_int_t)one->last, "frames",
+                                           (json_int_t)one->frames, "bytes", (json_int_t)one->bytes, "from_utc",
+                                           json_time(one->from_utc_ns), "to_utc", json_time(one->to_utc_ns)));
+  }
   for (uint64_t i = 0; i < in->events && i < LIST_MAX; i++)
     json_array_append_new(events, json_pack("{so si si ss sI so}", "utc", json_time(in->event[i].utc_ns), "line",
                                             (int)in->event[i].line, "connection", (int)in->event[i].connection, "kind",
@@ -534,12 +559,13 @@ static void show_json(inspection *in) {
     json_array_append_new(damages, json_pack("{so sI sI ss}", "path", json_text(in->damage[i].path), "offset",
                                              (json_int_t)in->damage[i].offset, "bytes", (json_int_t)in->damage[i].bytes,
                                              "reason", in->damage[i].reason));
-  json_t *all = json_pack("{so sO so so so so so so}", "paths", paths, "runs", in->runs, "products", products, "no_product",
-                          json_tally(&in->no_product), "gaps", gaps, "events", events, "damage", damages, "verified",
-                          json_boolean(in->verify));
-  json_t *totals = json_pack("{sI sI sI sI sI sI}", "gaps", (json_int_t)in->gaps, "numbers_missing",
-                             (json_int_t)in->numbers_missing, "gap_records", (json_int_t)in->gap_records, "duplicates",
-                             (json_int_t)in->duplicates, "events", (json_int_t)in->events, "damages", (json_int_t)in->damages);
+  json_t *all = json_pack("{so sO so so so so so so so}", "paths", paths, "runs", in->runs, "products", products, "no_product",
+                          json_tally(&in->no_product), "gaps", gaps, "dropped", named, "events", events, "damage", damages,
+                          "verified", json_boolean(in->verify));
+  json_t *totals =
+      json_pack("{sI sI sI sI sI sI sI}", "gaps", (json_int_t)in->gaps, "numbers_missing", (json_int_t)in->numbers_missing,
+                "numbers_dropped", (json_int_t)in->numbers_dropped, "gap_records", (json_int_t)in->gap_records, "duplicates",
+                (json_int_t)in->duplicates, "events", (json_int_t)in->events, "damages", (json_int_t)in->damages);
   json_object_set_new(all, "totals", totals);
   json_dumpf(all, stdout, JSON_INDENT(1));
   putchar('\n');

@@ -62,6 +62,9 @@ static const wb_option options[] = {
     {"max-message", WB_OPTION_BYTES, NULL, "32M", NULL, "BYTES", "larger messages are refused with close 1009", false, false},
     {"journal", WB_OPTION_BYTES, NULL, NULL, NULL, "BYTES", "frame memory of a line (default: two largest messages)", false,
      false},
+    {"spill", WB_OPTION_BYTES, "WIREBOOK_SPILL", NULL, NULL, "BYTES",
+     "memory for what the disk has not taken yet (default 256M, or the journals if more); 0: the line waits for the disk",
+     false, false},
     {"depth", WB_OPTION_COUNT, NULL, "50", NULL, "N", "levels a side in the report, 1 to 1000", false, false},
     {"mid-window", WB_OPTION_COUNT, NULL, "10", NULL, "N", "mids averaged, 1 to 1024", false, false},
     {"crossed-ms", WB_OPTION_COUNT, NULL, "1000", NULL, "MS", "resynchronise a book crossed for longer; 0: never", false,
@@ -103,7 +106,7 @@ static int layout(const wb_config *config, wb_node_config *node, wb_error *error
       return 0;
     }
   wb_cpu_list list;
-  if (wb_cpu_list_parse(text, &list, NULL) != 0 || list.count < 1 || list.count > WB_NODE_THREADS_MAX)
+  if (wb_cpu_list_parse(text, &list, NULL) != 0 || list.count < 1 || list.count > WB_NODE_CPUS_MAX)
     return wb_error_set(error, WB_E_CONFIG, 0, "layout",
                         "--layout '%s' is neither auto, fused, pipelined nor a list of 1 to 4 CPUs", text);
   node->layout = list.count >= 3 ? WB_LAYOUT_PIPELINED : WB_LAYOUT_FUSED;
@@ -187,6 +190,7 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
   node->rotate_bytes = wb_config_count(config, "rotate-bytes");
   node->rotate_ns = wb_config_count(config, "rotate-seconds") * UINT64_C(1000000000);
   node->journal_bytes = wb_config_count(config, "journal");
+  node->spill_bytes = wb_config_rank(config, "spill") ? wb_config_count(config, "spill") : WB_NODE_SPILL_DEFAULT;
   node->silence_ns = (uint64_t)(wb_config_number(config, "silence") * 1e9);
   node->wait = (wb_node_wait)wb_config_choice(config, "wait");
   node->crossed_ms = wb_config_count(config, "crossed-ms");

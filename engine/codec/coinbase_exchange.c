@@ -97,6 +97,7 @@ static __attribute__((noinline)) void decode_other(const wb_frame *frame, wb_out
     break;
   case WB_FRAME_CONNECT: message = wb_coinbase_claim(out, frame, WB_MESSAGE_CONNECT, WB_PRODUCT_NONE, 0); break;
   case WB_FRAME_DISCONNECT: message = wb_coinbase_claim(out, frame, WB_MESSAGE_DISCONNECT, WB_PRODUCT_NONE, 0); break;
+  case WB_FRAME_GAP: message = wb_coinbase_claim(out, frame, WB_MESSAGE_GAP, WB_PRODUCT_NONE, 0); break;
   default: message = wb_coinbase_claim(out, frame, WB_MESSAGE_IGNORED, WB_PRODUCT_NONE, 0); break;
   }
   out->commit(out, message);

@@ -7,11 +7,16 @@
  * Memory:  the journal is mapped twice in a row (io/memory: wb_mirror), so every record up to the journal's size is contiguous,
  *          and WB_READ_SLACK_BYTES past any record are readable. Descriptors lie in an ordinary array.
  * Order:   positions only grow; position p lies at base[p & mask].
+ * Turn:    a journal that its readers keep up with need not be cycled through as a whole: the writer goes back to the beginning of
+ *          the mapping, by skipping positions up to the next multiple of its size, as soon as half of what lies in front of its head
+ *          has been released. What is written and read then stays in the cache. When it comes to what the readers still hold
+ *          there, it jumps over that, so all of the journal can be used as ever.
  * Threads: one writer, one thread a reader. Edges F1 (publish -> peek) and F2 (release -> room), see docs/threading.md.
  * Full:    room returns what is free, 0 included. The writer decides what to do. */
 #ifndef WB_RING_FRAMES_H
 #define WB_RING_FRAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +26,9 @@
 #include "engine/ring/atomic.h"
 
 enum { WB_FRAMES_READERS_MAX = 4 };
+
+/* Half a second-level cache on both sides; a reader that looks once in a millisecond is not further behind at 1 GB/s. */
+enum { WB_FRAMES_TURN_BYTES = 2 << 20 };
 
 typedef struct wb_frames_reader {
   _Alignas(WB_CACHE_PAIR_BYTES) uint64_t released; /* W reader, R writer [F2]: descriptors given back */
@@ -34,6 +42,9 @@ typedef struct wb_frames {
   uint64_t head;                                    /* W writer, private: journal position where the next received byte goes */
   uint64_t pushed_end;                              /* W writer, private: end of the last pushed record */
   uint64_t released_seen, released_position_seen;   /* W writer, private: least of the readers when last looked */
+  /* W writer, private: positions in which nothing lies, skipped by the last turn and jumped over since; 0: none */
+  uint64_t skip_from, skip_to, jump_from, jump_to;
+  uint64_t turn_look; /* W writer, private: below this head a turn is not looked for */
   _Alignas(WB_CACHE_PAIR_BYTES) uint64_t
       partial_end;           /* W writer, R readers [F3]: end of what has come of a record that is not whole */
   uint64_t partial_position; /* W writer, R readers [F3]: its first byte; stored before partial_end */
@@ -42,6 +53,7 @@ typedef struct wb_frames {
   wb_frame *frame;
   uint64_t frame_count, frame_mask;
   uint32_t reader_count;
+  size_t turn_bytes; /* set by the owner after init: so far from the beginning of the mapping a turn is due; 0: never */
   wb_frames_reader reader[WB_FRAMES_READERS_MAX];
 } wb_frames;
 
@@ -78,6 +90,21 @@ static inline void wb_frames_advance(wb_frames *frames, size_t bytes) {
   WB_DCHECK(bytes <= frames->bytes - WB_READ_SLACK_BYTES - (frames->head - frames->released_position_seen));
   frames->head += bytes;
 }
+
+/* wb_frames_turn goes back to the beginning of the mapping if that is due: turn_bytes of it were written, and half of what was is
+ * released. After a turn, when room is less than `wanted`, it jumps over what the readers still hold of the time before. Returns
+ * whether the head has moved; the last `rest` bytes below it, which no descriptor covers (at most a quarter of turn_bytes), have then
+ * moved along. Not while anybody else writes at the head or reads those bytes. O(rest); looks at the readers once in an eighth of
+ * turn_bytes. */
+bool wb_frames_turn_now(wb_frames *frames, size_t rest, size_t wanted);
+static inline bool wb_frames_turn(wb_frames *frames, size_t rest, size_t wanted) {
+  if (!frames->turn_bytes) return false;
+  bool look = (frames->head & frames->mask) >= frames->turn_bytes && frames->head >= frames->turn_look;
+  return (look || wb_frames_room(frames, wanted) < wanted) && wb_frames_turn_now(frames, rest, wanted);
+}
+
+/* wb_frames_held returns how many bytes lie between the slowest reader and the head. Writer only; looks at the readers. */
+uint64_t wb_frames_held(wb_frames *frames);
 
 /* wb_frames_slots returns how many descriptors may be pushed, looking at the readers only when fewer than `wanted` are known.
  */

@@ -316,6 +316,12 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
   case WB_MESSAGE_SUBSCRIPTIONS: take_subscriptions(stage, message); break;
   case WB_MESSAGE_CONNECT:
   case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
+  case WB_MESSAGE_GAP:
+    for (uint32_t i = 0; i < stage->product_count; i++) {
+      stage->product[i].skipped++; /* an update before its snapshot is then nobody's fault */
+      suspect(stage, i, WB_REASON_GAP, WB_REJECT_NONE, message->recv_ns);
+    }
+    break;
   case WB_MESSAGE_ERROR: add(&stage->errors, 1); break;
   case WB_MESSAGE_WINDOW: take_window(stage); break;
   default: break;

@@ -121,7 +121,7 @@ def a_disk_that_refuses_for_longer_than_the_silence_costs_no_record_and_no_conne
         client.wait_close()
 
     peer = Peer(serve)
-    program = node(peer.url, directory, "--max-message", "1M", "--journal", "4M", "--silence", 2,
+    program = node(peer.url, directory, "--max-message", "1M", "--journal", "4M", "--spill", 0, "--silence", 2,
                    prepare=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
     program.wait_for("connected to")
     began = report(program, directory)["lines"][0].get("stalls", 0)
@@ -157,7 +157,7 @@ def a_full_disk_and_a_peer_that_refuses_do_not_overrun_the_descriptors(directory
 
     limited = threading.Event()
     peer = Peer(serve)
-    program = node(peer.url, directory, prepare=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
+    program = node(peer.url, directory, "--spill", 0, prepare=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
     program.wait_for("connected to")
     resource.prlimit(program.child.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     limited.set()

@@ -43,7 +43,7 @@ static inline const char *capture_check(const capture *to, const wb_message *mes
   bool book = message->kind == WB_MESSAGE_SNAPSHOT || message->kind == WB_MESSAGE_UPDATE;
   if (message != to->claimed) return "commit of what was not claimed";
   if (message->delta_count > to->claimed_count) return "more deltas than claimed";
-  if (message->kind < WB_MESSAGE_SNAPSHOT || message->kind > WB_MESSAGE_SCALE) return "unknown kind";
+  if (message->kind < WB_MESSAGE_SNAPSHOT || message->kind > WB_MESSAGE_GAP) return "unknown kind";
   if (message->product != WB_PRODUCT_NONE && message->product >= to->products->count) return "product out of range";
   if (!book && message->delta_count) return "deltas without a book";
   if ((book || message->kind == WB_MESSAGE_HEARTBEAT || message->kind == WB_MESSAGE_SCALE) &&

@@ -116,7 +116,7 @@ Test(exchange, each_kind_of_record_becomes_one_message) {
                {WB_FRAME_DISCONNECT, WB_MESSAGE_DISCONNECT},
                {WB_FRAME_SENT, WB_MESSAGE_IGNORED},
                {WB_FRAME_RESYNC, WB_MESSAGE_IGNORED},
-               {WB_FRAME_GAP, WB_MESSAGE_IGNORED},
+               {WB_FRAME_GAP, WB_MESSAGE_GAP},
                {WB_FRAME_STALL, WB_MESSAGE_IGNORED},
                {0, WB_MESSAGE_IGNORED},
                {255, WB_MESSAGE_IGNORED}};
