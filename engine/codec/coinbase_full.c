@@ -8,9 +8,30 @@ enum { NUMBER_BYTES_MAX = 40, TIME_BYTES_MAX = 30 };
 /* Fewest bytes of `["buy","1","0"],`: how many changes there can be in an array, whose brackets are one byte too many. */
 enum { CHANGE_BYTES_MIN = 16 };
 
-enum { TYPE, PRODUCT_ID, TIME, CHANGES, BIDS, ASKS, SEQUENCE, LAST_TRADE_ID, CHANNELS, KEY_COUNT };
-static const char *const keys[KEY_COUNT] = {"type", "product_id", "time",          "changes", "bids",
-                                            "asks", "sequence",   "last_trade_id", "channels"};
+/* Those from BEST_BID on are looked for only where the type has them. */
+enum {
+  TYPE,
+  PRODUCT_ID,
+  TIME,
+  CHANGES,
+  BIDS,
+  ASKS,
+  SEQUENCE,
+  LAST_TRADE_ID,
+  CHANNELS,
+  BEST_BID,
+  BEST_BID_SIZE,
+  BEST_ASK,
+  BEST_ASK_SIZE,
+  PRICE,
+  SIZE,
+  SIDE,
+  TRADE_ID,
+  KEY_COUNT
+};
+static const char *const keys[KEY_COUNT] = {
+    "type",     "product_id",    "time",     "changes",       "bids",  "asks", "sequence", "last_trade_id", "channels",
+    "best_bid", "best_bid_size", "best_ask", "best_ask_size", "price", "size", "side",     "trade_id"};
 
 /* One message on its way; reason is what broke it, offset where. */
 typedef struct reading {
@@ -23,6 +44,7 @@ typedef struct reading {
   int64_t time_ns;
   wb_reject reason;
   uint32_t offset;
+  bool harmless;
 } reading;
 
 static bool refuse(reading *r, wb_reject reason, uint32_t offset) {
@@ -298,6 +320,68 @@ static bool read_heartbeat(reading *r, wb_out *out) {
   return true;
 }
 
+/* ------------------------------------------------------------------------------------------------ ticker and trades */
+
+static void find_more(reading *r) {
+  uint32_t twice;
+  wb_json again = {r->json.text, r->json.bytes, 0};
+  wb_json_members(&again, 0, keys + BEST_BID, KEY_COUNT - BEST_BID, r->value + BEST_BID, &twice);
+  r->twice |= twice << BEST_BID;
+  r->harmless = true;
+}
+
+/* A number that must be there and fit the product's units. */
+static bool read_fitting(reading *r, unsigned key, unsigned decimals, uint64_t *number) {
+  if (!have_kind(r, key, '"') || !read_number(r, r->value[key], decimals, number)) return false;
+  return *number != UINT64_MAX || refuse(r, WB_REJECT_NUMBER_RANGE, r->value[key].at);
+}
+
+static bool read_ticker(reading *r, wb_out *out) {
+  find_more(r);
+  uint64_t sequence, price[2], size[2] = {0, 0};
+  if (!read_product(r) || !read_unsigned(r, SEQUENCE, &sequence)) return false;
+  const wb_coinbase_product *product = &r->state->product[r->product];
+  bool sizes = r->value[BEST_BID_SIZE].at || r->value[BEST_ASK_SIZE].at;
+  for (unsigned side = 0; side < 2; side++) {
+    unsigned price_key = side == WB_SIDE_BID ? BEST_BID : BEST_ASK,
+             size_key = side == WB_SIDE_BID ? BEST_BID_SIZE : BEST_ASK_SIZE;
+    if (!read_fitting(r, price_key, product->price_decimals, &price[side])) return false;
+    if (sizes && !read_fitting(r, size_key, product->size_decimals, &size[side])) return false;
+  }
+  if (!read_time(r)) return false;
+  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_TICKER, r->product, 2);
+  message->time_ns = r->time_ns;
+  message->u.ticker.sequence = sequence;
+  message->u.ticker.no_sizes = !sizes;
+  for (unsigned side = 0; side < 2; side++)
+    message->deltas[side] = (wb_delta){.price = price[side], .size = size[side], .side = side};
+  out->commit(out, message);
+  return true;
+}
+
+static bool read_trade(reading *r, wb_out *out) {
+  find_more(r);
+  uint64_t sequence, trade_id, price, size;
+  if (!read_product(r) || !read_unsigned(r, SEQUENCE, &sequence) || !read_unsigned(r, TRADE_ID, &trade_id)) return false;
+  const wb_coinbase_product *product = &r->state->product[r->product];
+  if (!read_fitting(r, PRICE, product->price_decimals, &price) || !read_fitting(r, SIZE, product->size_decimals, &size))
+    return false;
+  if (price == 0) return refuse(r, WB_REJECT_BAD_NUMBER, r->value[PRICE].at);
+  if (!have_kind(r, SIDE, '"')) return false;
+  bool sell = string_is(r, r->value[SIDE], "sell");
+  if (!sell && !string_is(r, r->value[SIDE], "buy")) return refuse(r, WB_REJECT_UNKNOWN_SIDE, r->value[SIDE].at);
+  if (!read_time(r)) return false;
+  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_TRADE, r->product, 1);
+  message->time_ns = r->time_ns;
+  message->u.trade.sequence = sequence;
+  message->u.trade.trade_id = trade_id;
+  message->deltas[0] = (wb_delta){.price = price, .size = size, .side = sell ? WB_SIDE_ASK : WB_SIDE_BID};
+  out->commit(out, message);
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------ acknowledgements */
+
 static bool is_level2(const reading *r, wb_json_value name) {
   return string_is(r, name, "level2") || string_is(r, name, "level2_batch") || string_is(r, name, "level2_50");
 }
@@ -382,6 +466,8 @@ static bool read_message(reading *r, wb_out *out) {
   if (string_is(r, type, "l2update")) return read_book(r, false, out);
   if (string_is(r, type, "snapshot")) return read_book(r, true, out);
   if (string_is(r, type, "heartbeat")) return read_heartbeat(r, out);
+  if (string_is(r, type, "ticker")) return read_ticker(r, out);
+  if (string_is(r, type, "match") || string_is(r, type, "last_match")) return read_trade(r, out);
   if (string_is(r, type, "subscriptions")) return read_subscriptions(r, out);
   wb_message_kind kind = string_is(r, type, "error") ? WB_MESSAGE_ERROR : WB_MESSAGE_IGNORED;
   out->commit(out, wb_coinbase_claim(out, r->frame, kind, r->product, 0));
@@ -395,5 +481,6 @@ void wb_coinbase_full(wb_coinbase *state, const wb_frame *frame, const uint8_t *
   wb_message *message = wb_coinbase_claim(out, frame, WB_MESSAGE_REJECT, r.product, 0);
   message->u.reject.reason = (uint32_t)r.reason;
   message->u.reject.offset = r.offset;
+  message->u.reject.harmless = r.harmless;
   out->commit(out, message);
 }
