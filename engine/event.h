@@ -76,10 +76,10 @@ typedef enum {
   WB_MESSAGE_CONNECT,       /* line is up: all its books wait for a snapshot */
   WB_MESSAGE_DISCONNECT,    /* line is down */
   WB_MESSAGE_SCALE,         /* u.scale: from here on the product's units are these; the book rescales itself */
-  WB_MESSAGE_TICKER,        /* deltas: the best bid, then the best ask, as the exchange says; u.ticker */
+  WB_MESSAGE_TICKER,        /* deltas: the best bid, then the best ask, as the exchange says, price 0 for none; u.ticker */
   WB_MESSAGE_TRADE,         /* one delta: price, size, side of the maker; u.trade */
   WB_MESSAGE_WINDOW,        /* a replay's window begins: counts and analytics start anew, books stay */
-  WB_MESSAGE_GAP            /* a log lacks the records from here on to the next: no book can be trusted until its snapshot */
+  WB_MESSAGE_GAP            /* messages are missing between this and the next: no book can be trusted until its snapshot */
 } wb_message_kind;
 
 enum {
@@ -105,8 +105,9 @@ typedef struct wb_message {
       uint64_t sequence, last_trade_id;
     } heartbeat;
     struct {
-      uint32_t reason; /* wb_reject */
-      uint32_t offset; /* byte of the frame where the trouble was seen */
+      uint32_t reason;  /* wb_reject */
+      uint32_t offset;  /* byte of the frame where the trouble was seen */
+      uint8_t harmless; /* well-formed JSON of a type that changes no book: counted, no book becomes suspect */
     } reject;
     struct {
       uint8_t price_decimals, size_decimals;

@@ -46,8 +46,8 @@ typedef struct wb_codec {
    * LAST|ABORT when the record turns out otherwise or cut short. Returns whether it got on. */
   bool (*ahead)(void *state, uint8_t line, uint64_t position, const uint8_t *bytes, size_t count, wb_out *out);
 
-  /* subscribe writes one subscribe (or unsubscribe) message for the channels (NULL-terminated) and the products index[0..count)
-   * into text, NUL-terminated. Returns its length, or WB_E_LIMIT when size is too small. */
+  /* subscribe writes the subscribe (or unsubscribe) messages, one a line, for the channels (NULL-terminated) and the products
+   * index[0..count) into text, NUL-terminated. Returns its length, or WB_E_LIMIT when size is too small. */
   int (*subscribe)(const wb_products *products, const char *const *channels, const uint16_t *index, uint32_t count,
                    bool unsubscribe, char *text, size_t size);
 } wb_codec;

@@ -123,7 +123,11 @@ static bool line_ask(wb_line *l, const char *const *channels, const uint16_t *in
     wb_line_fail(l, true, "the subscribe message is too large");
     return false;
   }
-  return wb_line_send_text(l, text, (size_t)n);
+  for (char *at = text, *end; at; at = end) { /* one message a line */
+    end = strchr(at, '\n');
+    if (!wb_line_send_text(l, at, end ? (size_t)(end++ - at) : strlen(at))) return false;
+  }
+  return true;
 }
 
 static void line_subscriptions(wb_line *l, uint64_t now_ns) {

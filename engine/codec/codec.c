@@ -1,8 +1,9 @@
 #include <string.h>
 
+#include "engine/codec/coinbase_advanced.h"
 #include "engine/codec/coinbase_exchange.h"
 
-static const wb_codec *const codecs[] = {&wb_codec_coinbase_exchange};
+static const wb_codec *const codecs[] = {&wb_codec_coinbase_exchange, &wb_codec_coinbase_advanced};
 
 const wb_codec *wb_codec_at(unsigned index) { return index < sizeof codecs / sizeof *codecs ? codecs[index] : NULL; }
 

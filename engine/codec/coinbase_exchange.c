@@ -13,7 +13,7 @@ static uint32_t slot_count(uint32_t products) {
   return count;
 }
 
-static size_t state_size(const wb_products *products) {
+size_t wb_coinbase_size(const wb_products *products) {
   size_t bytes =
       sizeof(wb_coinbase) + products->count * sizeof(wb_coinbase_product) + slot_count(products->count) * sizeof(uint16_t);
   return (bytes + WB_CACHE_LINE_BYTES - 1) / WB_CACHE_LINE_BYTES * WB_CACHE_LINE_BYTES;
@@ -31,10 +31,10 @@ static void fill_forms(wb_coinbase *state) {
       }
 }
 
-static int state_init(void *memory, const wb_products *products) {
+int wb_coinbase_init(void *memory, const wb_products *products) {
   if (!memory || !products) return WB_E_INVALID;
   wb_coinbase *state = memory;
-  memset(state, 0, state_size(products));
+  memset(state, 0, wb_coinbase_size(products));
   state->products = products;
   state->product = (wb_coinbase_product *)(state + 1);
   state->slots = (uint16_t *)(void *)(state->product + products->count);
@@ -83,7 +83,7 @@ static const wb_coinbase_way ways[] = {
 const wb_coinbase_way *wb_coinbase_way_at(unsigned index) { return index < sizeof ways / sizeof *ways ? &ways[index] : NULL; }
 
 /* Every record but text. */
-static __attribute__((noinline)) void decode_other(const wb_frame *frame, wb_out *out) {
+__attribute__((noinline)) void wb_coinbase_other(const wb_frame *frame, wb_out *out) {
   wb_message *message;
   switch (frame->kind) {
   case WB_FRAME_BINARY:
@@ -107,16 +107,10 @@ static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb
   wb_coinbase *state = memory;
   if (__builtin_expect(state->ahead.open, 0) && wb_coinbase_ahead_ends(state, frame, bytes, out)) return;
   if (__builtin_expect(frame->kind == WB_FRAME_TEXT, 1)) state->fast(state, frame, bytes, out);
-  else decode_other(frame, out);
+  else wb_coinbase_other(frame, out);
 }
 
-/* A text that grows in a buffer of fixed size; length may pass size, which says that it did not fit. */
-typedef struct text_buffer {
-  char *text;
-  size_t size, length;
-} text_buffer;
-
-__attribute__((format(printf, 2, 3))) static void put(text_buffer *to, const char *format, ...) {
+void wb_text_put(wb_text_buffer *to, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   size_t room = to->length < to->size ? to->size - to->length : 0;
@@ -126,14 +120,14 @@ __attribute__((format(printf, 2, 3))) static void put(text_buffer *to, const cha
 
 static int subscribe(const wb_products *products, const char *const *channels, const uint16_t *index, uint32_t count,
                      bool unsubscribe, char *text, size_t size) {
-  text_buffer to = {text, size, 0};
-  put(&to, "{\"type\":\"%s\",\"channels\":[", unsubscribe ? "unsubscribe" : "subscribe");
+  wb_text_buffer to = {text, size, 0};
+  wb_text_put(&to, "{\"type\":\"%s\",\"channels\":[", unsubscribe ? "unsubscribe" : "subscribe");
   for (const char *const *channel = channels; *channel; channel++) {
-    put(&to, "%s{\"name\":\"%s\",\"product_ids\":[", channel == channels ? "" : ",", *channel);
-    for (uint32_t i = 0; i < count; i++) put(&to, "%s\"%s\"", i ? "," : "", products->product[index[i]].id);
-    put(&to, "]}");
+    wb_text_put(&to, "%s{\"name\":\"%s\",\"product_ids\":[", channel == channels ? "" : ",", *channel);
+    for (uint32_t i = 0; i < count; i++) wb_text_put(&to, "%s\"%s\"", i ? "," : "", products->product[index[i]].id);
+    wb_text_put(&to, "]}");
   }
-  put(&to, "]}");
+  wb_text_put(&to, "]}");
   return to.length < size ? (int)to.length : WB_E_LIMIT;
 }
 
@@ -143,8 +137,8 @@ const wb_codec wb_codec_coinbase_exchange = {
     .name = "coinbase-exchange",
     .url = "wss://ws-feed.exchange.coinbase.com",
     .channels = default_channels,
-    .size = state_size,
-    .init = state_init,
+    .size = wb_coinbase_size,
+    .init = wb_coinbase_init,
     .decode = decode,
     .ahead = wb_coinbase_read_ahead,
     .subscribe = subscribe,

@@ -4,9 +4,8 @@
 #include "engine/codec/coinbase_words.h"
 #include "engine/codec/iso8601.h"
 
-/* The time of 27 characters, whose minute most likely is that of the next. */
-static bool time_any(wb_coinbase *state, const uint8_t *text, int64_t *time_ns) {
-  if (wb_iso8601_parse((const char *)text, WB_FAST_TIME_BYTES, time_ns) != 0) return false;
+bool wb_fast_time_any(wb_coinbase *state, const uint8_t *text, size_t bytes, int64_t *time_ns) {
+  if (wb_iso8601_parse((const char *)text, bytes, time_ns) != 0) return false;
   if (*time_ns == WB_TIME_NONE || text[17] == '6') return true;
   int64_t since_minute_ns = *time_ns % INT64_C(60000000000);
   if (since_minute_ns < 0) since_minute_ns += INT64_C(60000000000);
@@ -20,7 +19,7 @@ const uint8_t *wb_fast_tail_any(wb_coinbase *state, const uint8_t *end, int64_t 
   *time_ns = WB_TIME_NONE;
   if (wb_fast_load(tail) == WB_FAST_WORD(',', '"', 't', 'i', 'm', 'e', '"', ':') && tail[8] == '"' && end[-2] == '"' &&
       end[-1] == '}')
-    return time_any(state, tail + 9, time_ns) ? tail : NULL;
+    return wb_fast_time_any(state, tail + 9, WB_FAST_TIME_BYTES, time_ns) ? tail : NULL;
   return end[-1] == '}' && end[-2] == ']' ? end - 1 : NULL;
 }
 
@@ -41,45 +40,20 @@ void wb_fast_abandon(const wb_frame *frame, wb_out *out, uint16_t product, int64
 
 /* ------------------------------------------------------------------------------------------------ the road of every machine */
 
-static const uint8_t *number_any(const uint8_t *text, unsigned decimals, uint64_t *value) {
+const uint8_t *wb_fast_number_any(const uint8_t *text, unsigned decimals, uint64_t *value) {
   size_t bytes = 0;
   while (text[bytes] != '"')
     if (++bytes > 40) return NULL;
   return wb_decimal_parse((const char *)text, bytes, decimals, value) == 0 ? text + bytes : NULL;
 }
 
-/* Up to 8 digits on both sides of the dot, in words of eight characters. Returns the closing quote, or NULL. */
-WB_FAST_INLINE const uint8_t *number(const uint64_t *pow10, const uint8_t *text, unsigned decimals, uint64_t *value) {
-  uint64_t low = wb_fast_load(text), high = wb_fast_load(text + 8);
-  uint64_t low_quote = wb_fast_find(low, '"'), high_quote = wb_fast_find(high, '"');
-  if (!(low_quote | high_quote)) return number_any(text, decimals, value);
-  unsigned bytes = low_quote ? (unsigned)__builtin_ctzll(low_quote) / 8 : 8 + (unsigned)__builtin_ctzll(high_quote) / 8;
-  uint64_t low_dot = wb_fast_find(low, '.'), high_dot = wb_fast_find(high, '.');
-  unsigned dot = low_dot    ? (unsigned)__builtin_ctzll(low_dot) / 8
-                 : high_dot ? 8 + (unsigned)__builtin_ctzll(high_dot) / 8
-                            : bytes;
-  if (dot > bytes) dot = bytes;
-  unsigned places = dot < bytes ? bytes - dot - 1 : 0;
-  if (dot - 1 > 7 || places > 8 || places > decimals || dot + decimals > WB_DECIMALS_MAX)
-    return number_any(text, decimals, value);
-  uint64_t whole = (low ^ WB_FAST_EACH('0')) << (64 - 8 * dot), part = 0;
-  uint64_t bad = (uint8_t)low == '0' && dot > 1;
-  if (dot < bytes) {
-    if (places == 0) return NULL;
-    part = (wb_fast_load(text + dot + 1) ^ WB_FAST_EACH('0')) << (64 - 8 * places);
-  }
-  bad |= wb_fast_not_digits(whole) | wb_fast_not_digits(part);
-  *value = wb_fast_digits(whole) * pow10[decimals] + wb_fast_digits(part) * pow10[decimals - places];
-  return bad ? NULL : text + bytes;
-}
-
 /* `P","S"]` from the first character of the price on. Returns what follows, or NULL. */
 WB_FAST_INLINE const uint8_t *two_numbers(const wb_fast_units *units, const uint8_t *text, const uint8_t *stop, wb_side side,
                                           wb_delta *delta) {
   uint64_t price, size;
-  text = number(units->pow10, text, units->price_decimals, &price);
+  text = wb_fast_number(units->pow10, text, units->price_decimals, &price);
   if (!text || text >= stop || price == 0 || text[1] != ',' || text[2] != '"') return NULL;
-  text = number(units->pow10, text + 3, units->size_decimals, &size);
+  text = wb_fast_number(units->pow10, text + 3, units->size_decimals, &size);
   if (!text || text[1] != ']') return NULL;
   *delta = (wb_delta){.price = price, .size = size, .side = side};
   return text + 2;

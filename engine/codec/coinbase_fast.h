@@ -79,6 +79,37 @@ WB_FAST_INLINE wb_fast_units wb_fast_units_of(const wb_coinbase *state, const wb
   return (wb_fast_units){state->pow10, state->form[price], state->form[size], price, size};
 }
 
+/* wb_fast_time_any reads a time and keeps its minute, which most likely is that of the next. */
+bool wb_fast_time_any(wb_coinbase *state, const uint8_t *text, size_t bytes, int64_t *time_ns);
+
+/* wb_fast_number_any reads a number of up to 40 characters up to its closing quote, which it returns; or NULL. */
+const uint8_t *wb_fast_number_any(const uint8_t *text, unsigned decimals, uint64_t *value);
+
+/* wb_fast_number does the same; up to 8 digits on both sides of the dot, in words of eight characters. */
+WB_FAST_INLINE const uint8_t *wb_fast_number(const uint64_t *pow10, const uint8_t *text, unsigned decimals, uint64_t *value) {
+  uint64_t low = wb_fast_load(text), high = wb_fast_load(text + 8);
+  uint64_t low_quote = wb_fast_find(low, '"'), high_quote = wb_fast_find(high, '"');
+  if (!(low_quote | high_quote)) return wb_fast_number_any(text, decimals, value);
+  unsigned bytes = low_quote ? (unsigned)__builtin_ctzll(low_quote) / 8 : 8 + (unsigned)__builtin_ctzll(high_quote) / 8;
+  uint64_t low_dot = wb_fast_find(low, '.'), high_dot = wb_fast_find(high, '.');
+  unsigned dot = low_dot    ? (unsigned)__builtin_ctzll(low_dot) / 8
+                 : high_dot ? 8 + (unsigned)__builtin_ctzll(high_dot) / 8
+                            : bytes;
+  if (dot > bytes) dot = bytes;
+  unsigned places = dot < bytes ? bytes - dot - 1 : 0;
+  if (dot - 1 > 7 || places > 8 || places > decimals || dot + decimals > WB_DECIMALS_MAX)
+    return wb_fast_number_any(text, decimals, value);
+  uint64_t whole = (low ^ WB_FAST_EACH('0')) << (64 - 8 * dot), part = 0;
+  uint64_t bad = (uint8_t)low == '0' && dot > 1;
+  if (dot < bytes) {
+    if (places == 0) return NULL;
+    part = (wb_fast_load(text + dot + 1) ^ WB_FAST_EACH('0')) << (64 - 8 * places);
+  }
+  bad |= wb_fast_not_digits(whole) | wb_fast_not_digits(part);
+  *value = wb_fast_digits(whole) * pow10[decimals] + wb_fast_digits(part) * pow10[decimals - places];
+  return bad ? NULL : text + bytes;
+}
+
 /* wb_fast_tail_any reads the end of a message, either `]}` or `],"time":"2026-08-02T05:43:52.535977Z"}`. Returns where what follows
  * the bracket begins, or NULL. */
 const uint8_t *wb_fast_tail_any(wb_coinbase *state, const uint8_t *end, int64_t *time_ns);

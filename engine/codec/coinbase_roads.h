@@ -55,6 +55,12 @@ typedef struct wb_coinbase_ahead {
   bool given_up; /* ... it is for decode alone */
 } wb_coinbase_ahead;
 
+/* Of one line of the Advanced Trade dialect: the sequence_num that the next message of its connection must have. */
+typedef struct wb_coinbase_sequence {
+  uint64_t next;
+  bool known;
+} wb_coinbase_sequence;
+
 /* A road: takes a text message from its first claim to its last commit. */
 typedef void (*wb_coinbase_road)(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
 
@@ -75,7 +81,20 @@ struct wb_coinbase {
   const wb_products *products;
   uint64_t pow10[WB_DECIMALS_MAX + 1];
   wb_coinbase_form form[WB_DECIMALS_MAX + 1][17][16]; /* by decimals, characters, place of the dot (15: none) */
+  wb_coinbase_sequence sequence[WB_LINE_COUNT_MAX];
 };
+
+/* What both dialects do alike: the codec's `size` and `init`, and `decode` of every record but text. */
+size_t wb_coinbase_size(const wb_products *products);
+int wb_coinbase_init(void *memory, const wb_products *products);
+void wb_coinbase_other(const wb_frame *frame, wb_out *out);
+
+/* A text that grows in a buffer of fixed size; length may pass size, which says that it did not fit. */
+typedef struct wb_text_buffer {
+  char *text;
+  size_t size, length;
+} wb_text_buffer;
+void wb_text_put(wb_text_buffer *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void wb_coinbase_full(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
 

@@ -162,12 +162,14 @@ static void applied(wb_book_stage *stage, wb_book_product *product, const wb_mes
 static void reject(wb_book_stage *stage, const wb_message *message, wb_reject reason) {
   add(&stage->rejected[reason], 1);
   uint64_t now_ns = message->recv_ns;
+  bool harmless = message->kind == WB_MESSAGE_REJECT && message->u.reject.harmless;
   if (message->product != WB_PRODUCT_NONE) {
     stage->product[message->product].rejected++;
-    suspect(stage, message->product, WB_REASON_REJECTED, reason, now_ns);
+    if (harmless) publish(&stage->product[message->product]);
+    else suspect(stage, message->product, WB_REASON_REJECTED, reason, now_ns);
     return;
   }
-  if (reason == WB_REJECT_UNKNOWN_PRODUCT) return;
+  if (harmless || reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   /* Nobody can tell whose change was lost. */
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_recover_suspect(&stage->product[i].recover, WB_REASON_REJECTED, reason, now_ns);

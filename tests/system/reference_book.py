@@ -263,6 +263,38 @@ def check_subscriptions(message):
                 raise Reject("wrong_type")
 
 
+def fitting(message, key, least, decimals):
+    """A number of a ticker or match: it must be exact in the units of the book, which it does not widen."""
+    value = number(field(message, key, str))
+    if decimals_of(value) > decimals or value.scaleb(decimals) > QUANTITY_MAX:
+        raise Reject("number_range")
+    if value < least:
+        raise Reject("bad_number")
+
+
+def check_counts(message, *keys):
+    for key in keys:
+        if not 0 <= field(message, key, int) < 2**64:
+            raise Reject("bad_number")
+
+
+def check_ticker(message, units):
+    check_counts(message, "sequence")
+    sizes = "best_bid_size" in message or "best_ask_size" in message
+    for side in ("best_bid", "best_ask"):
+        fitting(message, side, 0, units[0])
+        if sizes:
+            fitting(message, side + "_size", 0, units[1])
+
+
+def check_trade(message, units):
+    check_counts(message, "sequence", "trade_id")
+    fitting(message, "price", Decimal("1e-18"), units[0])
+    fitting(message, "size", 0, units[1])
+    if field(message, "side", str) not in ("buy", "sell"):
+        raise Reject("unknown_side")
+
+
 class Books:
     def __init__(self, ids, mid_window):
         self.mid_window = mid_window
@@ -280,6 +312,7 @@ class Books:
         """One message. Whatever is wrong with it changes no book, and makes the book that it was meant for stale."""
         self.messages += 1
         product = None
+        harmless = False  # whatever is wrong with it, no book can be
         text = line.decode("utf-8", errors="surrogateescape")
         broken_utf8 = bool(re.search("[\udc80-\udcff]", text))
         try:
@@ -298,11 +331,13 @@ class Books:
             if not isinstance(message, dict):
                 raise Reject("wrong_type")
             kind = field(message, "type", str)
-            if kind in ("snapshot", "l2update", "heartbeat"):
+            harmless = kind in ("ticker", "match", "last_match")
+            if harmless or kind in ("snapshot", "l2update", "heartbeat"):
                 field(message, "product_id", str)
                 if product is None:
                     raise Reject("unknown_product")
-                check_time(message)
+                if not harmless:
+                    check_time(message)
             if kind == "snapshot":
                 sides = {key: [(price_of(price), number(size)) for price, size in rows(message, key, 2)] for key in ("bids", "asks")}
                 product.snapshot(sides["bids"], sides["asks"])
@@ -311,16 +346,18 @@ class Books:
             elif kind == "subscriptions":
                 check_subscriptions(message)
             elif kind == "heartbeat":
-                for key in ("sequence", "last_trade_id"):
-                    if not 0 <= field(message, key, int) < 2**64:
-                        raise Reject("bad_number")
+                check_counts(message, "sequence", "last_trade_id")
+            elif harmless:
+                (check_ticker if kind == "ticker" else check_trade)(message, [max(8, n) for n in product.decimals])
+                check_time(message)
         except Reject as reject:
             reason = str(reject)
             self.rejected[reason] += 1
             if product is not None:
                 product.rejected += 1
-                product.suspect(reason)
-            elif reason != "unknown_product":
+                if not harmless:
+                    product.suspect(reason)
+            elif not harmless and reason != "unknown_product":
                 for every in self.products.values():  # nobody can tell whose change was lost
                     every.suspect(reason)
 

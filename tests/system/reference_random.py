@@ -64,7 +64,10 @@ class Writer:
     def other(self, id):
         return self.random.choice((
             {"type": "heartbeat", "product_id": id, "sequence": self.random.randrange(2**64), "last_trade_id": 0, "time": "2026-08-02T05:43:52.5Z"},
-            {"type": "ticker", "product_id": id, "price": "x"}, {"type": "match", "size": -1}, {"type": "new", "product_id": "NO-ONE"},
+            {"type": "ticker", "product_id": id, "sequence": 1, "best_bid": "0", "best_ask": "1.5"},
+            {"type": "ticker", "product_id": id, "sequence": 1, "best_bid": "1", "best_bid_size": "1", "best_ask": self.random.choice(("x", "2", 2))},
+            {"type": "match", "product_id": id, "sequence": 1, "trade_id": 7, "price": self.random.choice(("1", "0", "-1")), "size": "1", "side": "buy"},
+            {"type": "match", "size": -1}, {"type": "new", "product_id": "NO-ONE"},
             {"type": "subscriptions", "channels": [{"name": "level2_50", "product_ids": PRODUCTS, "account_ids": None}]},
             {"type": "error", "message": "Failed to subscribe", "reason": "no"}, {"type": "l2update", "product_id": "NO-ONE", "changes": []}))
 

@@ -92,9 +92,15 @@ class Reference(unittest.TestCase):
         report = book(START, update(id="ETH-USD"), ids=["BTC-USD"])
         self.assertEqual((report["rejected"], report["products"]["BTC-USD"]["state"]), ({"unknown_product": 1}, "live"))
 
+    def test_a_malformed_ticker_or_match_is_counted_and_makes_no_book_stale(self):
+        ticker = {"type": "ticker", "product_id": "BTC-USD", "sequence": 1, "best_bid": "1", "best_ask": "2"}
+        report = book(START, ticker, dict(ticker, best_bid=1), dict(ticker, best_ask_size="1"), {"type": "match"})
+        self.assertEqual(report["rejected"], {"missing_field": 2, "wrong_type": 1})
+        self.assertEqual((report["products"]["BTC-USD"]["state"], report["products"]["BTC-USD"]["rejected"]), ("live", 2))
+
     def test_legal_oddities_are_taken(self):
         odd = b' { "time" : "0001-01-01T00:00:00.000000Z", "changes":[["\\u0062uy","100","7"]], "new":[1], "product_id":"BTC-USD","type":"l2update"}\t'
-        report = book(START, odd, {"type": "ticker", "product_id": 5}, {"type": "unheard"}, update())
+        report = book(START, odd, {"type": "open", "product_id": 5}, {"type": "unheard"}, update())
         self.assertEqual((report["rejected"], report["products"]["BTC-USD"]["best_bid_size"]), ({}, "7"))
         self.assertEqual(report["products"]["BTC-USD"]["updates"], 2)
 

@@ -43,10 +43,11 @@ static inline const char *capture_check(const capture *to, const wb_message *mes
   bool book = message->kind == WB_MESSAGE_SNAPSHOT || message->kind == WB_MESSAGE_UPDATE;
   if (message != to->claimed) return "commit of what was not claimed";
   if (message->delta_count > to->claimed_count) return "more deltas than claimed";
+  bool ticker = message->kind == WB_MESSAGE_TICKER, trade = message->kind == WB_MESSAGE_TRADE;
   if (message->kind < WB_MESSAGE_SNAPSHOT || message->kind > WB_MESSAGE_GAP) return "unknown kind";
   if (message->product != WB_PRODUCT_NONE && message->product >= to->products->count) return "product out of range";
-  if (!book && message->delta_count) return "deltas without a book";
-  if ((book || message->kind == WB_MESSAGE_HEARTBEAT || message->kind == WB_MESSAGE_SCALE) &&
+  if (!book && message->delta_count != (ticker ? 2u : trade ? 1u : 0u)) return "deltas that are none of its own";
+  if ((book || ticker || trade || message->kind == WB_MESSAGE_HEARTBEAT || message->kind == WB_MESSAGE_SCALE) &&
       message->product == WB_PRODUCT_NONE)
     return "no product";
   if (aborted && (!last || first || message->delta_count)) return "an abort is an empty last part";
@@ -64,7 +65,8 @@ static inline const char *capture_check(const capture *to, const wb_message *mes
       (message->u.scale.price_decimals > WB_DECIMALS_MAX || message->u.scale.size_decimals > WB_DECIMALS_MAX))
     return "scale out of range";
   for (uint32_t i = 0; i < message->delta_count; i++)
-    if (message->deltas[i].price < 1 || message->deltas[i].price > WB_QUANTITY_MAX || message->deltas[i].size > WB_QUANTITY_MAX)
+    if (message->deltas[i].price < !ticker || message->deltas[i].price > WB_QUANTITY_MAX ||
+        message->deltas[i].size > WB_QUANTITY_MAX)
       return "quantity out of range";
   for (unsigned i = 0; i < sizeof message->reserved; i++)
     if (message->reserved[i]) return "reserved byte set";
@@ -119,8 +121,9 @@ static inline bool capture_same(const capture *a, const capture *b) {
 }
 
 static inline size_t capture_print(const capture *from, unsigned index, char *text, size_t size) {
-  static const char *const kinds[] = {"?",      "snapshot", "update",  "heartbeat",  "subscriptions", "error",
-                                      "reject", "ignored",  "connect", "disconnect", "scale"};
+  static const char *const kinds[] = {"?",     "snapshot", "update",  "heartbeat", "subscriptions",
+                                      "error", "reject",   "ignored", "connect",   "disconnect",
+                                      "scale", "ticker",   "trade",   "window",    "gap"};
   const wb_message *message = from->message[index];
   size_t used = 0;
 #define PUT(...) used += (size_t)snprintf(text + used, used < size ? size - used : 0, __VA_ARGS__)
@@ -133,7 +136,16 @@ static inline size_t capture_print(const capture *from, unsigned index, char *te
   if (message->kind == WB_MESSAGE_HEARTBEAT)
     PUT(" sequence %llu trade %llu", (unsigned long long)message->u.heartbeat.sequence,
         (unsigned long long)message->u.heartbeat.last_trade_id);
-  if (message->kind == WB_MESSAGE_REJECT) PUT(" %s %u", wb_reject_name(message->u.reject.reason), message->u.reject.offset);
+  if (message->kind == WB_MESSAGE_REJECT)
+    PUT(" %s %u%s", wb_reject_name(message->u.reject.reason), message->u.reject.offset,
+        message->u.reject.harmless ? " harmless" : "");
+  if (message->kind == WB_MESSAGE_TICKER)
+    PUT(" sequence %llu%s", (unsigned long long)message->u.ticker.sequence, message->u.ticker.no_sizes ? " no sizes" : "");
+  if (message->kind == WB_MESSAGE_TRADE)
+    PUT(" sequence %llu trade %llu", (unsigned long long)message->u.trade.sequence,
+        (unsigned long long)message->u.trade.trade_id);
+  if (message->kind == WB_MESSAGE_GAP)
+    PUT(" expected %llu came %llu", (unsigned long long)message->u.words[0], (unsigned long long)message->u.words[1]);
   if (message->kind == WB_MESSAGE_SCALE) PUT(" %u %u", message->u.scale.price_decimals, message->u.scale.size_decimals);
   for (uint32_t i = 0; i < message->delta_count; i++)
     PUT(" %s:%llu:%llu", message->deltas[i].side == WB_SIDE_BID ? "bid" : "ask", (unsigned long long)message->deltas[i].price,

@@ -450,8 +450,8 @@ Test(exchange, an_acknowledgement_of_another_shape_is_rejected) {
 
 Test(exchange, errors_are_said_and_every_other_type_is_passed_by) {
   says("{\"type\":\"error\",\"message\":\"Failed to subscribe\",\"reason\":\"ETH-USD is not a valid product\"}", "error -");
-  says("{\"type\":\"ticker\",\"product_id\":\"ETH-USD\",\"price\":1,\"time\":\"never\"}", "ignored ETH-USD");
-  says("{\"type\":\"match\",\"product_id\":\"XRP-USD\",\"time\":7,\"time\":8}", "ignored -");
+  says("{\"type\":\"open\",\"product_id\":\"ETH-USD\",\"price\":1,\"time\":\"never\"}", "ignored ETH-USD");
+  says("{\"type\":\"done\",\"product_id\":\"XRP-USD\",\"time\":7,\"time\":8}", "ignored -");
   says("{\"type\":\"\"}", "ignored -");
   says("{\"type\":\"snapshots\"}", "ignored -");
   says("{\"type\":\"l2update\\u0000\"}", "ignored -");

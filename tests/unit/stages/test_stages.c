@@ -252,6 +252,21 @@ Test(stages, a_product_not_asked_for_is_counted_and_troubles_no_book) {
   cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
 }
 
+Test(stages, a_malformed_ticker_or_match_is_counted_and_troubles_no_book) {
+  rig *r = rig_open(false, true);
+  live(r);
+  say(r, "{\"type\":\"ticker\",\"product_id\":\"BTC-USD\",\"sequence\":1,\"best_bid\":\"x\",\"best_ask\":\"1\"}");
+  say(r, "{\"type\":\"match\",\"product_id\":\"ETH-USD\"}");
+  say(r, "{\"type\":\"match\"}");
+  wb_command command[4];
+  cr_assert_eq(commands(r, command, 4), 0);
+  cr_assert_eq(r->book.rejected[WB_REJECT_BAD_NUMBER], 1u);
+  cr_assert_eq(r->book.rejected[WB_REJECT_MISSING_FIELD], 2u);
+  cr_assert_eq(view(r, 0).rejected, 1u);
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  cr_assert_eq(view(r, 1).state, WB_STATE_LIVE);
+}
+
 Test(stages, a_book_crossed_for_longer_than_allowed_is_resynchronised_and_its_analytics_keep_running) {
   rig *r = rig_open(false, true);
   live(r);

@@ -1,0 +1,252 @@
+#include "engine/codec/coinbase_reading.h"
+
+#include "engine/base/decimal.h"
+#include "engine/codec/iso8601.h"
+
+enum { NUMBER_BYTES_MAX = 40, TIME_BYTES_MAX = 30 };
+
+wb_reading wb_reading_of(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes) {
+  return (wb_reading){
+      .state = state, .frame = frame, .json = {bytes, frame->bytes, 0}, .product = WB_PRODUCT_NONE, .time_ns = WB_TIME_NONE};
+}
+
+bool wb_reading_refuse(wb_reading *r, wb_reject reason, uint32_t offset) {
+  r->reason = reason;
+  r->offset = offset;
+  return false;
+}
+
+void wb_reading_reject(const wb_reading *r, wb_out *out) {
+  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_REJECT, r->product, 0);
+  message->u.reject.reason = (uint32_t)r->reason;
+  message->u.reject.offset = r->offset;
+  message->u.reject.harmless = r->harmless;
+  out->commit(out, message);
+}
+
+bool wb_reading_is(const wb_reading *r, wb_json_value string, const char *word) {
+  char text[32];
+  uint32_t bytes = wb_json_string(&r->json, string.at, text, sizeof text);
+  return bytes == strlen(word) && memcmp(text, word, bytes) == 0;
+}
+
+bool wb_reading_root(wb_reading *r, const char *const *keys, unsigned count, wb_members *root,
+                     void (*find)(wb_reading *r, const wb_members *root)) {
+  int code;
+  *root = (wb_members){.end = r->frame->bytes};
+  wb_json_blank(&r->json);
+  uint32_t at = r->json.at;
+  bool object = at < r->json.bytes && r->json.text[at] == '{';
+  if (object) {
+    code = wb_json_members(&r->json, 0, keys, count, root->value, &root->twice);
+  } else {
+    wb_json_value value;
+    code = wb_json_skip(&r->json, 0, &value);
+  }
+  if (code == 0) wb_json_blank(&r->json);
+  uint32_t json_end = r->json.at, utf8_end = wb_json_utf8(r->json.text, r->json.bytes);
+  if (find) find(r, root);
+  if (utf8_end != r->json.bytes) return wb_reading_refuse(r, WB_REJECT_BAD_UTF8, utf8_end);
+  if (code != 0 || json_end != r->json.bytes) return wb_reading_refuse(r, WB_REJECT_BAD_JSON, json_end);
+  return object || wb_reading_refuse(r, WB_REJECT_WRONG_TYPE, at);
+}
+
+bool wb_reading_object(wb_reading *r, wb_json_value value, const char *const *keys, unsigned count, wb_members *members) {
+  if (wb_reading_kind(r, value) != '{') return wb_reading_refuse(r, WB_REJECT_WRONG_TYPE, value.at);
+  wb_json object = {r->json.text, value.end, value.at};
+  *members = (wb_members){.end = value.end - 1};
+  wb_json_members(&object, 0, keys, count, members->value, &members->twice);
+  return true;
+}
+
+/* A key that is read must be there and be there once: a message that says two things is no message to act on (I-JSON, RFC
+ * 7493). */
+bool wb_reading_have(wb_reading *r, const wb_members *members, unsigned key) {
+  if (members->value[key].at == 0) return wb_reading_refuse(r, WB_REJECT_MISSING_FIELD, members->end);
+  if (members->twice >> key & 1) return wb_reading_refuse(r, WB_REJECT_BAD_JSON, members->value[key].at);
+  return true;
+}
+
+bool wb_reading_have_kind(wb_reading *r, const wb_members *members, unsigned key, char kind) {
+  if (!wb_reading_have(r, members, key)) return false;
+  return wb_reading_kind(r, members->value[key]) == kind || wb_reading_refuse(r, WB_REJECT_WRONG_TYPE, members->value[key].at);
+}
+
+int wb_reading_product(const wb_reading *r, wb_json_value string) {
+  char id[WB_PRODUCT_ID_BYTES];
+  uint32_t bytes = wb_json_string(&r->json, string.at, id, sizeof id);
+  return wb_products_find(r->state->products, id, bytes);
+}
+
+bool wb_reading_time(wb_reading *r, const wb_members *members, unsigned key, int64_t *time_ns) {
+  char text[TIME_BYTES_MAX];
+  wb_json_value value = members->value[key];
+  if (value.at == 0) return true;
+  if (!wb_reading_have_kind(r, members, key, '"')) return false;
+  uint32_t bytes = wb_json_string(&r->json, value.at, text, sizeof text);
+  if (bytes == 0) return true;
+  return wb_iso8601_parse(text, bytes, time_ns) == 0 || wb_reading_refuse(r, WB_REJECT_BAD_TIME, value.at);
+}
+
+bool wb_reading_unsigned(wb_reading *r, const wb_members *members, unsigned key, uint64_t *number) {
+  if (!wb_reading_have(r, members, key)) return false;
+  wb_json_value value = members->value[key];
+  uint8_t first = wb_reading_kind(r, value);
+  if (first != '-' && (first < '0' || first > '9')) return wb_reading_refuse(r, WB_REJECT_WRONG_TYPE, value.at);
+  *number = 0;
+  for (uint32_t i = value.at; i < value.end; i++) {
+    unsigned digit = r->json.text[i] - (unsigned)'0';
+    if (digit > 9) return wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, i);
+    if (__builtin_mul_overflow(*number, 10, number) || __builtin_add_overflow(*number, digit, number))
+      return wb_reading_refuse(r, WB_REJECT_NUMBER_RANGE, i);
+  }
+  return true;
+}
+
+static uint32_t number_text(const wb_reading *r, wb_json_value value, char text[NUMBER_BYTES_MAX]) {
+  return wb_json_string(&r->json, value.at, text, NUMBER_BYTES_MAX);
+}
+
+bool wb_reading_number(wb_reading *r, wb_json_value string, unsigned decimals, uint64_t *number) {
+  char text[NUMBER_BYTES_MAX];
+  uint32_t bytes = number_text(r, string, text);
+  int code = bytes > NUMBER_BYTES_MAX ? WB_E_SYNTAX : wb_decimal_parse(text, bytes, decimals, number);
+  if (code == WB_E_RANGE) *number = UINT64_MAX;
+  return code == 0 || code == WB_E_RANGE || wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, string.at);
+}
+
+bool wb_reading_fitting(wb_reading *r, const wb_members *members, unsigned key, unsigned decimals, uint64_t *number) {
+  if (!wb_reading_have_kind(r, members, key, '"') || !wb_reading_number(r, members->value[key], decimals, number)) return false;
+  return *number != UINT64_MAX || wb_reading_refuse(r, WB_REJECT_NUMBER_RANGE, members->value[key].at);
+}
+
+/* ------------------------------------------------------------------------------------------------ levels */
+
+bool wb_levels_element(wb_levels *at, wb_json_value *element) {
+  for (;; at->index++, at->inside = false) {
+    if (at->index == at->arrays) return false;
+    if (!at->inside) at->json.at = at->array[at->index].at + 1;
+    at->inside = true;
+    if (wb_json_element(&at->json, element)) return true;
+  }
+}
+
+/* What a pass over all levels found: how many there are, and which of price and size have a number that does not fit. The first
+ * `room` levels are written to delta on the way. */
+typedef struct survey {
+  uint32_t count, misfit_at;
+  bool misfit[2];
+  wb_delta *delta;
+  uint32_t room;
+} survey;
+
+static bool survey_levels(wb_reading *r, const wb_levels *levels, const unsigned decimals[2], survey *found) {
+  wb_levels at = *levels;
+  *found = (survey){.delta = found->delta, .room = found->room};
+  for (wb_book_level level; at.next(r, &at, &level); found->count++) {
+    wb_json_value value[2] = {level.price, level.size};
+    uint64_t number[2];
+    for (unsigned i = 0; i < 2; i++) {
+      if (!wb_reading_number(r, value[i], decimals[i], &number[i])) return false;
+      if (i == 0 && number[i] == 0) return wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, value[i].at);
+      if (number[i] != UINT64_MAX) continue;
+      if (!found->misfit[0] && !found->misfit[1]) found->misfit_at = value[i].at;
+      found->misfit[i] = true;
+    }
+    if (found->count < found->room)
+      found->delta[found->count] = (wb_delta){.price = number[0], .size = number[1], .side = level.side};
+  }
+  return r->reason == WB_REJECT_NONE;
+}
+
+/* The most decimals that any price and any size has. Only after a survey found every number to be one. */
+static void measure_levels(wb_reading *r, const wb_levels *levels, unsigned need[2]) {
+  wb_levels at = *levels;
+  need[0] = need[1] = 0;
+  for (wb_book_level level; at.next(r, &at, &level);) {
+    wb_json_value value[2] = {level.price, level.size};
+    for (unsigned i = 0; i < 2; i++) {
+      char text[NUMBER_BYTES_MAX];
+      unsigned integer_digits, decimals = 0;
+      wb_decimal_need(text, number_text(r, value[i], text), &integer_digits, &decimals);
+      if (decimals > need[i]) need[i] = decimals;
+    }
+  }
+}
+
+/* Finds decimals in which every number of the message is exact: those in use if they do; for an update finer ones; for a
+ * snapshot the fewest, but the default where that does as well. */
+static bool fit_levels(wb_reading *r, const wb_levels *levels, bool snapshot, unsigned decimals[2], survey *found) {
+  if (!survey_levels(r, levels, decimals, found)) return false;
+  if (!found->misfit[0] && !found->misfit[1]) return true;
+  unsigned need[2];
+  measure_levels(r, levels, need);
+  for (unsigned i = 0; i < 2; i++) {
+    if (need[i] > WB_DECIMALS_MAX) return wb_reading_refuse(r, WB_REJECT_NUMBER_RANGE, found->misfit_at);
+    unsigned least = snapshot ? WB_DECIMALS_DEFAULT : decimals[i];
+    if (found->misfit[i]) decimals[i] = need[i] > least ? need[i] : least;
+  }
+  survey_levels(r, levels, decimals, found);
+  if (snapshot && (found->misfit[0] || found->misfit[1])) {
+    for (unsigned i = 0; i < 2; i++)
+      if (found->misfit[i]) decimals[i] = need[i];
+    survey_levels(r, levels, decimals, found);
+  }
+  return (!found->misfit[0] && !found->misfit[1]) || wb_reading_refuse(r, WB_REJECT_NUMBER_RANGE, found->misfit_at);
+}
+
+static void emit_levels(wb_reading *r, const wb_levels *levels, bool snapshot, const unsigned decimals[2], uint32_t count,
+                        wb_out *out) {
+  wb_levels at = *levels;
+  uint8_t part = WB_PART_FIRST;
+  do {
+    uint32_t take = count < WB_PART_DELTAS_MAX ? count : WB_PART_DELTAS_MAX;
+    count -= take;
+    wb_message *message =
+        wb_coinbase_claim(out, r->frame, snapshot ? WB_MESSAGE_SNAPSHOT : WB_MESSAGE_UPDATE, r->product, take);
+    message->part = part | (count == 0 ? WB_PART_LAST : 0);
+    message->time_ns = r->time_ns;
+    wb_book_level level;
+    for (uint32_t i = 0; i < take && at.next(r, &at, &level); i++) {
+      uint64_t price, size;
+      wb_reading_number(r, level.price, decimals[0], &price);
+      wb_reading_number(r, level.size, decimals[1], &size);
+      message->deltas[i] = (wb_delta){.price = price, .size = size, .side = level.side};
+    }
+    out->commit(out, message);
+    part = 0;
+  } while (count > 0);
+}
+
+bool wb_reading_levels(wb_reading *r, const wb_levels *levels, bool snapshot, uint32_t level_bytes, wb_out *out) {
+  wb_coinbase_product *product = &r->state->product[r->product];
+  unsigned decimals[2] = {product->price_decimals, product->size_decimals};
+  survey found = {0};
+  wb_message *update = NULL;
+  if (!snapshot) {
+    uint32_t most = (levels->array[0].end - levels->array[0].at) / level_bytes;
+    found.room = !out ? 0 : most < WB_PART_DELTAS_MAX ? most : WB_PART_DELTAS_MAX;
+    if (out) update = wb_coinbase_claim(out, r->frame, WB_MESSAGE_UPDATE, r->product, found.room);
+    found.delta = update ? update->deltas : NULL;
+  }
+  if (!fit_levels(r, levels, snapshot, decimals, &found)) return false;
+  if (!out) return true;
+  bool same_scale = decimals[0] == product->price_decimals && decimals[1] == product->size_decimals;
+  if (update && same_scale && found.count <= found.room) {
+    update->time_ns = r->time_ns;
+    update->delta_count = found.count;
+    out->commit(out, update);
+    return true;
+  }
+  if (!same_scale) {
+    product->price_decimals = (uint8_t)decimals[0];
+    product->size_decimals = (uint8_t)decimals[1];
+    wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_SCALE, r->product, 0);
+    message->time_ns = r->time_ns;
+    message->u.scale.price_decimals = product->price_decimals;
+    message->u.scale.size_decimals = product->size_decimals;
+    out->commit(out, message);
+  }
+  emit_levels(r, levels, snapshot, decimals, found.count, out);
+  return true;
+}
