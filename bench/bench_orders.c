@@ -1,10 +1,12 @@
 /* bench_orders - the level-3 book: ns an event at the depth of BTC-USD, and ns a message of text.
  *
- * Work:    100,000 orders at the distances from the touch that bench_book has for levels, twice as dense near it. Orders come and go in one random order of 200,000, so
- *          what is touched is as old as in a market: an order that is done was opened 100,000 opens ago. `open` and `done` keep a clock of their own, and the other
- *          half of the work is outside it. `match` and `change` go through the orders that are open in random order; `change/price` moves each there and back.
- *          `mixed` is 7 opens, 7 that are done, a match and a change of size, each fed to a level-2 book by its deltas: a whole event from the decoder on.
- *          `decode` is text to event, of messages of `full` and arrays of `level3`; `snapshot` an order of a whole answer, decoded and opened.
+ * Work:    100,000 orders, a tenth of them within 2^14 ticks of the touch, the rest out to 2^24: some 87,000 levels. Orders come and go
+ *          in one random order of 200,000, so what is touched is as cold as in a market: an order that is done was opened 100,000
+ *          opens ago. `open` and `done` keep a clock of their own, and the other half of the work is outside it. `match` and
+ *          `change` go through the orders that are open in random order; `change/price` moves each there and back.
+ *          `mixed` is 7 opens, 7 that are done, a match and a change of size, each fed to a level-2 book by its deltas: a whole
+ *          event from the decoder on. `decode` is text to event, of messages of `full` and arrays of `level3`; `snapshot` an
+ *          order of a whole answer, decoded and opened.
  * Check:   the count of orders, the book's own check of itself, and, where there is a level-2 book, that both say the same totals.
  * Read:    ns each. `mixed` and `decode/level3` are held against the rows that are named. */
 #include <stdio.h>
@@ -50,9 +52,9 @@ typedef struct bench {
   uint32_t text_bytes;
 } bench;
 
-/* Ticks from the touch: half of the orders within 2^14, the rest spread in the logarithm to 2^24. */
+/* Ticks from the touch: a tenth of the orders within 2^14, the rest out to 2^24, as many in each doubling. */
 static uint64_t distance(void) {
-  unsigned bits = below(2) ? 6 + (unsigned)below(9) : 14 + (unsigned)below(10);
+  unsigned bits = below(10) ? 14 + (unsigned)below(11) : 6 + (unsigned)below(9);
   return 1 + below(UINT64_C(1) << bits) % 5900000;
 }
 

@@ -30,7 +30,7 @@
 
 typedef struct wb_orders wb_orders;
 
-/* order_count_max: 1..2^24 (0: default, 2^18). BTC-USD has some 45,000 levels and 10^5 orders. hash_key: any, best random. */
+/* order_count_max: 1..2^24 (0: default, 2^18). BTC-USD has some 45,000 levels. hash_key: any, best random. */
 typedef struct wb_orders_config {
   uint32_t order_count_max;
   uint64_t hash_key;
@@ -59,7 +59,7 @@ typedef struct wb_order_level {
 size_t wb_orders_bytes(const wb_orders_config *config);
 wb_orders *wb_orders_init(void *memory, const wb_orders_config *config);
 
-/* wb_orders_clear removes every order. O(order_count_max) where there was one, some 0.1 ns each. */
+/* wb_orders_clear removes every order. O(order_count_max) where there was one. */
 void wb_orders_clear(wb_orders *orders);
 
 /* wb_orders_apply applies OPEN, RESTING, MATCH, CHANGE or DONE; other kinds do nothing. Returns how many deltas it wrote, 0..WB_ORDERS_DELTAS_MAX: the new

@@ -243,7 +243,7 @@ static bool read_time(reading *r) {
 static bool read_timestamp(reading *r) {
   char text[TIME_BYTES_MAX];
   uint64_t ns;
-  if (!says(r, TIMESTAMP)) return true;
+  if (!says(r, TIMESTAMP)) return once(r, TIMESTAMP);
   if (!have_kind(r, TIMESTAMP, '"')) return false;
   uint32_t bytes = wb_json_string(&r->json, r->value[TIMESTAMP].at, text, sizeof text);
   if (bytes > sizeof text || wb_decimal_parse(text, bytes, TIMESTAMP_DECIMALS, &ns) != 0)
@@ -359,7 +359,8 @@ static bool read_change(reading *r) {
 static bool read_done(reading *r) {
   static const char *const names[] = {"filled", "canceled"};
   static const uint8_t reasons[] = {WB_ORDER_FILLED, WB_ORDER_CANCELED, WB_ORDER_UNSAID};
-  if (!read_id(r, ORDER_ID, &r->event.order) || (says(r, SIDE) && !read_side(r)) || !once(r, REASON)) return false;
+  if (!read_id(r, ORDER_ID, &r->event.order) || !once(r, SIDE) || !once(r, REASON)) return false;
+  if (says(r, SIDE) && !read_side(r)) return false;
   if (says(r, REASON)) {
     if (!have_kind(r, REASON, '"')) return false;
     r->event.reason = reasons[word_of(r, r->value[REASON], names, 2)];
@@ -392,7 +393,8 @@ static bool read_event(reading *r, wb_order_kind kind, wb_order_out *out) {
   units in;
   r->event.kind = (uint8_t)kind;
   if (!read_product(r)) return false;
-  if ((kind != WB_ORDER_ACTIVATE || says(r, SEQUENCE)) && !read_sequence(r)) return false;
+  bool sequenced = kind != WB_ORDER_ACTIVATE || says(r, SEQUENCE);
+  if (sequenced ? !read_sequence(r) : !once(r, SEQUENCE)) return false;
   if ((read[kind] && !read[kind](r)) || !read_time(r) || !fit_numbers(r, &in) || !above_zero(r)) return false;
   put_scale(r, &in, out);
   return true;

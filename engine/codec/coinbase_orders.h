@@ -22,7 +22,7 @@
  * Units    those of the products table at first. An event whose numbers need finer ones widens them, a snapshot chooses anew, as in
  *          coinbase_exchange.h: a SCALE comes first. A snapshot prefers units in which all sizes of a side together fit, so that no level is too large. What fits no scale is
  *          number_range.
- * Cost     some hundred ns an event, by the JSON scanner (bench/bench_orders.c); a snapshot is read twice.
+ * Cost     half a microsecond an event, by the JSON scanner (docs/level3.md); a snapshot is read twice, and once more where its units change.
  * Memory   given. No allocation, no syscall, no clock. Threads: one an instance.
  * Source   https://docs.cdp.coinbase.com/exchange/websocket-feed/channels (full, level3), recorded frames of `full`. */
 #ifndef WB_CODEC_COINBASE_ORDERS_H

@@ -3,14 +3,7 @@
 #include "engine/base/decimal.h"
 #include "engine/base/error.h"
 #include "engine/base/ratio.h"
-
-static uint64_t state;
-static uint64_t next_random(void) {
-  uint64_t mix = state += UINT64_C(0x9e3779b97f4a7c15);
-  mix = (mix ^ mix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  mix = (mix ^ mix >> 27) * UINT64_C(0x94d049bb133111eb);
-  return mix ^ mix >> 31;
-}
+#include "tests/unit/random.h"
 
 static void expect(unsigned __int128 numerator, unsigned __int128 denominator, unsigned decimals, const char *want) {
   __int128 value = 0;
@@ -49,11 +42,10 @@ Test(ratio, halves_go_to_the_even_neighbour) {
 }
 
 Test(ratio, what_is_given_is_never_further_from_the_fraction_than_half_a_unit) {
-  state = 5;
-  cr_log_info("seed %lu", state);
+  seed();
   for (unsigned i = 0; i < 100000; i++) {
-    uint64_t numerator = next_random() >> next_random() % 64, denominator = (next_random() >> next_random() % 63) | 1;
-    unsigned decimals = (unsigned)(next_random() % 10);
+    uint64_t numerator = next() >> next() % 64, denominator = (next() >> next() % 63) | 1;
+    unsigned decimals = (unsigned)(next() % 10);
     __int128 value;
     cr_assert_eq(wb_ratio(numerator, denominator >> 8 | 1, decimals, &value), 0);
     denominator = denominator >> 8 | 1;

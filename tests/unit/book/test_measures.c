@@ -3,15 +3,9 @@
 #include "engine/base/decimal.h"
 #include "engine/base/error.h"
 #include "engine/book/measures.h"
+#include "tests/unit/random.h"
 
-static uint64_t state;
-static uint64_t next_random(void) {
-  uint64_t mix = state += UINT64_C(0x9e3779b97f4a7c15);
-  mix = (mix ^ mix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  mix = (mix ^ mix >> 27) * UINT64_C(0x94d049bb133111eb);
-  return mix ^ mix >> 31;
-}
-static uint64_t below(uint64_t bound) { return next_random() % bound; }
+static uint64_t below(uint64_t bound) { return next() % bound; }
 
 static const wb_level bids[] = {{100, 3}, {99, 5}, {90, 8}}, asks[] = {{102, 1}, {103, 7}};
 static const wb_sides some = {bids, asks, 3, 2}, no_bids = {bids, asks, 0, 2}, none = {bids, asks, 0, 0};

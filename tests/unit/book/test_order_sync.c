@@ -5,15 +5,9 @@
 
 #include "engine/book/book.h"
 #include "engine/book/order_sync.h"
+#include "tests/unit/random.h"
 
-static uint64_t state;
-static uint64_t next_random(void) {
-  uint64_t mix = state += UINT64_C(0x9e3779b97f4a7c15);
-  mix = (mix ^ mix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  mix = (mix ^ mix >> 27) * UINT64_C(0x94d049bb133111eb);
-  return mix ^ mix >> 31;
-}
-static uint64_t below(uint64_t bound) { return next_random() % bound; }
+static uint64_t below(uint64_t bound) { return next() % bound; }
 
 static void *zeroed(size_t bytes) {
   void *memory = NULL;

@@ -5,15 +5,9 @@
 
 #include "engine/book/book.h"
 #include "engine/book/orders.h"
+#include "tests/unit/random.h"
 
-static uint64_t state;
-static uint64_t next_random(void) {
-  uint64_t mix = state += UINT64_C(0x9e3779b97f4a7c15);
-  mix = (mix ^ mix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  mix = (mix ^ mix >> 27) * UINT64_C(0x94d049bb133111eb);
-  return mix ^ mix >> 31;
-}
-static uint64_t below(uint64_t bound) { return next_random() % bound; }
+static uint64_t below(uint64_t bound) { return next() % bound; }
 
 static void *zeroed(size_t bytes) {
   void *memory = NULL;
@@ -419,3 +413,8 @@ Test(orders_model, many_prices) { compare(&(setting){512, 400, 200, 1000, 2}, 10
 Test(orders_model, a_limit_that_is_always_reached) { compare(&(setting){37, 100, 10, 50, 3}, 100000); }
 Test(orders_model, a_book_of_one_order) { compare(&(setting){1, 3, 2, 5, 4}, 100000); }
 Test(orders_model, totals_that_overflow) { compare(&(setting){64, 80, 3, WB_QUANTITY_MAX / 3, 5}, 100000); }
+Test(orders_model, a_seed_of_its_own) {
+  seed();
+  uint64_t s = next();
+  compare(&(setting){1 + s % 512, 1 + (s >> 16) % 600, 1 + (s >> 32) % 60, 1 + (s >> 48) % 1000, s}, 100000);
+}

@@ -8,6 +8,7 @@
 
 #include "engine/base/decimal.h"
 #include "engine/codec/coinbase_orders.h"
+#include "tests/unit/random.h"
 
 enum { FILE_BYTES_MAX = 1 << 17 };
 
@@ -180,20 +181,13 @@ Test(coinbase_orders, a_message_cut_short_anywhere_is_one_reject) {
   rig_close(r);
 }
 
-static uint64_t state;
-static uint64_t below(uint64_t bound) {
-  uint64_t mix = state += UINT64_C(0x9e3779b97f4a7c15);
-  mix = (mix ^ mix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  mix = (mix ^ mix >> 27) * UINT64_C(0x94d049bb133111eb);
-  return (mix ^ mix >> 31) % bound;
-}
+static uint64_t below(uint64_t bound) { return next() % bound; }
 
 Test(coinbase_orders, bytes_changed_at_random_never_become_an_event_that_breaks_a_rule) {
   static const char *const names[] = {"full", "level3", "refused", "snapshot"};
   static const char alphabet[] = "\"\\{}[],:0123456789.-eunltrfa\x00\x1f\x80\xc3\xff";
   rig *r = rig_open(put);
-  state = 20260802;
-  cr_log_info("seed %lu", state);
+  seed();
   for (unsigned n = 0; n < 4; n++) {
     char *messages = read_whole(names[n], "jsonl");
     for (char *line = messages, *end; (end = strchr(line, '\n')); line = end + 1) {

@@ -3,15 +3,9 @@
 
 #include "engine/base/error.h"
 #include "engine/feed/bars.h"
+#include "tests/unit/random.h"
 
-static uint64_t state;
-static uint64_t next_random(void) {
-  uint64_t mix = state += UINT64_C(0x9e3779b97f4a7c15);
-  mix = (mix ^ mix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  mix = (mix ^ mix >> 27) * UINT64_C(0x94d049bb133111eb);
-  return mix ^ mix >> 31;
-}
-static uint64_t below(uint64_t bound) { return next_random() % bound; }
+static uint64_t below(uint64_t bound) { return next() % bound; }
 
 static bool take(wb_bars *bars, uint64_t id, int64_t time_ns, uint64_t price, uint64_t size, wb_bar *closed) {
   wb_trade trade = {id, price, size, time_ns, WB_SIDE_BID};
@@ -121,7 +115,7 @@ static void compare(wb_bar_kind kind, uint64_t step, uint64_t seed) {
   static wb_trade trade[TRADES];
   wb_bars bars;
   wb_bar bar;
-  uint64_t next = 0, closed = 0;
+  uint64_t from = 0, closed = 0;
   int64_t now = 1000000;
   state = seed;
   cr_assert_eq(wb_bars_init(&bars, kind, step), 0);
@@ -131,10 +125,10 @@ static void compare(wb_bar_kind kind, uint64_t step, uint64_t seed) {
     if (!wb_bars_take(&bars, &trade[i], &bar)) continue;
     wb_flow flow = {0};
     uint64_t high = 0, low = UINT64_MAX;
-    cr_assert_eq(bar.first_trade_id, next, "seed %lu", seed);
-    cr_assert(bar.last_trade_id >= next && bar.last_trade_id <= i);
-    for (; next <= bar.last_trade_id; next++) {
-      const wb_trade *t = &trade[next];
+    cr_assert_eq(bar.first_trade_id, from, "seed %lu", seed);
+    cr_assert(bar.last_trade_id >= from && bar.last_trade_id <= i);
+    for (; from <= bar.last_trade_id; from++) {
+      const wb_trade *t = &trade[from];
       if (kind == WB_BAR_VOLUME) cr_assert(flow.volume < step, "closes as soon as it can");
       if (kind == WB_BAR_TIME) cr_assert(t->time_ns / (int64_t)step * (int64_t)step == bar.start_ns && t->time_ns < bar.end_ns);
       wb_flow_add(&flow, t);
@@ -145,14 +139,14 @@ static void compare(wb_bar_kind kind, uint64_t step, uint64_t seed) {
                   flow.count == bar.flow.count,
               "seed %lu bar %lu", seed, closed);
     cr_assert(bar.high == high && bar.low == low && bar.open == trade[bar.first_trade_id].price &&
-              bar.close == trade[next - 1].price);
+              bar.close == trade[from - 1].price);
     if (kind == WB_BAR_TICKS) cr_assert_eq(flow.count, step);
     if (kind == WB_BAR_VOLUME) cr_assert(flow.volume >= step);
     closed++;
   }
   cr_assert_eq(closed, bars.closed);
   cr_assert_eq(bars.late, 0);
-  cr_assert_eq(next + bars.bar.flow.count, TRADES, "seed %lu: the rest is open", seed);
+  cr_assert_eq(from + bars.bar.flow.count, TRADES, "seed %lu: the rest is open", seed);
   cr_assert_gt(closed, 5);
 }
 

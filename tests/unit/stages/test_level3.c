@@ -10,15 +10,9 @@
 #include "engine/book/book.h"
 #include "engine/book/order_sync.h"
 #include "engine/codec/coinbase_orders.h"
+#include "tests/unit/random.h"
 
-static uint64_t state;
-static uint64_t next_random(void) {
-  uint64_t mix = state += UINT64_C(0x9e3779b97f4a7c15);
-  mix = (mix ^ mix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  mix = (mix ^ mix >> 27) * UINT64_C(0x94d049bb133111eb);
-  return mix ^ mix >> 31;
-}
-static uint64_t below(uint64_t bound) { return next_random() % bound; }
+static uint64_t below(uint64_t bound) { return next() % bound; }
 
 static void *zeroed(size_t bytes) {
   void *memory = NULL;
@@ -310,6 +304,12 @@ Test(level3, books_of_full_are_the_exchanges) {
 
 Test(level3, books_of_level3_are_the_exchanges) {
   for (uint64_t seed = 4; seed <= 6; seed++) follow(true, seed);
+}
+
+Test(level3, books_are_the_exchanges_by_a_seed_of_its_own) {
+  seed();
+  uint64_t s = next();
+  follow(s & 1, s);
 }
 
 /* ------------------------------------------------------------------------------------------------ a recording */
