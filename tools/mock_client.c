@@ -13,6 +13,8 @@
 #include "tools/mock_server.h"
 
 #define CLOSE_NS UINT64_C(2000000000)
+/* A slow client still reads megabytes from the kernel's buffers when the last byte was sent; a reset would take them away. */
+#define CLOSING_NS UINT64_C(30000000000)
 #define SLOW_HEAD_NS UINT64_C(10000000)
 enum { TLS_PIECE_BYTES = 256 << 10, QUEUE_BYTES_MIN = 64 << 10 };
 
@@ -140,7 +142,8 @@ static void send_done(wb_op *op, int result, unsigned flags) {
   } else {
     client->sent += (size_t)result;
   }
-  if (client->state >= WB_MOCK_CLOSING) client->deadline_ns = wb_clock_ns() + CLOSE_NS;
+  if (client->state >= WB_MOCK_CLOSING)
+    client->deadline_ns = wb_clock_ns() + (client->state == WB_MOCK_CLOSING ? CLOSING_NS : CLOSE_NS);
   wb_mock_client_flush(client);
 }
 
@@ -173,7 +176,7 @@ void wb_mock_client_close(wb_mock_client *client, unsigned code, const char *rea
   wb_mock_client_put_raw(client, payload, 2 + bytes);
   if (client->state == WB_MOCK_GONE) return;
   client->state = WB_MOCK_CLOSING;
-  client->deadline_ns = wb_clock_ns() + CLOSE_NS;
+  client->deadline_ns = wb_clock_ns() + CLOSING_NS;
 }
 
 void wb_mock_client_finish(wb_mock_client *client, const char *reason) {

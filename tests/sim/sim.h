@@ -75,7 +75,8 @@ typedef enum {
   X(SYNC, "sync")             /* a sync says done without having been */                                                       \
   X(COMMAND, "command")       /* what the books ask of the line is never done */                                               \
   X(STORM, "storm")           /* a resynchronisation is asked for at every turn */                                             \
-  X(BYTE, "byte")             /* one byte of the journal changes after it was received */
+  X(BYTE, "byte")             /* one byte of the journal changes after it was received */                                      \
+  X(REPLAY, "replay")         /* one change of an update is not applied when the log is decoded again */
 typedef enum {
 #define X(name, text) SIM_CANARY_##name,
   SIM_CANARY_LIST(X)

@@ -31,8 +31,8 @@ static void commit(wb_out *out, wb_message *message) {
     sim.planted = true;
     return;
   }
-  if (sim.canary == SIM_CANARY_DELTA && message->kind == WB_MESSAGE_UPDATE && message->delta_count && message->number > 60 &&
-      !sim.planted) {
+  if ((sim.canary == SIM_CANARY_DELTA || sim.canary == SIM_CANARY_REPLAY) && message->kind == WB_MESSAGE_UPDATE &&
+      message->delta_count && message->number > 60 && !sim.planted) {
     message->delta_count--;
     sim.planted = true;
   }
@@ -89,7 +89,7 @@ sim_engine *sim_engine_open(bool live) {
   if (over_ring) e->book.messages = &e->messages;
   codec->init(e->parse.codec_state, &e->products);
   wb_parse_stage_init(&e->parse);
-  if (live && sim.canary) {
+  if (sim.canary && live == (sim.canary != SIM_CANARY_REPLAY)) {
     real_commit = e->parse.out.commit;
     e->parse.out.commit = commit;
   }

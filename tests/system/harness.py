@@ -19,13 +19,16 @@ ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\"}  # of inspect
 
 
 class Program:
-    """A child whose output is read line by line; lines are kept, so that a test can wait for one."""
+    """A child whose output is read line by line; lines are kept, so that a test can wait for one. None outlives its test."""
+
+    all = []
 
     def __init__(self, *words, env=None, cwd=None, prepare=None):
         self.words = words
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("WIREBOOK_", "MOCK_", "PRODUCT_ID", "DATA_STORE", "USE_MOCKED", "L2UPDATE"))}
         self.child = subprocess.Popen([WIREBOOK, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                       cwd=cwd, env={**clean, **(env or {})}, preexec_fn=prepare)
+        Program.all.append(self.child)
         self.out = {"stdout": "", "stderr": ""}
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.child.stdout, selectors.EVENT_READ, "stdout")
@@ -145,5 +148,9 @@ def main(module):
     names = sys.argv[1:] or list(tests)
     for name in names:
         with tempfile.TemporaryDirectory(prefix="wirebook-") as directory:
-            tests[name](directory)
+            try:
+                tests[name](directory)
+            finally:
+                for child in Program.all:
+                    child.kill()
         print(f"{name}: passed")

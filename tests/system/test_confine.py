@@ -101,12 +101,11 @@ def every_thread_is_confined(directory):
     program.wait_for("confinement on")
     program.wait_for("connected to")
     threads = threads_of(program)
-    for name in ("wb-ingest", "wb-parse", "wb-book", "wb-flush"):
-        assert any(one.startswith(name) for one in threads), f"{name} is not one of {list(threads)}"
     ours = {name: fields for name, fields in threads.items() if not name.startswith("iou-")}
-    named = sorted(name.rsplit("-", 1)[0] for name in ours)
-    assert named == sorted(["wirebook", "wb-archiver", "wb-book", "wb-flush", "wb-ingest", "wb-parse", "wb-resolve"]), named
-    deaf = [name for name, fields in ours.items() if int(fields["SigBlk"], 16) >> (signal.SIGSYS - 1) & 1]
+    begun = {name: fields for name, fields in ours.items() if not name.startswith("wirebook-")}  # not the first thread, nor a sanitizer's own
+    named = sorted(name.rsplit("-", 1)[0] for name in begun)
+    assert named == ["wb-archiver", "wb-book", "wb-flush", "wb-ingest", "wb-parse", "wb-resolve"], named
+    deaf = [name for name, fields in begun.items() if int(fields["SigBlk"], 16) >> (signal.SIGSYS - 1) & 1]
     assert not deaf, f"would not tell of a refused call: {deaf}"
     loose = [name for name, fields in ours.items() if fields["NoNewPrivs"] != "1" or fields["Seccomp"] != "2"]
     assert not loose, loose
@@ -378,10 +377,15 @@ def whatever_the_peer_sends_memory_stays_within_two_journals_and_a_constant(dire
             client.wait_close()
 
     peer = Peer(serve)
-    program = confined(peer.url, directory, "--max-message", "1M", "--journal", JOURNAL, "--sync", "none")
+    program = confined(peer.url, directory, "--max-message", "1M", "--journal", JOURNAL, "--sync", "none", "--crossed-ms", 0)
     program.wait_for("confinement on")
     wait_until(lambda: program.pump(0.1) or over.is_set(), f"all attacks end; done are {ended}", 120 * SLOW)
-    wait_until(lambda: report(program, directory)["products"]["BTC-USD"]["state"] == "live", "live again")
+
+    def live_again():
+        told = report(program, directory)
+        return told["rejected"].get("levels_max") and told["products"]["BTC-USD"]["state"] == "live"
+
+    wait_until(live_again, "met too many levels, and live again", 120 * SLOW)
     peak = int(field(program, "VmHWM").split()[0]) << 10
     program.signal()
     program.ends(0)

@@ -239,6 +239,12 @@ def compression_is_not_offered_and_a_server_that_claims_it_is_refused(directory)
 # ---------------------------------------------------------------------------------------------- heads cut, large, endless, and no heads
 
 
+def crumbs(data):
+    """Single bytes; a sanitized node on a busy machine would not have them all within the ten seconds it gives a head."""
+    step = 1 if SLOW == 1 else 8
+    return [data[at:at + step] for at in range(0, len(data), step)]
+
+
 def a_head_may_come_in_any_pieces_behind_interim_answers_and_with_frames_in_its_last_segment(directory):
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 
@@ -264,12 +270,12 @@ def a_head_may_come_in_any_pieces_behind_interim_answers_and_with_frames_in_its_
     two = frame(SNAPSHOT) * 2
     all_at_once(one, [
         lambda head: [head + two],
-        lambda head: [bytes([b]) for b in head + two],
+        lambda head: crumbs(head + two),
         lambda head: [head, two],
         lambda head: [head[:-1], head[-1:] + two],
         lambda head: [head + two[:1], two[1:]],
         lambda head: [interim + head + two],
-        lambda head: [bytes([b]) for b in interim + head] + [two],
+        lambda head: [*crumbs(interim + head), two],
         lambda head: [head[:-2] + b"X-Pad: " + b"x" * 16000 + b"\r\n\r\n" + two],
     ])
 
