@@ -416,13 +416,13 @@ static void line_scan(wb_line *l) {
     uint8_t *at = wb_frames_at(l->frames, l->scan);
     int result = l->deflated ? wb_wire_read(l->wire, &l->ws, l->frames, l->scan, &item, &consumed)
                              : wb_ws_read(&l->ws, at, l->frames->head - l->scan, &item, &consumed, NULL);
-    if (result == WB_E_FULL) {
-      line_stall(l);
-      break;
-    }
     if (result == 0) {
       size_t header = wb_ws_message_begins(&l->ws, at, l->frames->head - l->scan);
       if (header && l->frames->head - l->scan >= SHOWN_BYTES_MIN) wb_frames_show(l->frames, l->scan + header);
+      break;
+    }
+    if (result == WB_E_FULL) {
+      line_stall(l);
       break;
     }
     if (result < 0) {

@@ -25,14 +25,15 @@ void wb_ws_init(wb_ws *ws, int role, uint64_t message_bytes_max) {
 
 /* Returns 1 when the frame's length is known, 0 and *need while it is not. What can be refused is refused at the byte that
  * shows it, so the outcome does not depend on how the bytes were cut. */
-static int frame_read(const wb_ws *ws, const uint8_t *at, size_t count, frame *f, size_t *need) {
+static inline __attribute__((always_inline)) int frame_read(const wb_ws *ws, bool may_compress, const uint8_t *at, size_t count,
+                                                            frame *f, size_t *need) {
   *need = 2;
   if (count < 1) return 0;
   f->opcode = at[0] & OPCODE;
   f->fin = at[0] & FIN;
   bool control = f->opcode >= WB_WS_CLOSE;
-  f->compressed = ws->pieces && (at[0] & RESERVED) == WB_WS_COMPRESSED && !control && f->opcode != WB_WS_CONTINUATION;
-  if ((at[0] & RESERVED) && !f->compressed) return WB_E_PROTOCOL;
+  if (may_compress) f->compressed = (at[0] & RESERVED) == WB_WS_COMPRESSED && !control && f->opcode != WB_WS_CONTINUATION;
+  if ((at[0] & RESERVED) && !(may_compress && f->compressed)) return WB_E_PROTOCOL;
   if (control) {
     if (f->opcode > WB_WS_PONG || !f->fin) return WB_E_PROTOCOL;
     if (ws->opcode && ws->nested_count == WB_WS_NESTED_MAX) return WB_E_PROTOCOL;
@@ -105,7 +106,7 @@ int wb_ws_read_any(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_item *item, si
   for (;;) {
     size_t left = count - ws->scan, need;
     frame f;
-    int result = frame_read(ws, left ? bytes + ws->scan : NULL, left, &f, &need);
+    int result = frame_read(ws, false, left ? bytes + ws->scan : NULL, left, &f, &need);
     if (result < 0) return result;
     if (result > 0) need = f.header_bytes + f.payload_bytes;
     if (result == 0 || left < need) {
@@ -133,7 +134,7 @@ int wb_ws_read_any(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_item *item, si
 static int piece_begin(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_piece *piece, size_t *consumed) {
   frame f;
   size_t need;
-  int result = frame_read(ws, bytes, count, &f, &need);
+  int result = frame_read(ws, true, bytes, count, &f, &need);
   if (result <= 0 || count < f.header_bytes) return result < 0 ? result : 0;
   uint8_t *payload = bytes + f.header_bytes;
   if (f.opcode >= WB_WS_CLOSE) {
@@ -162,7 +163,6 @@ static int piece_begin(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_piece *pie
 
 int wb_ws_read_piece(wb_ws *ws, uint8_t *bytes, size_t count, wb_ws_piece *piece, size_t *consumed) {
   *consumed = 0;
-  ws->pieces = true;
   if (ws->left == 0) {
     int result = piece_begin(ws, bytes, count, piece, consumed);
     if (result <= 0 || piece->opcode >= WB_WS_CLOSE) return result;

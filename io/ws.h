@@ -63,7 +63,7 @@ typedef struct wb_ws {
   uint32_t nested_count;
   size_t nested_used; /* bytes of nested[] in use */
   /* wb_ws_read_piece: nothing lies at start, fill and scan, but they count the same bytes */
-  bool pieces, compressed, fin, masked;
+  bool compressed, fin, masked;
   uint8_t mask[4];
   size_t left, phase; /* of the frame whose payload is coming: bytes to come, bytes that came */
   uint8_t nested[WB_WS_NESTED_MAX * WB_WS_CONTROL_BYTES_MAX];

@@ -58,12 +58,13 @@ class Client:
         self.send(self.answer())
 
     def read(self):
-        """(opcode, payload) of the next frame, or (None, b"") at the end. Checks that the client masks."""
+        """(opcode, payload) of the next frame, or (None, b"") at the end. Checks that the client masks, and sets no reserved bit."""
         head = self.stream.read(2)
         if len(head) < 2:
             return None, b""
         n = head[1] & 0x7F
         assert head[1] & 0x80, "a client must mask its frames"
+        assert not head[0] & 0x70, "the node compresses nothing of its own"
         if n == 126:
             n = struct.unpack(">H", self.stream.read(2))[0]
         elif n == 127:

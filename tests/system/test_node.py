@@ -438,11 +438,13 @@ def certificates_are_checked_and_a_refusal_says_why(directory):
 
 
 def stages_allocate_nothing_once_books_are_live(directory):
-    """Counts malloc and its kin on the stages' threads, by a preloaded library, over some thousand messages in ws and wss, fused and pipelined."""
+    """Counts malloc and its kin on the stages' threads, by a preloaded library, over some thousand messages in ws and wss, fused, pipelined and compressed."""
     counter = os.environ.get("WIREBOOK_COUNT_MALLOC")
     assert counter, "WIREBOOK_COUNT_MALLOC names no library"
     mock_tls, node_tls = secured(directory)
-    for name, mock_words, node_words in [("ws", [], []), ("wss", mock_tls, node_tls), ("pipelined", mock_tls, [*node_tls, "--layout", "pipelined"])]:
+    deflated = ["--deflate", "takeover"]
+    for name, mock_words, node_words in [("ws", [], []), ("wss", mock_tls, node_tls), ("pipelined", mock_tls, [*node_tls, "--layout", "pipelined"]),
+                                         ("deflated", deflated, deflated)]:
         place = f"{directory}/{name}"
         os.mkdir(place)
         exchange = mock("--product", THREE, "--rate", 3000, *mock_words)
@@ -463,7 +465,7 @@ def stages_allocate_nothing_once_books_are_live(directory):
         wait_until(lambda: messages()["messages"] > 2000 and all_live(messages()), "live")
         program.signal(signal.SIGUSR2)
         wait_until(counted, "counted")
-        assert name == "ws" or int(open(f"{place}/count").read()) > 0
+        assert name in ("ws", "deflated") or int(open(f"{place}/count").read()) > 0
         first = int(open(f"{place}/count").read())
         os.unlink(f"{place}/count")
         before = messages()["messages"]

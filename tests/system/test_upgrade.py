@@ -66,13 +66,13 @@ def stops(directory, cases):
     all_at_once(one, cases)
 
 
-def tries_again(directory, cases):
+def tries_again(directory, cases, *options):
     """For each (answer, words, least, most): the node says the words, comes again after that many seconds, and then all is well."""
 
     def one(number, case):
         answer, words, least, most = case
         place = f"{directory}/{number}"
-        listener, program = started(directory, number)
+        listener, program = started(directory, number, *options)
         with listener:
             refuse(listener, answer)
             began = time.monotonic()

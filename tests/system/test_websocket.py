@@ -160,12 +160,12 @@ def fragments_are_put_together_in_every_order_the_rfc_allows_with_control_frames
 VALID = {
     "6.5": "κόσμε".encode(), "6.7 first of each length": b"\x7f\xc2\x80\xe0\xa0\x80\xf0\x90\x80\x80", "6.9 last of each length": b"\xdf\xbf\xef\xbf\xbf\xf4\x8f\xbf\xbf",
     "6.11 around the surrogates": b"\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbd", "6.11 last of all": b"\xf4\x8f\xbf\xbf", "6.22 no characters": b"\xef\xbf\xbe\xef\xbf\xbf\xf0\x9f\xbf\xbe\xf3\xbf\xbf\xbf",
-    "6.1 Hello": "Hello-µ@ßöäüàá-UTF-8!!".encode(),
+    "6.23 specials": b"\xef\xbf\xb9\xef\xbf\xba\xef\xbf\xbb\xef\xbf\xbc\xef\xbf\xbd\xf0\x9f\xbf\xbe\xf4\x8f\xbf\xbe", "6.1 Hello": "Hello-µ@ßöäüàá-UTF-8!!".encode(),
 }
 
 
 def text_in_every_form_of_utf8_is_accepted_wherever_fragments_and_segments_cut_it(directory):
-    """Autobahn 6.1, 6.2, 6.5, 6.7, 6.9, 6.11, 6.22."""
+    """Autobahn 6.1, 6.2, 6.5, 6.7, 6.9, 6.11, 6.22, 6.23."""
     cases = []
     for name, value in VALID.items():
         text = status(value)
@@ -246,7 +246,7 @@ def reserved_opcodes_are_refused_with_1002(directory):
 
 
 def control_frames_that_are_long_or_fragmented_are_refused_with_1002(directory):
-    """Autobahn 2.5, 5.1, 5.2."""
+    """Autobahn 2.5, 5.1, 5.2, 7.3.6."""
     cases = []
     for name, opcode in ("ping", PING), ("pong", PONG), ("close", CLOSE):
         payload = struct.pack(">H", 1000) if opcode == CLOSE else b"x"
@@ -438,7 +438,7 @@ def a_close_is_answered_with_its_code_and_its_reason_is_shown(directory):
 
 
 def a_close_with_a_code_that_must_not_be_sent_is_refused_with_1002(directory):
-    """Autobahn 7.3.2, 7.9, 7.13."""
+    """Autobahn 7.3.2, 7.9, 7.13.1 (65536, 7.13.2, fits no frame)."""
     cases = [("one byte", frame(GOOD), frame(b"*", CLOSE), [GOOD])]
     for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 32768, 65535]:
         cases.append((str(code), frame(GOOD), closing(code), [GOOD]))
