@@ -89,6 +89,7 @@ struct wb_sink_segment {
   uint64_t sync_end;    /* BATCH: slots below it are covered by the sync in flight */
   uint64_t sync_frames; /* INTERVAL: released frames covered by it */
   uint64_t synced_ns, unsynced_frames;
+  bool spoiled; /* a sync of the segment failed: what lies in it may not be readable, whatever later syncs say */
 
   wb_op last_op; /* last sync of a finished segment */
   int last_fd;   /* -1: none */
@@ -140,6 +141,7 @@ static void release_oldest(wb_sink_segment *sink) {
   wb_frames_release(sink->line[s->line].frames, sink->config.reader, s->chunk.frame_count);
   sink->line[s->line].taken -= s->chunk.frame_count;
   if (sink->config.sync != WB_SYNC_BATCH) sink->unsynced_frames += s->chunk.frame_count;
+  else count(&sink->status.frames_synced, s->chunk.frame_count);
   count(&sink->status.frames_written, s->chunk.frame_count);
   count(&sink->status.bytes_written, s->chunk.chunk_bytes);
   count(&sink->status.chunks_written, 1);
@@ -162,10 +164,12 @@ static void sync_done(wb_op *op, int result, unsigned flags) {
   if (result < 0) {
     count(&sink->status.frames_doubtful, sink->unsynced_frames);
     sink->unsynced_frames = 0;
+    sink->spoiled = true;
     fail(sink, -result, "sync of");
     return;
   }
   count(&sink->status.syncs, 1);
+  count(&sink->status.frames_synced, sink->sync_frames);
   sink->unsynced_frames -= sink->sync_frames;
   while (sink->config.sync == WB_SYNC_BATCH && sink->oldest < sink->sync_end) release_oldest(sink);
   retire(sink);
@@ -390,6 +394,7 @@ static void segment_start(wb_sink_segment *sink) {
   sink->segment++;
   sink->rotating = false;
   sink->synced_ns = now(sink);
+  sink->spoiled = false;
   count(&sink->status.segments, 1);
   set_state(sink);
   for (uint64_t i = sink->oldest; i < sink->newest; i++) place(sink, slot_at(sink, i));
@@ -405,6 +410,7 @@ static void last_done(wb_op *op, int result, unsigned flags) {
     say(sink, WB_LOG_ERROR, "raw log: last sync of a segment: %s", strerror(-result));
   } else {
     count(&sink->status.syncs, 1);
+    count(&sink->status.frames_synced, sink->last_frames);
   }
   close(sink->last_fd);
   sink->last_fd = -1;
@@ -413,6 +419,10 @@ static void last_done(wb_op *op, int result, unsigned flags) {
 /* Ends the open segment at `length`; its last sync goes on by itself. Nothing of it is in flight. */
 static void segment_finish(wb_sink_segment *sink, uint64_t length) {
   close_direct(sink);
+  if (sink->spoiled) {
+    count(&sink->status.frames_doubtful, sink->unsynced_frames);
+    sink->unsynced_frames = 0;
+  }
   if (length <= WB_SEGMENT_HEADER_BYTES) {
     unlink(sink->path);
     close(sink->fd);
@@ -616,6 +626,7 @@ void wb_sink_segment_status_read(const wb_sink_segment *sink, wb_sink_segment_st
                                      .chunks_written = wb_load_relaxed(&from->chunks_written),
                                      .chunks_direct = wb_load_relaxed(&from->chunks_direct),
                                      .frames_written = wb_load_relaxed(&from->frames_written),
+                                     .frames_synced = wb_load_relaxed(&from->frames_synced),
                                      .bytes_written = wb_load_relaxed(&from->bytes_written),
                                      .syncs = wb_load_relaxed(&from->syncs),
                                      .frames_doubtful = wb_load_relaxed(&from->frames_doubtful),
@@ -739,8 +750,8 @@ int wb_sink_segment_close(wb_sink_segment *sink, uint64_t timeout_ns, wb_sink_se
       *strrchr(sink->path, '/') = 0;
       int folder = sync_folder(sink->path);
       if (folder) os_errno = -folder;
+      count(os_errno || sink->spoiled ? &sink->status.frames_doubtful : &sink->status.frames_synced, sink->unsynced_frames);
       if (os_errno) {
-        count(&sink->status.frames_doubtful, sink->unsynced_frames);
         count(&sink->status.errors, 1);
         result = wb_error_set(error, WB_E_SYSTEM, os_errno, "raw log", "last sync in %s: %s", sink->path, strerror(os_errno));
       }

@@ -79,13 +79,13 @@ typedef struct wb_sink_segment_config {
 typedef enum { WB_SINK_IDLE = 0, WB_SINK_WRITING, WB_SINK_FAILING } wb_sink_state;
 
 /* state IDLE: no segment open; FAILING: from an error until a chunk is written again. frames_written: released after their
- * write (BATCH: their sync). chunks_written counts fillers, too; chunks_direct are those of them that went past the page
+ * write (BATCH: their sync). frames_synced: of them, those that a sync has covered since, so that no crash of the machine loses them. chunks_written counts fillers, too; chunks_direct are those of them that went past the page
  * cache. frames_doubtful: released, then a sync of their file failed, so that a crash of the machine may
  * lose them. frames_lost: given up by wb_sink_segment_close. */
 typedef struct wb_sink_segment_status {
   wb_sink_state state;
   int os_errno; /* of the last error, 0 if there was none */
-  uint64_t errors, segments, chunks_written, chunks_direct, frames_written, bytes_written, syncs;
+  uint64_t errors, segments, chunks_written, chunks_direct, frames_written, frames_synced, bytes_written, syncs;
   uint64_t frames_doubtful, frames_lost;
 } wb_sink_segment_status;
 
