@@ -24,6 +24,7 @@ enum {
   SMALL_RING_SHARE = 8,
   NAME_TRIES = 1000
 };
+static const uint64_t LOOK_NS = UINT64_C(1000000000); /* how often the open segment is looked for in its folder */
 
 /* What direct writes are aligned to: memory, offsets and lengths. A stage holds what of a chunk does not lie in whole pages of
  * the journal: header, descriptors and first bytes at its front, the last bytes in its last page. */
@@ -76,6 +77,9 @@ struct wb_sink_segment {
   bool direct_refused;
   uint64_t offset, segment;
   uint32_t chunk_number;
+  int64_t created_utc_ns; /* in the last name that was tried */
+  uint64_t frames_before; /* written before the open segment */
+  uint64_t looked_ns;
   uint64_t rotate_at_ns; /* monotonic, as of when it was last worked out */
   int64_t rotate_at_utc_ns;
   bool rotating;
@@ -259,6 +263,7 @@ static void place(wb_sink_segment *sink, slot *s) {
   static const uint8_t zero[PAGE_BYTES];
   wb_chunk *chunk = &s->chunk;
   chunk->number = sink->chunk_number++;
+  chunk->mark = wb_segment_mark(&sink->info);
   if (!s->frame) chunk->chunk_bytes = (uint32_t)filler_bytes(sink->offset);
   uint8_t *stage = s->aligned ? stage_of(sink, s) : NULL;
   wb_chunk_header_write(chunk, stage ? stage : s->header);
@@ -381,14 +386,19 @@ static void set_rotation(wb_sink_segment *sink, int64_t utc_ns, bool fresh) {
 }
 
 static void segment_start(wb_sink_segment *sink) {
-  int64_t created_utc_ns = utc(sink);
+  int64_t utc_ns = utc(sink), created_utc_ns = utc_ns > sink->created_utc_ns ? utc_ns : sink->created_utc_ns + 1;
   int result = -EEXIST;
-  for (int try = 0; try < NAME_TRIES && result == -EEXIST; try++) result = segment_create(sink, created_utc_ns + try);
+  for (int try = 0; try < NAME_TRIES && result == -EEXIST; try++) {
+    sink->created_utc_ns = created_utc_ns + try;
+    result = segment_create(sink, sink->created_utc_ns);
+  }
   if (result) {
     fail(sink, -result, "cannot begin");
     return;
   }
-  set_rotation(sink, created_utc_ns, true);
+  set_rotation(sink, utc_ns, true);
+  sink->frames_before = sink->status.frames_written;
+  sink->looked_ns = now(sink);
   sink->offset = WB_SEGMENT_HEADER_BYTES;
   sink->chunk_number = 0;
   sink->segment++;
@@ -575,8 +585,25 @@ static int take_all(wb_sink_segment *sink) {
   return started;
 }
 
+/* What was written to a file that somebody removed is gone; what comes goes into a new one. */
+static void look_for_segment(wb_sink_segment *sink) {
+  struct stat about;
+  if (fstat(sink->fd, &about) || about.st_nlink) return;
+  uint64_t gone = sink->status.frames_written - sink->frames_before;
+  say(sink, WB_LOG_ERROR, "raw log: %s was removed while it was written: %" PRIu64 " frames are gone with it", sink->path,
+      gone);
+  count(&sink->status.frames_lost, gone);
+  count(&sink->status.errors, 1);
+  sink->frames_before = sink->status.frames_written;
+  sink->rotating = true;
+}
+
 static void keep_time(wb_sink_segment *sink) {
   uint64_t at = now(sink);
+  if (at - sink->looked_ns >= LOOK_NS && !sink->rotating) {
+    sink->looked_ns = at;
+    look_for_segment(sink);
+  }
   if (at >= sink->rotate_at_ns && sink->chunk_number) {
     int64_t utc_ns = utc(sink);
     if (utc_ns >= sink->rotate_at_utc_ns) sink->rotating = true;
