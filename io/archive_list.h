@@ -13,14 +13,15 @@
 /* Longest path below the root, a suffix and a NUL included. */
 enum { WB_ARCHIVE_BELOW_BYTES = 1008 };
 
-/* A segment, in one form or both. path: below the root, of the plain form; name: its last part. sealed, archived, indexed, gone and
+/* A segment, in one form or both. path: below the root, of the plain form; name: its last part. age, sealed, archived, indexed, gone and
  * the retry are the archiver's, and zero at first. */
 typedef struct wb_archive_entry {
   char *path;
   const char *name;
   bool plain, zst, sealed, archived, indexed, gone;
   uint64_t plain_bytes, zst_bytes, index_bytes;
-  int64_t written_utc_ns;
+  int64_t written_utc_ns, age_ns; /* since it was written, as of the monotonic time aged_at_ns */
+  uint64_t aged_at_ns;
   uint64_t retry_at_ns, retry_ns;
 } wb_archive_entry;
 

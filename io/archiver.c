@@ -157,6 +157,9 @@ static int scan(wb_archiver *a) {
       e->archived = old->archived, e->retry_at_ns = old->retry_at_ns, e->retry_ns = old->retry_ns;
       e->indexed = old->indexed && old->plain == e->plain, e->index_bytes = old->index_bytes;
     }
+    bool known = old && old->written_utc_ns == e->written_utc_ns;
+    e->age_ns = known ? old->age_ns : utc(a) - e->written_utc_ns;
+    e->aged_at_ns = known ? old->aged_at_ns : now(a);
     e->sealed = e->zst || (old && old->sealed) || sealed(a, e->path, &about);
   }
   wb_archive_list_free(a->entry, a->count);
@@ -273,7 +276,7 @@ static bool discard(wb_archiver *a, entry *e, const char *why) {
 
 static void retain(wb_archiver *a) {
   uint64_t total = 0, limit = a->config.retain_bytes ? a->config.retain_bytes : UINT64_MAX;
-  int64_t utc_ns = utc(a);
+  uint64_t now_ns = now(a);
   size_t left = 0;
   for (size_t i = 0; i < a->count; i++) {
     if (a->entry[i].gone) continue;
@@ -283,7 +286,7 @@ static void retain(wb_archiver *a) {
   for (unsigned pass = 0; pass < 3; pass++) /* by age; by size; by size, whatever the command said */
     for (size_t i = 0; i < a->count && (pass == 0 || total > limit); i++) {
       entry *e = &a->entry[i];
-      bool old = a->config.retain_ns && utc_ns - e->written_utc_ns >= (int64_t)a->config.retain_ns;
+      bool old = a->config.retain_ns && e->age_ns + (int64_t)(now_ns - e->aged_at_ns) >= (int64_t)a->config.retain_ns;
       if (!e->sealed || e->gone || (pass < 2 && a->hook && !e->archived) || (pass == 0 && !old)) continue;
       if (pass && left == 1) continue; /* one segment may be larger than all are allowed to be */
       if (a->hook_path && !strcmp(a->hook_path, e->path)) continue;

@@ -10,7 +10,8 @@
  *                      tried again after retry_ns, doubling up to 5 minutes; others go on meanwhile. The command may move or
  *                      delete the file, and its index; an index whose segment it took away is removed.
  *            delete    the oldest first; never one that is being written, nor what a running step has in hand. With a command,
- *                      age deletes only what it has succeeded for. retain_bytes is a limit of the disk: when deleting those does
+ *                      age deletes only what it has succeeded for. Age grows by the monotonic clock from when a segment was first seen, so that a
+ *                      clock that is set while the archiver runs makes nothing old. retain_bytes is a limit of the disk: when deleting those does
  *                      not suffice, it takes others too, with a warning each. It never takes the last one, however large that is.
  * Killed:  at any instant the log is whole: a .tmp is removed at the next start; where both forms are there, they are compared
  *          again, and the compressed one stays if it is right and is made anew if not.

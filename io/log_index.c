@@ -21,7 +21,7 @@ struct wb_log_indexer {
   struct stat about;
   uint64_t at; /* bytes of the segment, decoded */
   bool whole;  /* nothing lies behind the chunks taken */
-  uint32_t chunk_number;
+  uint32_t chunk_number, mark;
   uint8_t *chunk;
   size_t chunk_capacity;
   wb_index_block *block;
@@ -84,16 +84,15 @@ static size_t fill(wb_log_indexer *x, uint8_t *to, size_t count) {
 }
 
 /* The codec of the feed that a segment's header names. */
-static const wb_codec *codec_of(const uint8_t *header, wb_error *error) {
-  wb_segment_info info;
-  int result = wb_segment_header_read(header, WB_SEGMENT_HEADER_BYTES, &info);
+static const wb_codec *codec_of(const uint8_t *header, wb_segment_info *info, wb_error *error) {
+  int result = wb_segment_header_read(header, WB_SEGMENT_HEADER_BYTES, info);
   if (result) {
     wb_error_set(error, result, 0, what, "its header: %s", wb_error_text(result));
     return NULL;
   }
   static const char key[] = "\"feed\":\"";
   char name[64] = "";
-  const char *at = strstr(info.text, key);
+  const char *at = strstr(info->text, key);
   if (at) snprintf(name, sizeof name, "%.*s", (int)strcspn(at + sizeof key - 1, "\""), at + sizeof key - 1);
   const wb_codec *codec = wb_codec_find(name);
   if (!codec) wb_error_set(error, WB_E_UNSUPPORTED, 0, what, "no codec for feed \"%s\"", name);
@@ -117,8 +116,10 @@ static int opened(wb_log_indexer *x, const char *segment_path, wb_error *error) 
   }
   if (fill(x, header, sizeof header) < sizeof header)
     return wb_error_set(error, WB_E_DAMAGED, 0, what, "%s has no whole header", segment_path);
-  const wb_codec *codec = codec_of(header, error);
-  if (!codec) return error ? error->code : WB_E_UNSUPPORTED;
+  wb_segment_info info;
+  const wb_codec *codec = codec_of(header, &info, error);
+  if (!codec) return error->code;
+  x->mark = wb_segment_mark(&info);
   size_t bytes = wb_indexer_bytes(codec);
   void *memory = aligned_alloc(WB_CACHE_LINE_BYTES, bytes);
   if (!memory) return wb_error_set(error, WB_E_MEMORY, ENOMEM, what, "no memory");
@@ -175,7 +176,7 @@ static int take_chunk(wb_log_indexer *x, wb_error *error) {
   memcpy(x->chunk, header, sizeof header);
   if (fill(x, x->chunk + sizeof header, chunk.chunk_bytes - sizeof header) < chunk.chunk_bytes - sizeof header) return 0;
   memset(x->chunk + chunk.chunk_bytes, 0, WB_READ_SLACK_BYTES);
-  wb_segment_cursor cursor = {.bytes = x->chunk, .count = chunk.chunk_bytes, .chunk_number = x->chunk_number};
+  wb_segment_cursor cursor = {.bytes = x->chunk, .count = chunk.chunk_bytes, .chunk_number = x->chunk_number, .mark = x->mark};
   const uint8_t *frame, *data;
   if (wb_segment_next(&cursor, true, &chunk, &frame, &data) != 1) return 0;
   x->chunk_number++;

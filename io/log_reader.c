@@ -439,7 +439,8 @@ static int decode(wb_log_reader *reader, file *f, wb_chunk *head, const uint8_t 
   memcpy(bytes, header, sizeof header);
   count += wb_zstd_decoder_read(f->decoder, bytes + sizeof header, head->chunk_bytes - sizeof header);
   memset(bytes + count, 0, (size_t)head->chunk_bytes + WB_READ_SLACK_BYTES - count);
-  wb_segment_cursor cursor = {.bytes = bytes, .count = count, .chunk_number = reader->cursor.chunk_number};
+  wb_segment_cursor cursor = {
+      .bytes = bytes, .count = count, .chunk_number = reader->cursor.chunk_number, .mark = reader->cursor.mark};
   result = count == head->chunk_bytes ? wb_segment_next(&cursor, true, head, frame, data) : wb_zstd_decoder_code(f->decoder);
   if (result == 1) {
     reader->cursor.offset += count;

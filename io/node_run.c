@@ -662,6 +662,7 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
     wb_sink_segment_status sink = node->sink_status;
     if (!node->finished) wb_sink_segment_status_read(node->sink, &sink);
     status->stored_frames = sink.frames_written;
+    status->synced_frames = sink.frames_synced;
     status->stored_bytes = sink.bytes_written;
     status->store_errors = sink.errors;
     status->dropped_frames = wb_load_relaxed(&node->spill.dropped_frames);

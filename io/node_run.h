@@ -119,7 +119,7 @@ typedef struct wb_node_status {
   int64_t started_utc_ns;
   uint64_t elapsed_ns;
   uint64_t messages, bytes, changes, applied, errors;
-  uint64_t reconnects, resyncs, stored_frames, stored_bytes, store_errors;
+  uint64_t reconnects, resyncs, stored_frames, synced_frames, stored_bytes, store_errors;
   uint64_t rejected[WB_REJECT_COUNT];
   unsigned line_count;
   wb_node_line line[WB_LINE_COUNT_MAX];

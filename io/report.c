@@ -172,6 +172,7 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_object_set_new(report, "bytes", json_integer((json_int_t)status.bytes));
   json_object_set_new(report, "changes", json_integer((json_int_t)status.changes));
   json_object_set_new(report, "stored_frames", json_integer((json_int_t)status.stored_frames));
+  json_object_set_new(report, "synced_frames", json_integer((json_int_t)status.synced_frames));
   json_object_set_new(report, "reconnects", json_integer((json_int_t)status.reconnects));
   json_object_set_new(report, "resyncs", json_integer((json_int_t)status.resyncs));
   if (config->part) json_object_set_new(report, "part", part(config, &status));

@@ -26,6 +26,7 @@ enum {
   HOLE_BYTES = 64 << 10,
   NAME_TRIES = 1000
 };
+static const uint64_t LOOK_NS = UINT64_C(1000000000); /* how often the open segment is looked for in its folder */
 
 /* What direct writes are aligned to: memory, offsets and lengths. A stage holds what of a chunk does not lie in whole pages of
  * the journal: header, descriptors and first bytes at its front, the last bytes in its last page. */
@@ -78,6 +79,9 @@ struct wb_sink_segment {
   bool direct_refused;
   uint64_t offset, segment;
   uint32_t chunk_number;
+  int64_t created_utc_ns; /* in the last name that was tried */
+  uint64_t frames_before; /* written before the open segment */
+  uint64_t looked_ns;
   uint64_t rotate_at_ns; /* monotonic, as of when it was last worked out */
   int64_t rotate_at_utc_ns;
   bool rotating;
@@ -91,6 +95,7 @@ struct wb_sink_segment {
   uint64_t sync_end;    /* BATCH: slots below it are covered by the sync in flight */
   uint64_t sync_frames; /* INTERVAL: released frames covered by it */
   uint64_t synced_ns, unsynced_frames;
+  bool spoiled; /* a sync of the segment failed: what lies in it may not be readable, whatever later syncs say */
 
   wb_op last_op; /* last sync of a finished segment */
   int last_fd;   /* -1: none */
@@ -142,6 +147,7 @@ static void release_oldest(wb_sink_segment *sink) {
   wb_frames_release(sink->line[s->line].frames, sink->config.reader, s->chunk.frame_count);
   sink->line[s->line].taken -= s->chunk.frame_count;
   if (sink->config.sync != WB_SYNC_BATCH) sink->unsynced_frames += s->chunk.frame_count;
+  else count(&sink->status.frames_synced, s->chunk.frame_count);
   count(&sink->status.frames_written, s->chunk.frame_count);
   count(&sink->status.bytes_written, s->chunk.chunk_bytes);
   count(&sink->status.chunks_written, 1);
@@ -164,10 +170,12 @@ static void sync_done(wb_op *op, int result, unsigned flags) {
   if (result < 0) {
     count(&sink->status.frames_doubtful, sink->unsynced_frames);
     sink->unsynced_frames = 0;
+    sink->spoiled = true;
     fail(sink, -result, "sync of");
     return;
   }
   count(&sink->status.syncs, 1);
+  count(&sink->status.frames_synced, sink->sync_frames);
   sink->unsynced_frames -= sink->sync_frames;
   while (sink->config.sync == WB_SYNC_BATCH && sink->oldest < sink->sync_end) release_oldest(sink);
   retire(sink);
@@ -257,6 +265,7 @@ static void place(wb_sink_segment *sink, slot *s) {
   static const uint8_t zero[PAGE_BYTES];
   wb_chunk *chunk = &s->chunk;
   chunk->number = sink->chunk_number++;
+  chunk->mark = wb_segment_mark(&sink->info);
   if (!s->frame) chunk->chunk_bytes = (uint32_t)filler_bytes(sink->offset);
   uint8_t *stage = s->aligned ? stage_of(sink, s) : NULL;
   wb_chunk_header_write(chunk, stage ? stage : s->header);
@@ -379,19 +388,25 @@ static void set_rotation(wb_sink_segment *sink, int64_t utc_ns, bool fresh) {
 }
 
 static void segment_start(wb_sink_segment *sink) {
-  int64_t created_utc_ns = utc(sink);
+  int64_t utc_ns = utc(sink), created_utc_ns = utc_ns > sink->created_utc_ns ? utc_ns : sink->created_utc_ns + 1;
   int result = -EEXIST;
-  for (int try = 0; try < NAME_TRIES && result == -EEXIST; try++) result = segment_create(sink, created_utc_ns + try);
+  for (int try = 0; try < NAME_TRIES && result == -EEXIST; try++) {
+    sink->created_utc_ns = created_utc_ns + try;
+    result = segment_create(sink, sink->created_utc_ns);
+  }
   if (result) {
     fail(sink, -result, "cannot begin");
     return;
   }
-  set_rotation(sink, created_utc_ns, true);
+  set_rotation(sink, utc_ns, true);
+  sink->frames_before = sink->status.frames_written;
+  sink->looked_ns = now(sink);
   sink->offset = WB_SEGMENT_HEADER_BYTES;
   sink->chunk_number = 0;
   sink->segment++;
   sink->rotating = false;
   sink->synced_ns = now(sink);
+  sink->spoiled = false;
   count(&sink->status.segments, 1);
   set_state(sink);
   for (uint64_t i = sink->oldest; i < sink->newest; i++) place(sink, slot_at(sink, i));
@@ -407,6 +422,7 @@ static void last_done(wb_op *op, int result, unsigned flags) {
     say(sink, WB_LOG_ERROR, "raw log: last sync of a segment: %s", strerror(-result));
   } else {
     count(&sink->status.syncs, 1);
+    count(&sink->status.frames_synced, sink->last_frames);
   }
   close(sink->last_fd);
   sink->last_fd = -1;
@@ -415,6 +431,10 @@ static void last_done(wb_op *op, int result, unsigned flags) {
 /* Ends the open segment at `length`; its last sync goes on by itself. Nothing of it is in flight. */
 static void segment_finish(wb_sink_segment *sink, uint64_t length) {
   close_direct(sink);
+  if (sink->spoiled) {
+    count(&sink->status.frames_doubtful, sink->unsynced_frames);
+    sink->unsynced_frames = 0;
+  }
   if (length <= WB_SEGMENT_HEADER_BYTES) {
     unlink(sink->path);
     close(sink->fd);
@@ -579,8 +599,25 @@ static int take_all(wb_sink_segment *sink) {
   return started;
 }
 
+/* What was written to a file that somebody removed is gone; what comes goes into a new one. */
+static void look_for_segment(wb_sink_segment *sink) {
+  struct stat about;
+  if (fstat(sink->fd, &about) || about.st_nlink) return;
+  uint64_t gone = sink->status.frames_written - sink->frames_before;
+  say(sink, WB_LOG_ERROR, "raw log: %s was removed while it was written: %" PRIu64 " frames are gone with it", sink->path,
+      gone);
+  count(&sink->status.frames_lost, gone);
+  count(&sink->status.errors, 1);
+  sink->frames_before = sink->status.frames_written;
+  sink->rotating = true;
+}
+
 static void keep_time(wb_sink_segment *sink) {
   uint64_t at = now(sink);
+  if (at - sink->looked_ns >= LOOK_NS && !sink->rotating) {
+    sink->looked_ns = at;
+    look_for_segment(sink);
+  }
   if (at >= sink->rotate_at_ns && sink->chunk_number) {
     int64_t utc_ns = utc(sink);
     if (utc_ns >= sink->rotate_at_utc_ns) sink->rotating = true;
@@ -630,6 +667,7 @@ void wb_sink_segment_status_read(const wb_sink_segment *sink, wb_sink_segment_st
                                      .chunks_written = wb_load_relaxed(&from->chunks_written),
                                      .chunks_direct = wb_load_relaxed(&from->chunks_direct),
                                      .frames_written = wb_load_relaxed(&from->frames_written),
+                                     .frames_synced = wb_load_relaxed(&from->frames_synced),
                                      .bytes_written = wb_load_relaxed(&from->bytes_written),
                                      .syncs = wb_load_relaxed(&from->syncs),
                                      .frames_doubtful = wb_load_relaxed(&from->frames_doubtful),
@@ -753,8 +791,8 @@ int wb_sink_segment_close(wb_sink_segment *sink, uint64_t timeout_ns, wb_sink_se
       *strrchr(sink->path, '/') = 0;
       int folder = sync_folder(sink->path);
       if (folder) os_errno = -folder;
+      count(os_errno || sink->spoiled ? &sink->status.frames_doubtful : &sink->status.frames_synced, sink->unsynced_frames);
       if (os_errno) {
-        count(&sink->status.frames_doubtful, sink->unsynced_frames);
         count(&sink->status.errors, 1);
         result = wb_error_set(error, WB_E_SYSTEM, os_errno, "raw log", "last sync in %s: %s", sink->path, strerror(os_errno));
       }

@@ -9,7 +9,8 @@
  *          and so does everything where the file system refuses direct writes: that is no error. See
  *          docs/adr/0006-direct-writes.md.
  * Files:   DIR/<feed>/<YYYY-MM-DD>/<HH>/<YYYYMMDDTHHMMSS.nnnnnnnnnZ>-<segment number>.wbseg, times in UTC, of the segment's
- *          creation. A segment begins with the first frame there is for it, so none is empty, and ends at rotate_bytes, at the
+ *          creation; where the clock was set back within a run, the last name's time and a nanosecond, so that a run's names are in
+ *          order. A segment begins with the first frame there is for it, so none is empty, and ends at rotate_bytes, at the
  *          next multiple of rotate_ns, or at an error. While a segment is written its writer holds a write lock (an open file
  *          description lock) on it, by which readers tell a torn tail from one still growing.
  * Latency: a frame published on a line that was quiet for linger_ns is on its way at the end of the do_work call that finds it.
@@ -79,13 +80,14 @@ typedef struct wb_sink_segment_config {
 typedef enum { WB_SINK_IDLE = 0, WB_SINK_WRITING, WB_SINK_FAILING } wb_sink_state;
 
 /* state IDLE: no segment open; FAILING: from an error until a chunk is written again. frames_written: released after their
- * write (BATCH: their sync). chunks_written counts fillers, too; chunks_direct are those of them that went past the page
+ * write (BATCH: their sync). frames_synced: of them, those that a sync has covered since, so that no crash of the machine loses them. chunks_written counts fillers, too; chunks_direct are those of them that went past the page
  * cache. frames_doubtful: released, then a sync of their file failed, so that a crash of the machine may
- * lose them. frames_lost: given up by wb_sink_segment_close. */
+ * lose them. frames_lost: given up by wb_sink_segment_close, or in a segment that
+ * somebody removed while it was written (looked for each second). */
 typedef struct wb_sink_segment_status {
   wb_sink_state state;
   int os_errno; /* of the last error, 0 if there was none */
-  uint64_t errors, segments, chunks_written, chunks_direct, frames_written, bytes_written, syncs;
+  uint64_t errors, segments, chunks_written, chunks_direct, frames_written, frames_synced, bytes_written, syncs;
   uint64_t frames_doubtful, frames_lost;
 } wb_sink_segment_status;
 

@@ -24,7 +24,7 @@ typedef struct chunk_header {
   uint64_t first_position;
   int64_t utc_offset_ns;
   uint32_t line, body_crc;
-  uint32_t reserved[3], crc;
+  uint32_t mark, reserved[2], crc;
 } chunk_header;
 _Static_assert(sizeof(chunk_header) == WB_CHUNK_HEADER_BYTES, "chunk header is 64 bytes");
 
@@ -72,6 +72,11 @@ int wb_segment_header_read(const uint8_t *bytes, size_t count, wb_segment_info *
   return 0;
 }
 
+uint32_t wb_segment_mark(const wb_segment_info *info) {
+  uint32_t crc = wb_crc32c(wb_crc32c(0, info->node, sizeof info->node), &info->segment, sizeof info->segment);
+  return crc ? crc : 1;
+}
+
 void wb_chunk_header_write(const wb_chunk *chunk, uint8_t *bytes) {
   chunk_header header = {.magic = CHUNK_MAGIC,
                          .chunk_bytes = chunk->chunk_bytes,
@@ -82,7 +87,8 @@ void wb_chunk_header_write(const wb_chunk *chunk, uint8_t *bytes) {
                          .first_position = chunk->first_position,
                          .utc_offset_ns = chunk->utc_offset_ns,
                          .line = chunk->line,
-                         .body_crc = chunk->body_crc};
+                         .body_crc = chunk->body_crc,
+                         .mark = chunk->mark};
   header.crc = wb_crc32c(0, &header, offsetof(chunk_header, crc));
   memcpy(bytes, &header, sizeof header);
 }
@@ -104,14 +110,16 @@ int wb_chunk_header_read(const uint8_t *bytes, size_t count, wb_chunk *chunk) {
                       .utc_offset_ns = header.utc_offset_ns,
                       .number = header.number,
                       .line = header.line,
-                      .body_crc = header.body_crc};
+                      .body_crc = header.body_crc,
+                      .mark = header.mark};
   return 0;
 }
 
 int wb_segment_open(wb_segment_cursor *cursor, const uint8_t *bytes, size_t count, wb_segment_info *info) {
   int result = wb_segment_header_read(bytes, count, info);
   if (result) return result;
-  *cursor = (wb_segment_cursor){.bytes = bytes, .count = count, .offset = WB_SEGMENT_HEADER_BYTES};
+  *cursor =
+      (wb_segment_cursor){.bytes = bytes, .count = count, .offset = WB_SEGMENT_HEADER_BYTES, .mark = wb_segment_mark(info)};
   return 0;
 }
 
@@ -122,6 +130,7 @@ int wb_segment_next(wb_segment_cursor *cursor, bool verify, wb_chunk *chunk, con
   wb_chunk found;
   if (wb_chunk_header_read(bytes, left, &found) || found.chunk_bytes > left || found.number != cursor->chunk_number)
     return WB_E_DAMAGED;
+  if (found.mark && cursor->mark && found.mark != cursor->mark) return WB_E_DAMAGED;
   const uint8_t *frames = bytes + WB_CHUNK_HEADER_BYTES;
   size_t frames_bytes = (size_t)found.frame_count * sizeof(wb_frame);
   for (size_t at = 0; at < frames_bytes; at += sizeof(wb_frame)) {

@@ -9,7 +9,8 @@
  *     padding to chunk_bytes.
  *     chunk header: magic, chunk_bytes (whole chunk, multiple of 8), frame_count, data_offset (from the chunk's start),
  *     data_bytes, number of the chunk (from 0), first_position (journal position of data[0]), utc_offset_ns (CLOCK_REALTIME
- *     - CLOCK_MONOTONIC when it was written), line, crc of frames and data, crc of the header itself (last field).
+ *     - CLOCK_MONOTONIC when it was written), line, crc of frames and data, mark of the segment, crc of the header itself (last
+ *     field).
  * A chunk holds records of one journal. Frame n's bytes lie at data + (frame.position - first_position). Bytes between
  * records (WebSocket headers) are kept as they came.
  *
@@ -52,7 +53,11 @@ typedef struct wb_chunk {
   uint32_t number;   /* from 0 within the segment */
   uint32_t line;     /* 0..255, index of the journal: a line's, or one past the last line's for the node's own records */
   uint32_t body_crc; /* CRC-32C of the frames followed by the data */
+  uint32_t mark;     /* wb_segment_mark of the segment it belongs to; 0: not said */
 } wb_chunk;
+
+/* wb_segment_mark returns what marks a segment's chunks, so that one that a disk put into another file is known; never 0. */
+uint32_t wb_segment_mark(const wb_segment_info *info);
 
 /* wb_chunk_header_write makes the header in bytes[WB_CHUNK_HEADER_BYTES]; wb_chunk_header_read reads and checks it (magic, CRC,
  * offsets and sums that fit each other): 0 or WB_E_DAMAGED. */
@@ -64,6 +69,7 @@ typedef struct wb_segment_cursor {
   const uint8_t *bytes;
   size_t count, offset; /* offset of the next chunk */
   uint32_t chunk_number;
+  uint32_t mark; /* of the segment; 0: any */
 } wb_segment_cursor;
 
 /* wb_segment_open starts after the header. 0, WB_E_DAMAGED, WB_E_VERSION. */

@@ -444,13 +444,18 @@ static void check_life(rig *r, reading *log) {
 static reading promises(rig *r, bool machine) {
   sim_life *life = r->life;
   reading log = {.life = life, .node = r->node, .promised = sim_alloc(life->records + 1)};
-  uint64_t at[2] = {0, 0};
+  uint64_t at[2] = {0, 0}, durable = 0;
+  if (machine) sim_disk_durable(promise, &log);
   for (size_t i = 0; i < life->records; i++) {
     unsigned ring = life->record[i].ring;
     bool released = at[ring]++ < r->line[ring]->reader[1].released;
-    log.promised[i] = (uint8_t)(released | (!machine || sim.config.sync == WB_SYNC_BATCH ? 2 : 0));
+    durable += log.promised[i] != 0;
+    log.promised[i] |= (uint8_t)(released | (!machine || sim.config.sync == WB_SYNC_BATCH ? 2 : 0));
   }
-  if (machine) sim_disk_durable(promise, &log);
+  wb_sink_segment_status status;
+  wb_sink_segment_status_read(r->sink, &status);
+  if (machine && durable < status.frames_synced)
+    sim_fail("log", "%" PRIu64 " records were said to be synced, %" PRIu64 " are", status.frames_synced, durable);
   return log;
 }
 

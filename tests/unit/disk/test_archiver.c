@@ -15,11 +15,12 @@
 
 #include "engine/base/crc32c.h"
 #include "io/host.h"
-#include "io/log_reader.h"
+#include "io/log_index.h"
 #include "io/sink_zstd.h"
 
 enum { FRAMES = 4300, LINE = 1000 };
 #define FEED "feed"
+#define INFO "{\"feed\":\"coinbase-exchange\"}"
 #define HOUR FEED "/2026-01-01/13"
 static const int64_t START_UTC_NS = INT64_C(1767272400000000000); /* 2026-01-01T13:00:00 */
 static const uint64_t SECOND = UINT64_C(1000000000), MINUTE = UINT64_C(60000000000);
@@ -85,7 +86,7 @@ static void put_segment(unsigned segment) {
   static wb_frame frame[FRAMES];
   uint64_t from = (uint64_t)segment * FRAMES;
   wb_segment_info info = {
-      .segment = segment, .created_utc_ns = 1000 + segment, .node = {7}, .first_number = from, .text = "{}"};
+      .segment = segment, .created_utc_ns = 1000 + segment, .node = {7}, .first_number = from, .text = INFO};
   cr_assert_eq(wb_segment_header_write(&info, bytes), 0);
   uint8_t *at = bytes + WB_SEGMENT_HEADER_BYTES, *data = at + WB_CHUNK_HEADER_BYTES + sizeof frame;
   uint64_t random = from + 1;
@@ -481,6 +482,110 @@ Test(archiver, folders_into_which_segments_go_now_stay) {
 }
 
 /* ------------------------------------------------------------------------------------------------ retention */
+
+static const char *index_of(unsigned segment) {
+  static char path[256];
+  cr_assert_eq(wb_log_index_path(path_of(segment, ""), path, sizeof path), 0);
+  return path;
+}
+
+Test(archiver, each_final_form_gets_an_index_before_its_command_and_a_right_one_is_left_alone) {
+  wb_archiver_config config = config_of();
+  char look[256];
+  snprintf(look, sizeof look, "sh -c 'ls \"${2%%.wbseg*}.wbidx\" >> \"$1\"' sh %s {}", hooked);
+  config.index = true;
+  config.command = look;
+  for (unsigned i = 0; i < 3; i++) put_segment(i);
+  wb_archiver_status status = all_of(&config);
+  cr_assert_eq(status.indexed, 3u);
+  cr_assert_eq(status.hooks, 3u);
+  cr_assert_eq(status.index_failures + status.hook_failures + status.waiting, 0u);
+  for (unsigned i = 0; i < 3; i++) cr_assert(wb_log_index_is_right(path_of(i, "")));
+  config.level = 1; /* what was an index of the plain form is one no more */
+  status = all_of(&config);
+  cr_assert_eq(status.indexed, 3u);
+  for (unsigned i = 0; i < 3; i++) cr_assert(wb_log_index_is_right(path_of(i, ".zst")));
+  cr_assert_eq(all_of(&config).indexed, 0u);
+  expect_log(0, 3 * FRAMES);
+}
+
+Test(archiver, a_segment_that_cannot_be_indexed_goes_on_without) {
+  wb_archiver_config config = config_of();
+  config.index = true;
+  config.command = command;
+  put_segment(0);
+  FILE *file = fopen(path_of(1, ""), "wb"); /* no header in it, and old */
+  fclose(file);
+  struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+  cr_assert_eq(utimensat(AT_FDCWD, path_of(1, ""), times, 0), 0);
+  wb_archiver_status status = all_of(&config);
+  cr_assert_eq(status.index_failures, 1u);
+  cr_assert_eq(status.indexed, 1u);
+  cr_assert_eq(status.hooks, 2u);
+  cr_assert(strstr(said, "no index of"));
+}
+
+Test(archiver, an_index_goes_with_its_segment_whoever_takes_that) {
+  wb_archiver_config config = config_of();
+  config.index = true;
+  config.command = "sh -c 'rm \"$1\"' sh {}";
+  for (unsigned i = 0; i < 2; i++) put_segment(i);
+  all_of(&config);
+  cr_assert(!there(0, "") && access(index_of(0), F_OK) && access(index_of(1), F_OK));
+  config.command = NULL;
+  config.retain_ns = MINUTE;
+  make_dir();
+  put_segment(0);
+  fake_ns = 0; /* young */
+  wb_archiver *archiver = begin(&config);
+  settle(archiver);
+  cr_assert_eq(access(index_of(0), F_OK), 0);
+  fake_ns += 2 * MINUTE;
+  settle(archiver);
+  cr_assert(!there(0, "") && access(index_of(0), F_OK));
+  wb_archiver_close(archiver);
+}
+
+Test(archiver, killed_at_any_step_of_indexing_it_loses_nothing_and_the_index_is_there_after_the_next_start, .timeout = 120) {
+  wb_archiver_config config = config_of();
+  config.index = true;
+  bool ended = false;
+  unsigned steps = 0;
+  for (; !ended; steps++) {
+    fresh_dir();
+    put_segment(0);
+    ended = killed_after(&config, steps);
+    expect_log(0, FRAMES);
+    cr_assert_eq(all_of(&config).waiting, 0u);
+    cr_assert(wb_log_index_is_right(path_of(0, "")), "step %u", steps);
+  }
+  cr_assert_gt(steps, 3);
+}
+
+static int64_t jumped_ns;
+static int64_t clock_jumped(void *self) { return START_UTC_NS + jumped_ns; }
+
+Test(archiver, a_clock_that_jumps_a_day_ahead_makes_no_segment_old) {
+  wb_host jumping = host;
+  jumping.utc_offset_ns = clock_jumped;
+  wb_archiver_config config = config_of();
+  config.host = &jumping;
+  config.retain_ns = 3600 * SECOND;
+  jumped_ns = 0;
+  fake_ns = 5 * MINUTE;
+  for (unsigned i = 0; i < 3; i++) put_segment(i);
+  wb_archiver *archiver = begin(&config);
+  settle(archiver);
+  jumped_ns = INT64_C(86400000000000);
+  fake_ns += 2 * MINUTE; /* it looks again */
+  settle(archiver);
+  cr_assert(there(0, "") && there(1, "") && there(2, ""));
+  jumped_ns = INT64_C(-3600000000000);
+  fake_ns += 53 * MINUTE + MINUTE / 2; /* an hour and half a minute after the first was written */
+  settle(archiver);
+  cr_assert(!there(0, "") && there(1, "") && there(2, ""));
+  wb_archiver_close(archiver);
+}
 
 Test(archiver, age_deletes_the_oldest_and_never_the_one_being_written) {
   for (unsigned i = 0; i < 5; i++) put_segment(i);

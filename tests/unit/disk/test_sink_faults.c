@@ -176,7 +176,7 @@ static wb_sink_segment_status run(uint64_t seed, wb_sync sync, wb_uring script, 
                                                NULL);
   cr_assert(sink);
   wb_sink_segment_status status;
-  uint64_t number = 0, written = 0, syncs = 0;
+  uint64_t number = 0, written = 0, syncs = 0, synced = 0;
   while (number < frames) {
     unsigned i = (unsigned)draw(LINES);
     for (uint64_t burst = draw(30); burst && number < frames; burst--) {
@@ -197,6 +197,11 @@ static wb_sink_segment_status run(uint64_t seed, wb_sync sync, wb_uring script, 
     wb_sink_segment_status_read(sink, &status);
     cr_assert_eq(status.frames_written, lines[0].reader[0].released + lines[1].reader[0].released);
     if (sync == WB_SYNC_BATCH && status.frames_written > written) cr_assert(script.syncs > syncs, "released before a sync");
+    cr_assert(status.frames_synced <= status.frames_written);
+    if (sync == WB_SYNC_NONE) cr_assert_eq(status.frames_synced, 0);
+    if (sync == WB_SYNC_BATCH) cr_assert_eq(status.frames_synced, status.frames_written);
+    if (status.frames_synced > synced) cr_assert(script.syncs > syncs, "said to be synced before a sync");
+    synced = status.frames_synced;
     if (sync == WB_SYNC_BATCH && !script.short_writes && !script.write_errors && !script.refuse_direct)
       cr_assert(status.chunks_written <= script.covered, "released what the sync did not cover");
     written = status.frames_written;
@@ -216,6 +221,7 @@ static wb_sink_segment_status run(uint64_t seed, wb_sync sync, wb_uring script, 
   cr_assert_eq(script.count, 0, "nothing is in flight after close");
   cr_assert_eq(status.frames_written + status.frames_lost, frames);
   if (!close_early) cr_assert_eq(result, 0, "%s", error.detail);
+  if (!close_early && sync != WB_SYNC_NONE) cr_assert_eq(status.frames_synced + status.frames_doubtful, frames);
   if (status.frames_lost) cr_assert_eq(result, WB_E_SYSTEM);
   cr_assert_eq(read_back(dir, close_early), status.frames_written);
   if (script.write_errors && !close_early) cr_assert(errors_logged > 0);
@@ -250,6 +256,12 @@ Test(sink_faults, a_failed_interval_sync_marks_frames_doubtful) {
   wb_sink_segment_status status = run(9, WB_SYNC_INTERVAL, (wb_uring){.write_errors = 30, .sync_errors = 5}, 20000, false);
   cr_assert(status.frames_doubtful > 0);
   cr_assert(status.frames_doubtful < status.frames_written);
+}
+
+Test(sink_faults, interval_policy_says_of_every_frame_in_the_end_that_it_is_synced) {
+  wb_sink_segment_status status = run(50, WB_SYNC_INTERVAL, (wb_uring){.short_writes = 5}, 20000, false);
+  cr_assert_eq(status.frames_synced, 20000u);
+  cr_assert(status.syncs > 10);
 }
 
 Test(sink_faults, batch_policy_releases_only_what_a_sync_has_covered) {

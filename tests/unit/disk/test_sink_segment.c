@@ -691,3 +691,98 @@ Test(sink_segment, direct_writes_can_be_forbidden) {
   check(r, r->number);
   rig_close(r);
 }
+
+/* ------------------------------------------------------------------------------------------------ a world that misbehaves */
+
+static uint64_t frames_read(const char *dir, wb_log_totals *totals) {
+  wb_log_reader *reader = wb_log_reader_open(&(wb_log_reader_config){.path = &dir, .path_count = 1, .verify = true}, NULL);
+  wb_log_record record;
+  uint64_t frames = 0;
+  while (wb_log_reader_next(reader, &record)) frames++;
+  *totals = wb_log_reader_totals(reader);
+  wb_log_reader_close(reader);
+  return frames;
+}
+
+static void push_one(rig *r) {
+  cr_assert(push(r, 0));
+  publish(r);
+  work_until_released(r, r->number);
+}
+
+Test(sink_segment, a_folder_that_vanishes_while_it_is_written_is_made_anew_and_what_was_in_it_is_counted) {
+  rig *r = rig_open(1, 1);
+  rig_start(r);
+  for (unsigned i = 0; i < 10; i++) push_one(r);
+  char path[100];
+  snprintf(path, sizeof path, "%s/coinbase-exchange", r->dir);
+  nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  fake_ns += UINT64_C(1000000000);
+  while (wb_sink_segment_do_work(r->sink)) {
+  }
+  for (unsigned i = 0; i < 7; i++) push_one(r);
+  wb_sink_segment_status status;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(status.frames_lost, 10u, "named");
+  cr_assert_eq(status.errors, 1u);
+  wb_log_totals totals;
+  cr_assert_eq(frames_read(r->dir, &totals), 7u);
+  cr_assert_eq(totals.damages, 0u);
+  rig_close(r);
+}
+
+Test(sink_segment, a_folder_that_vanishes_between_two_segments_is_made_anew_and_nothing_written_later_is_lost) {
+  rig *r = rig_open(1, 1);
+  rig_start(r);
+  push_one(r);
+  fake_ns += UINT64_C(3600000000000);
+  while (wb_sink_segment_do_work(r->sink)) {
+  }
+  char path[100];
+  snprintf(path, sizeof path, "%s/coinbase-exchange", r->dir);
+  nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  for (unsigned i = 0; i < 5; i++) push_one(r);
+  wb_sink_segment_status status;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  wb_log_totals totals;
+  cr_assert_eq(frames_read(r->dir, &totals), 5u);
+  cr_assert_eq(status.frames_lost + status.errors, 0u);
+  rig_close(r);
+}
+
+static char names[64][80];
+static unsigned name_count;
+static int take_name(const char *path, const struct stat *about, int kind, struct FTW *where) {
+  if (kind == FTW_F && name_count < 64) snprintf(names[name_count++], sizeof *names, "%s", path + where->base);
+  return 0;
+}
+static int by_text(const void *one, const void *other) { return strcmp(one, other); }
+
+Test(sink_segment, a_clock_that_jumps_a_day_ahead_or_an_hour_back_starts_no_storm_and_names_stay_in_order) {
+  rig *r = rig_open(1, 1);
+  rig_start(r);
+  static const int64_t jump_s[] = {0, -3600, 86400, -3600, 0, -90000, 3600};
+  for (unsigned i = 0; i < 7; i++) {
+    fake_offset_ns += jump_s[i] * INT64_C(1000000000);
+    for (unsigned k = 0; k < 90; k++) {
+      fake_ns += UINT64_C(60000000000);
+      push_one(r);
+    }
+  }
+  wb_sink_segment_status status;
+  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert(status.segments >= 5 && status.segments <= 12 + 7, "%zu segments in ten hours and a half", (size_t)status.segments);
+  name_count = 0;
+  nftw(r->dir, take_name, 16, FTW_PHYS);
+  cr_assert_eq(name_count, status.segments);
+  qsort(names, name_count, sizeof *names, by_text);
+  for (unsigned i = 0; i < name_count; i++) {
+    char end[32];
+    snprintf(end, sizeof end, "Z-%06u.wbseg", i);
+    cr_assert(strstr(names[i], end), "%s is not number %u", names[i], i);
+  }
+  wb_log_totals totals;
+  cr_assert_eq(frames_read(r->dir, &totals), r->number);
+  cr_assert_eq(totals.damages + totals.gaps + totals.duplicates, 0u);
+  rig_close(r);
+}

@@ -322,3 +322,32 @@ Test(segment, version_1_is_frozen) {
   cr_assert_eq(memcmp(copy, "wirebook\1\0\0\0", 12), 0);
   cr_assert_eq(memcmp(copy + WB_SEGMENT_HEADER_BYTES, "WBCK", 4), 0);
 }
+
+Test(segment, a_chunk_that_a_disk_put_into_another_segment_is_damage_however_whole_it_is) {
+  static uint8_t one[IMAGE_BYTES_MAX], other[IMAGE_BYTES_MAX];
+  static model m;
+  seed_state = 5;
+  build(&m, one, 6, 8, 200);
+  wb_segment_info info = some_info();
+  uint32_t mark = wb_segment_mark(&info);
+  for (uint32_t i = 0; i < m.count; i++) {
+    m.chunk[i].chunk.mark = mark;
+    wb_chunk_header_write(&m.chunk[i].chunk, one + m.chunk[i].offset);
+  }
+  memcpy(other, one, m.bytes);
+  info.segment++;
+  cr_assert_neq(wb_segment_mark(&info), mark);
+  uint32_t other_mark = wb_segment_mark(&info);
+  for (uint32_t i = 0; i < m.count; i++) {
+    m.chunk[i].chunk.mark = other_mark;
+    wb_chunk_header_write(&m.chunk[i].chunk, other + m.chunk[i].offset);
+  }
+  memcpy(one + m.chunk[3].offset, other + m.chunk[3].offset, m.chunk[3].chunk.chunk_bytes);
+  wb_segment_cursor cursor;
+  wb_chunk chunk;
+  const uint8_t *frame, *data;
+  cr_assert_eq(wb_segment_open(&cursor, one, m.bytes, &info), 0);
+  for (uint32_t i = 0; i < 3; i++) cr_assert_eq(wb_segment_next(&cursor, true, &chunk, &frame, &data), 1);
+  cr_assert_eq(wb_segment_next(&cursor, true, &chunk, &frame, &data), WB_E_DAMAGED);
+  cr_assert_eq(cursor.offset, m.chunk[3].offset);
+}
