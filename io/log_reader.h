@@ -31,7 +31,7 @@
 
 /* More than a flusher can be behind by: 16 lines with 1 GiB of journal each, in chunks of 1 MiB, are 16384. */
 enum { WB_LOG_WINDOW_CHUNKS_DEFAULT = 65536 };
-/* Lines are written in turns, so a line is ahead of another by no more than the other's journal (64 MiB if not said otherwise). */
+/* Lines are written in turns, so a line is ahead of another by no more than the other's spill (256 MiB if not said otherwise). */
 #define WB_LOG_WINDOW_BYTES_DEFAULT (UINT64_C(1) << 30)
 
 /* One file. chunks, frames and good_bytes (of the segment, decoded) count what was read so far; file_bytes is its size on disk;

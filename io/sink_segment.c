@@ -23,7 +23,6 @@ enum {
   PATH_BYTES = DIR_BYTES_MAX + 256,
   SMALL_CHUNK_SHARE = 4,
   SMALL_RING_SHARE = 8,
-  HOLE_BYTES = 64 << 10,
   NAME_TRIES = 1000
 };
 static const uint64_t LOOK_NS = UINT64_C(1000000000); /* how often the open segment is looked for in its folder */
@@ -528,11 +527,12 @@ static bool take(wb_sink_segment *sink, unsigned index) {
                span < l->frames->bytes / SMALL_RING_SHARE && frame_count < l->frames->frame_count / SMALL_RING_SHARE;
   if (small && (l->taken || (sink->config.linger_ns && now(sink) - l->taken_ns < sink->config.linger_ns))) return false;
 
-  uint64_t end = first->position + first->bytes;
+  /* What a turn of the journal skipped, half of it and more, may be written meanwhile. */
+  uint64_t end = first->position + first->bytes, hole_bytes = l->frames->bytes / SMALL_RING_SHARE;
   size_t fitting = 1;
   for (; fitting < frame_count; fitting++) {
     uint64_t next_end = first[fitting].position + first[fitting].bytes;
-    if (first[fitting].position < end || first[fitting].position - end > HOLE_BYTES ||
+    if (first[fitting].position < end || first[fitting].position - end > hole_bytes ||
         next_end - first->position > sink->config.chunk_bytes)
       break;
     end = next_end;

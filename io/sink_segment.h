@@ -25,7 +25,8 @@
  *          Meanwhile frames stay in the ring: what to do when it fills up is the writer's choice.
  * Threads: all functions on the thread of the uring, but wb_sink_segment_status_read and wb_sink_segment_wake (any thread).
  * Memory:  allocated at open only.
- * Needs:   the bytes from the first to the end of the last published record of a line do not change before they are released. */
+ * Needs:   the bytes from the first to the end of the last published record of a line do not change before they are released, but for those that a
+ *          turn (wb_frames_turn) skipped. */
 #ifndef WB_IO_SINK_SEGMENT_H
 #define WB_IO_SINK_SEGMENT_H
 

@@ -147,6 +147,8 @@ void wb_console_draw(wb_console *console) {
     printf("; stored %llu frames, %s, %s/s%s", (unsigned long long)status.stored_frames,
            human_bytes((double)status.stored_bytes, text[1], 24), human_bytes(console->store_rate, text[2], 24),
            status.store_errors ? " (storage errors: see log)" : "");
+  if (status.dropped_frames)
+    printf("; %llu dropped in %llu gaps", (unsigned long long)status.dropped_frames, (unsigned long long)status.gaps);
   line_end(console);
   for (unsigned i = 0; i < status.line_count; i++) {
     printf("line %c %s %s, reconnects %llu", 'A' + (int)i, status.line[i].url, status.line[i].state,

@@ -8,8 +8,8 @@
  *          and WB_READ_SLACK_BYTES past any record are readable. Descriptors lie in an ordinary array.
  * Order:   positions only grow; position p lies at base[p & mask].
  * Turn:    a journal that its readers keep up with need not be cycled through as a whole: the writer goes back to the beginning of
- *          the mapping, by skipping positions up to the next multiple of its size, as soon as half of what lies in front of its head
- *          has been released. What is written and read then stays in the cache. When it comes to what the readers still hold
+ *          the mapping, by skipping positions up to the next multiple of its size, as soon as three quarters of what lies there in
+ *          front of its head have been released. What is written and read then stays in the cache. When it comes to what the readers still hold
  *          there, it jumps over that, so all of the journal can be used as ever.
  * Threads: one writer, one thread a reader. Edges F1 (publish -> peek) and F2 (release -> room), see docs/threading.md.
  * Full:    room returns what is free, 0 included. The writer decides what to do. */
@@ -27,7 +27,7 @@
 
 enum { WB_FRAMES_READERS_MAX = 4 };
 
-/* Half a second-level cache on both sides; a reader that looks once in a millisecond is not further behind at 1 GB/s. */
+/* Of the size of a second-level cache; a reader that looks once in a millisecond is not further behind at 1 GB/s. */
 enum { WB_FRAMES_TURN_BYTES = 2 << 20 };
 
 typedef struct wb_frames_reader {
@@ -91,8 +91,8 @@ static inline void wb_frames_advance(wb_frames *frames, size_t bytes) {
   frames->head += bytes;
 }
 
-/* wb_frames_turn goes back to the beginning of the mapping if that is due: turn_bytes of it were written, and half of what was is
- * released. After a turn, when room is less than `wanted`, it jumps over what the readers still hold of the time before. Returns
+/* wb_frames_turn goes back to the beginning of the mapping if that is due: turn_bytes of it were written, and three quarters of what was
+ * are released. After a turn, when room is less than `wanted`, it jumps over what the readers still hold of the time before. Returns
  * whether the head has moved; the last `rest` bytes below it, which no descriptor covers (at most a quarter of turn_bytes), have then
  * moved along. Not while anybody else writes at the head or reads those bytes. O(rest); looks at the readers once in an eighth of
  * turn_bytes. */

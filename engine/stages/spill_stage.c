@@ -1,5 +1,8 @@
 #include "engine/stages/spill_stage.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/ring/atomic.h"
@@ -32,6 +35,17 @@ static int64_t utc_ns(const wb_spill_stage *stage, uint64_t recv_ns) {
   return (int64_t)(recv_ns + (uint64_t)stage->host->utc_offset_ns(stage->host->self));
 }
 
+static void say(const wb_spill_stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(const wb_spill_stage *stage, const char *format, ...) {
+  if (!stage->host->log) return;
+  char text[256];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  stage->host->log(stage->host->self, WB_LOG_WARNING, text);
+}
+
 static void end_gap(wb_spill_stage *stage) {
   wb_frames *to = stage->to[stage->ring_count - 1];
   stage->dropping = false;
@@ -46,6 +60,8 @@ static void end_gap(wb_spill_stage *stage) {
   wb_frames_advance(to, bytes);
   wb_frames_push(to, &frame);
   wb_frames_publish(to);
+  say(stage, "raw log: %" PRIu64 " records, %" PRIu64 " bytes, were dropped: frames %" PRIu64 " to %" PRIu64, stage->gap.frames,
+      stage->gap.bytes, stage->gap.first, stage->gap.last);
 }
 
 static void drop(wb_spill_stage *stage, uint32_t ring, const wb_frame *frame, size_t count) {
@@ -55,6 +71,7 @@ static void drop(wb_spill_stage *stage, uint32_t ring, const wb_frame *frame, si
         (wb_gap){.first = frame->number, .from_utc_ns = utc_ns(stage, frame->recv_ns), .line_count = stage->ring_count};
     stage->gap_recv_ns = frame->recv_ns;
     add(&stage->gaps, 1);
+    say(stage, "raw log: storage is behind, records are dropped from frame %" PRIu64 " on", frame->number);
   }
   uint64_t bytes = 0;
   for (size_t i = 0; i < count; i++) bytes += frame[i].bytes;

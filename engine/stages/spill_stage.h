@@ -26,8 +26,8 @@ typedef struct wb_spill_stage {
   wb_frames *from[WB_SPILL_RINGS_MAX]; /* lines, then notes */
   wb_frames *to[WB_SPILL_RINGS_MAX];   /* as many; each holds at least what its `from` holds */
   uint32_t ring_count, current;
-  unsigned reader; /* which reader of the `from` rings this stage is */
-  const wb_host *host;
+  unsigned reader;     /* which reader of the `from` rings this stage is */
+  const wb_host *host; /* utc_offset_ns; log may be NULL */
   uint64_t next_number;
   bool dropping; /* from gap.first on */
   wb_gap gap;

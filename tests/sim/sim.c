@@ -166,6 +166,8 @@ static void plan(uint64_t seed) {
       .drive = (unsigned)sim_draw(3),
       .spins = sim_chance(2),
   };
+  c->turn_bytes = sim_chance(2) ? 16384 : 0;
+  c->spill_bytes = sim_chance(2) ? c->journal_bytes << sim_draw(2) : 0;
   bool clean = sim_chance(12);
   uint32_t share = 2 + (uint32_t)sim_draw(5);
   for (unsigned i = 0; i < SIM_FAULT_COUNT; i++) {
@@ -181,7 +183,7 @@ typedef struct reading {
   sim_life *life;
   const uint8_t *node;
   uint8_t *promised;
-  uint64_t missing_noted;
+  uint64_t missing_noted, named; /* named: in gap records */
   bool damaged, may_be_damaged, lead;
 } reading;
 
@@ -212,6 +214,14 @@ static const sim_print *print_at(const sim_life *life, uint64_t number, size_t *
   return *hint < life->prints && life->print[*hint].number == number ? &life->print[*hint] : NULL;
 }
 
+/* Behind a gap, a book that is live again holds what it should; all else is what came of another past. */
+static void compare_behind_gap(const sim_print *live, const sim_print *again) {
+  for (unsigned i = 0; i < sim.config.products; i++)
+    if (live->live[i] && again->live[i] && live->content[i] != again->content[i])
+      sim_fail("replay", "behind a gap the book of %s is live and not that of the live run at record %" PRIu64,
+               sim_product_id(i), live->number);
+}
+
 static void compare_print(const sim_life *life, const sim_print *live, const sim_print *again) {
   bool any = false;
   for (unsigned i = 0; i < sim.config.products; i++) {
@@ -240,6 +250,18 @@ static void replay_one(sim_engine *e, const wb_log_record *record) {
   sim_engine_step(e, NULL);
 }
 
+/* A gap record, against what was dropped: the last number that it speaks for. */
+static uint64_t gap_of(const sim_life *life, const wb_log_record *record) {
+  wb_gap gap;
+  if (!wb_gap_read(&record->frame, record->bytes, &gap))
+    sim_fail("log", "record %" PRIu64 " is a gap record and is not", record->frame.number);
+  uint64_t bytes = 0;
+  for (uint64_t i = gap.first; i <= gap.last && i < life->records; i++) bytes += life->record[i].frame.bytes;
+  for (size_t i = 0; i < life->spills[1]; i++)
+    if (life->spilled[1][i].number == gap.first && life->spilled[1][i].last == gap.last && gap.bytes == bytes) return gap.last;
+  sim_fail("log", "a gap record names %" PRIu64 " to %" PRIu64 ", which is not what was dropped", gap.first, gap.last);
+}
+
 /* Reads back what the disk holds of this life, each record against what was received, and replays it from the first on. */
 static void check_log(reading *r) {
   sim_life *life = r->life;
@@ -254,28 +276,41 @@ static void check_log(reading *r) {
   wb_log_record record;
   uint64_t next = 0, seen = 0, compared = 0;
   size_t hint = 0;
-  bool whole = true;
+  bool whole = true, gapped = false;
   while (wb_log_reader_next(log, &record) == 1) {
     if (memcmp(record.segment->node, r->node, 16)) continue;
     uint64_t number = record.frame.number;
     if (number < next) sim_fail("log", "record %" PRIu64 " comes twice", number);
     if (number >= life->records) sim_fail("log", "record %" PRIu64 " never was", number);
-    wb_frame was = life->record[number].frame, is = record.frame;
-    was.position = is.position;
-    if (memcmp(&was, &is, sizeof is) || memcmp(life->record[number].bytes, record.bytes, is.bytes))
-      sim_fail("log", "record %" PRIu64 " of the log is not what was received", number);
+    bool gap = record.frame.kind == WB_FRAME_GAP;
+    uint64_t last = gap ? gap_of(life, &record) : number;
+    if (!gap) {
+      wb_frame was = life->record[number].frame, is = record.frame;
+      was.position = is.position;
+      if (memcmp(&was, &is, sizeof is) || memcmp(life->record[number].bytes, record.bytes, is.bytes))
+        sim_fail("log", "record %" PRIu64 " of the log is not what was received", number);
+    }
     for (; next < number; next++) {
       whole = false;
       if (r->promised[next] == 3) sim_fail("log", "record %" PRIu64 " was promised and is not there", next);
     }
-    next = number + 1;
+    next = last + 1;
     seen++;
+    r->named += last - number;
+    sim.gaps += gap;
     if (!whole) continue;
     replay_one(again, &record);
+    if (gap) {
+      gapped = true;
+      again->parse.next_number = next;
+      for (unsigned i = 0; i < sim.config.products; i++)
+        if (again->product[i].recover.state == WB_STATE_LIVE) sim_fail("replay", "a book is live behind a gap");
+    }
     const sim_print *live = print_at(life, next, &hint);
     if (!live) continue;
     sim_print print = sim_print_of(again, next);
-    compare_print(life, live, &print);
+    if (gapped) compare_behind_gap(live, &print);
+    else compare_print(life, live, &print);
     compared++;
   }
   for (uint64_t i = next; i < life->records; i++)
@@ -286,11 +321,12 @@ static void check_log(reading *r) {
       r->lead = segment->segment != 0;
       break;
     }
-  if (segment && !r->lead && r->missing_noted != next - seen)
-    sim_fail("log", "%" PRIu64 " records are missing, the reader says %" PRIu64, next - seen, r->missing_noted);
+  if (segment && !r->lead && r->missing_noted != next - seen - r->named)
+    sim_fail("log", "%" PRIu64 " records are missing, the reader says %" PRIu64, next - seen - r->named, r->missing_noted);
   bool damage = r->damaged && !r->may_be_damaged;
-  if (life->clean && (damage || seen != life->records))
-    sim_fail("log", "%" PRIu64 " of %zu records were stored%s", seen, life->records, damage ? ", and there is damage" : "");
+  if (life->clean && (damage || seen + r->named != life->records))
+    sim_fail("log", "%" PRIu64 " of %zu records were stored, %" PRIu64 " are named%s", seen, life->records, r->named,
+             damage ? ", and there is damage" : "");
   if (life->clean && !compared) sim_fail("replay", "nothing was compared");
   sim_mix(&seen, sizeof seen);
   sim_mix(&compared, sizeof compared);
@@ -306,10 +342,12 @@ typedef struct rig {
   wb_source_ws *source;
   wb_agent ingest;
   wb_sink_segment *sink;
-  wb_frames *line[2];
+  wb_frames *line[2]; /* what the sink reads: the lines, or their spill */
+  unsigned reader;
   uint8_t node[16];
   uint64_t parser_back_ns, flusher_back_ns;
-  bool restful; /* nothing but time passes: larger steps */
+  uint64_t disk_back_ns, disk_back_dropped; /* the disk takes nothing until then, or until so many records were dropped */
+  bool restful;                             /* nothing but time passes: larger steps */
 } rig;
 
 static void rig_open(rig *r, unsigned index) {
@@ -322,8 +360,9 @@ static void rig_open(rig *r, unsigned index) {
   sim_wire_reset();
   r->engine = sim_engine_open(true);
   sim_model_reset(r->engine, life);
-  r->line[0] = &r->engine->ring[0];
-  r->line[1] = &r->engine->ring[1];
+  bool spills = sim.config.spill_bytes;
+  r->reader = !spills;
+  for (unsigned i = 0; i < 2; i++) r->line[i] = spills ? &r->engine->spilled[i] : &r->engine->ring[i];
   wb_error error;
   r->source = wb_source_ws_open(&(wb_source_ws_config){.url = {"ws://127.0.0.1:9"},
                                                        .line_count = 1,
@@ -332,8 +371,8 @@ static void rig_open(rig *r, unsigned index) {
                                                        .products = &r->engine->products,
                                                        .channels = channels,
                                                        .message_bytes_max = sim.config.message_bytes_max,
-                                                       .frames = {r->line[0]},
-                                                       .notes = r->line[1],
+                                                       .frames = {&r->engine->ring[0]},
+                                                       .notes = &r->engine->ring[1],
                                                        .commands = &r->engine->commands,
                                                        .host = &r->engine->host,
                                                        .backoff_max_ns = (1 + sim_draw(10)) * SIM_S},
@@ -354,7 +393,7 @@ static void rig_open(rig *r, unsigned index) {
                                    .writes = sim.config.writes,
                                    .line = r->line,
                                    .line_count = 2,
-                                   .reader = 1,
+                                   .reader = r->reader,
                                    .ring = wb_uring_open(256, 0, &error),
                                    .host = &r->engine->host};
   memcpy(config.node, r->node, sizeof config.node);
@@ -373,8 +412,12 @@ static void parse(rig *r) {
 
 static void plant(rig *r) {
   size_t count;
-  if (sim.canary == SIM_CANARY_RECORD && !sim.planted && wb_frames_peek(r->line[0], 1, 0, 1, &count)) {
-    wb_frames_release(r->line[0], 1, 1);
+  if (sim.canary == SIM_CANARY_RECORD && !sim.planted && wb_frames_peek(r->line[0], r->reader, 0, 1, &count)) {
+    wb_frames_release(r->line[0], r->reader, 1);
+    sim.planted = true;
+  } else if (sim.canary == SIM_CANARY_GAP && r->engine->spill.dropping && r->engine->spill.gap.frames > 1 && !sim.planted) {
+    r->engine->spill.gap.last--;
+    r->engine->spill.gap.frames--;
     sim.planted = true;
   } else if (sim.canary == SIM_CANARY_COMMAND && wb_ring_peek(&r->engine->commands, &count)) {
     wb_ring_release(&r->engine->commands, count);
@@ -396,8 +439,32 @@ static void ingest(rig *r) {
   if (sim.lost_log) sim_fail("log", "the node says that it lost a record");
 }
 
+/* Notes what came into the spill rings. */
+static void note_spilled(rig *r) {
+  sim_life *life = r->life;
+  for (unsigned i = 0; i < 2; i++) {
+    wb_frames *ring = &r->engine->spilled[i];
+    for (uint64_t at = life->spills[i]; at < ring->published; at++) {
+      const wb_frame *frame = &ring->frame[at & ring->frame_mask];
+      wb_gap gap = {.last = frame->number};
+      if (frame->kind == WB_FRAME_GAP && !wb_gap_read(frame, wb_frames_at(ring, frame->position), &gap))
+        sim_fail("log", "a gap record that nobody can read");
+      life->spilled[i] = sim_grow(life->spilled[i], life->spills[i], &life->spills_room[i], sizeof **life->spilled);
+      life->spilled[i][life->spills[i]++] = (sim_spilled){frame->number, gap.last};
+    }
+  }
+}
+
+static void spill(rig *r) {
+  if (!sim.config.spill_bytes) return;
+  do wb_spill_stage_work(&r->engine->spill);
+  while (sim_chance(2));
+  note_spilled(r);
+}
+
 static void flush(rig *r) {
   if (sim.canary) plant(r);
+  if (sim.now_ns < r->disk_back_ns && r->engine->spill.dropped_frames < r->disk_back_dropped) return;
   if (sim.now_ns >= r->flusher_back_ns) wb_sink_segment_do_work(r->sink);
 }
 
@@ -416,6 +483,10 @@ static void pass_time(rig *r) {
   if (sim_fault(SIM_PAUSE)) by += sim_draw(sim_chance(5) ? 20 * SIM_S : 2 * SIM_S);
   if (sim_fault(SIM_SLOW_PARSER)) r->parser_back_ns = sim.now_ns + sim_draw(3 * SIM_S);
   if (sim_fault(SIM_SLOW_FLUSHER)) r->flusher_back_ns = sim.now_ns + sim_draw(5 * SIM_S);
+  if (sim.config.spill_bytes && sim_fault(SIM_DISK_HALT)) {
+    r->disk_back_ns = sim.now_ns + 300 * SIM_S;
+    r->disk_back_dropped = r->engine->spill.dropped_frames + 1 + sim_draw(100);
+  }
   if (sim_fault(SIM_CLOCK_STEP)) {
     int64_t most_s = sim_chance(2) ? 5 : 7200;
     sim.utc_offset_ns += ((int64_t)sim_draw((uint64_t)(2 * most_s)) - most_s) * (int64_t)SIM_S;
@@ -425,13 +496,13 @@ static void pass_time(rig *r) {
 }
 
 static void turn(rig *r) {
-  static void (*const stages[])(rig *) = {ingest, parse, flush};
+  static void (*const stages[])(rig *) = {ingest, parse, flush, spill};
   sim.turn++;
   sim.turns++;
   pass_time(r);
   sim_exchange_pump();
-  unsigned first = (unsigned)sim_draw(3), step = 1 + (unsigned)sim_draw(2);
-  for (unsigned i = 0; i < 3; i++) stages[(first + i * step) % 3](r);
+  unsigned first = (unsigned)sim_draw(4), step = sim_chance(2) ? 1 : 3;
+  for (unsigned i = 0; i < 4; i++) stages[(first + i * step) % 4](r);
 }
 
 /* What the end of a life leaves behind is compared with what was received in it. */
@@ -445,13 +516,16 @@ static reading promises(rig *r, bool machine) {
   sim_life *life = r->life;
   reading log = {.life = life, .node = r->node, .promised = sim_alloc(life->records + 1)};
   uint64_t at[2] = {0, 0}, durable = 0;
+  uint8_t safe = !machine || sim.config.sync == WB_SYNC_BATCH ? 2 : 0;
   if (machine) sim_disk_durable(promise, &log);
-  for (size_t i = 0; i < life->records; i++) {
+  for (size_t i = 0; i < life->records; i++) durable += log.promised[i] != 0;
+  for (size_t i = 0; i < life->records && !sim.config.spill_bytes; i++) {
     unsigned ring = life->record[i].ring;
-    bool released = at[ring]++ < r->line[ring]->reader[1].released;
-    durable += log.promised[i] != 0;
-    log.promised[i] |= (uint8_t)(released | (!machine || sim.config.sync == WB_SYNC_BATCH ? 2 : 0));
+    log.promised[i] |= safe | (at[ring]++ < r->line[ring]->reader[1].released);
   }
+  for (unsigned ring = 0; ring < 2 && sim.config.spill_bytes; ring++)
+    for (size_t i = 0; i < life->spills[ring]; i++)
+      log.promised[life->spilled[ring][i].number] |= safe | (i < r->line[ring]->reader[0].released);
   wb_sink_segment_status status;
   wb_sink_segment_status_read(r->sink, &status);
   if (machine && durable < status.frames_synced)
@@ -475,7 +549,7 @@ static void recover(rig *r) {
   unsigned connects = sim.connects;
   sim.faults_on = false;
   sim_exchange_heal();
-  r->parser_back_ns = r->flusher_back_ns = 0;
+  r->parser_back_ns = r->flusher_back_ns = r->disk_back_ns = 0;
   for (;;) {
     r->restful = false;
     uint64_t good_ns = 0;
@@ -511,11 +585,19 @@ static void end_cleanly(rig *r) {
   sim.quiet = false;
   ingest(r);
   parse(r);
+  uint64_t dropped = 0, gaps = 0;
+  if (sim.config.spill_bytes) {
+    wb_spill_stage_finish(&r->engine->spill);
+    note_spilled(r);
+    dropped = r->engine->spill.dropped_frames;
+    gaps = r->engine->spill.gaps;
+  }
   wb_sink_segment_status status;
   wb_error error;
   if (wb_sink_segment_close(r->sink, 60 * SIM_S, &status, &error)) sim_fail("log", "at the end: %s", error.detail);
-  if (status.frames_lost || status.frames_written != r->life->records)
-    sim_fail("log", "the sink wrote %" PRIu64 " of %zu records", status.frames_written, r->life->records);
+  if (status.frames_lost || status.frames_written - gaps + dropped != r->life->records)
+    sim_fail("log", "the sink wrote %" PRIu64 " of %zu records, and %" PRIu64 " were dropped", status.frames_written,
+             r->life->records, dropped);
   wb_source_ws_close(r->source);
   r->life->clean = true;
   reading log = {.life = r->life, .node = r->node, .promised = sim_alloc(r->life->records + 1)};
@@ -557,9 +639,9 @@ static void summary(uint64_t seeds) {
       SIM_FAULT_LIST(X)
 #undef X
   };
-  printf("%" PRIu64 " seeds, %" PRIu64 " lives, %" PRIu64 " messages, %" PRIu64 " records, %" PRIu64
+  printf("%" PRIu64 " seeds, %" PRIu64 " lives, %" PRIu64 " messages, %" PRIu64 " records, %" PRIu64 " gaps, %" PRIu64
          " turns, %.0f s simulated, %" PRIu64 " books compared\n",
-         seeds, sim.lives, sim.messages, sim.records, sim.turns, (double)sim.simulated_ns / 1e9, sim.checks);
+         seeds, sim.lives, sim.messages, sim.records, sim.gaps, sim.turns, (double)sim.simulated_ns / 1e9, sim.checks);
   for (unsigned i = 0; i < SIM_FAULT_COUNT; i++)
     if (sim.fault[i]) printf("  %8" PRIu64 " %s\n", sim.fault[i], names[i]);
   printf("hash %016" PRIx64 "\n", sim.hash);

@@ -13,6 +13,7 @@
 
 #include "engine/event.h"
 #include "engine/stages/parse_stage.h"
+#include "engine/stages/spill_stage.h"
 
 enum { SIM_PRODUCTS_MAX = 6, SIM_LEVELS_MAX = 4096, SIM_CHANGES_MAX = 32, SIM_MS = 1000000 };
 #define SIM_S UINT64_C(1000000000)
@@ -46,6 +47,7 @@ enum { SIM_PRODUCTS_MAX = 6, SIM_LEVELS_MAX = 4096, SIM_CHANGES_MAX = 32, SIM_MS
   X(SEND_ERROR, "sends failed", 30)                                                                                            \
   X(SLOW_PARSER, "halts of parser and books", 300)                                                                             \
   X(SLOW_FLUSHER, "halts of the flusher", 300)                                                                                 \
+  X(DISK_HALT, "halts of the disk beyond the spill", 300)                                                                      \
   X(PAUSE, "halts of the process", 500)                                                                                        \
   X(CLOCK_STEP, "steps of the wall clock", 300)                                                                                \
   X(SHORT_WRITE, "writes cut short", 4)                                                                                        \
@@ -76,7 +78,8 @@ typedef enum {
   X(COMMAND, "command")       /* what the books ask of the line is never done */                                               \
   X(STORM, "storm")           /* a resynchronisation is asked for at every turn */                                             \
   X(BYTE, "byte")             /* one byte of the journal changes after it was received */                                      \
-  X(REPLAY, "replay")         /* one change of an update is not applied when the log is decoded again */
+  X(REPLAY, "replay")         /* one change of an update is not applied when the log is decoded again */                       \
+  X(GAP, "gap")               /* a gap record leaves out the last record that was dropped */
 typedef enum {
 #define X(name, text) SIM_CANARY_##name,
   SIM_CANARY_LIST(X)
@@ -167,7 +170,7 @@ typedef struct sim_config {
   unsigned products, lives;
   uint32_t messages; /* of the exchange, over all lives */
   uint64_t interval_ns, latency_ns;
-  uint32_t journal_bytes, frame_count, message_bytes_max, level_count_max, window_ticks;
+  uint32_t journal_bytes, turn_bytes, spill_bytes, frame_count, message_bytes_max, level_count_max, window_ticks;
   uint64_t crossed_ns, rotate_bytes;
   unsigned sync; /* wb_sync */
   uint64_t sync_ns, linger_ns;
@@ -198,7 +201,7 @@ typedef struct sim_world {
   bool lost_log; /* the node said that it lost a record */
 
   /* over all seeds */
-  uint64_t fault[SIM_FAULT_COUNT], messages, records, lives, turns, checks, hash;
+  uint64_t fault[SIM_FAULT_COUNT], messages, records, gaps, lives, turns, checks, hash;
   uint64_t simulated_ns;
 } sim_world;
 extern sim_world sim;
@@ -241,7 +244,8 @@ unsigned sim_size_decimals(unsigned product);
 typedef struct sim_engine {
   wb_products products;
   wb_host host;
-  wb_frames ring[2];
+  wb_frames ring[2], spilled[2];
+  wb_spill_stage spill; /* with spill_bytes */
   wb_ring commands, messages;
   wb_parse_stage parse;
   wb_book_stage book;
@@ -264,14 +268,20 @@ typedef struct sim_record {
 } sim_record;
 typedef struct sim_print {
   uint64_t number; /* all frames below have reached the books */
-  uint64_t stage, product[SIM_PRODUCTS_MAX], counts[SIM_PRODUCTS_MAX];
+  uint64_t stage, product[SIM_PRODUCTS_MAX], counts[SIM_PRODUCTS_MAX], content[SIM_PRODUCTS_MAX];
   bool live[SIM_PRODUCTS_MAX];
 } sim_print;
+/* A record of the spill rings: its number, and up to which number it speaks for those that were dropped. */
+typedef struct sim_spilled {
+  uint64_t number, last;
+} sim_spilled;
 typedef struct sim_life {
   sim_record *record;
   size_t records, records_room;
   sim_print *print;
   size_t prints, prints_room;
+  sim_spilled *spilled[2];
+  size_t spills[2], spills_room[2];
   uint64_t diverged[SIM_PRODUCTS_MAX]; /* from this number on a replay counts otherwise (a timer decided); UINT64_MAX: never */
   bool clean;
 } sim_life;

@@ -9,7 +9,7 @@ static void (*real_commit)(wb_out *out, wb_message *message);
 
 /* Mirrored memory is kept from seed to seed: what lies in it may matter to nobody. */
 static void *mirror(unsigned use, size_t bytes) {
-  static void *kept[8][MIRRORS];
+  static void *kept[10][MIRRORS];
   unsigned size = (unsigned)__builtin_ctzl(bytes);
   if (!kept[use][size]) kept[use][size] = wb_mirror_open(bytes, true, NULL);
   if (!kept[use][size]) sim_fail("simulator", "no memory");
@@ -53,6 +53,21 @@ sim_engine *sim_engine_open(bool live) {
       wb_ring_init(&e->commands, mirror(use + 2, COMMANDS_BYTES), COMMANDS_BYTES) ||
       wb_ring_init(&e->messages, mirror(use + 3, MESSAGES_BYTES), MESSAGES_BYTES))
     sim_fail("simulator", "the rings");
+  if (live) e->ring[0].turn_bytes = c->turn_bytes;
+  if (live && c->spill_bytes) {
+    if (wb_frames_init(&e->spilled[0], mirror(8, c->spill_bytes), c->spill_bytes, sim_alloc(c->frame_count * sizeof(wb_frame)),
+                       c->frame_count, 1) ||
+        wb_frames_init(&e->spilled[1], mirror(9, NOTES_BYTES), NOTES_BYTES, sim_alloc(NOTES_FRAMES * sizeof(wb_frame)),
+                       NOTES_FRAMES, 1))
+      sim_fail("simulator", "the spill rings");
+    e->spilled[0].turn_bytes = c->turn_bytes;
+    e->spill = (wb_spill_stage){.from = {&e->ring[0], &e->ring[1]},
+                                .to = {&e->spilled[0], &e->spilled[1]},
+                                .ring_count = 2,
+                                .reader = 1,
+                                .host = &e->host};
+    wb_spill_stage_init(&e->spill);
+  }
   wb_book_config book = {.window_ticks = c->window_ticks, .level_count_max = c->level_count_max};
   size_t book_bytes = wb_book_bytes(&book);
   e->arena_bytes = c->products * book_bytes;

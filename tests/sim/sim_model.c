@@ -324,6 +324,7 @@ sim_print sim_print_of(const sim_engine *e, uint64_t number) {
     book = mix(mix(mix(book, p->price_decimals), p->size_decimals), p->recover.connected);
     book = mix(mix(mix(mix(book, a->best_bid), a->best_bid_size), a->best_ask), a->best_ask_size);
     print.product[i] = book;
+    print.content[i] = mix(mix(wb_book_hash(p->book), p->price_decimals), p->size_decimals);
     uint64_t counts = mix(mix(mix(1, p->snapshots), p->updates), p->changes);
     counts = mix(mix(mix(mix(counts, p->rejected), p->unknown), p->skipped), p->crossed);
     counts = mix(mix(mix(counts, a->max_spread), a->mid_held), (uint64_t)a->mid2_sum);

@@ -296,6 +296,30 @@ Test(stages, a_lost_line_makes_books_stale_and_a_new_snapshot_makes_them_live_ag
   live(r);
 }
 
+Test(stages, no_book_is_trusted_behind_a_gap_of_the_log_before_its_snapshot) {
+  rig *r = rig_open(false, false);
+  live(r);
+  push(r, 1, WB_FRAME_GAP, "{\"event\":\"gap\"}");
+  work(r);
+  for (int i = 0; i < 2; i++) {
+    cr_assert_eq(view(r, i).state, WB_STATE_STALE);
+    cr_assert_eq(view(r, i).reason, WB_REASON_GAP);
+  }
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"100\",\"7\"]],\"time\":\"\"}");
+  cr_assert_eq(view(r, 0).updates, 0u);
+  say(r, "{\"type\":\"snapshot\",\"product_id\":\"BTC-USD\",\"asks\":[[\"7\",\"2\"]],\"bids\":[[\"6\",\"1\"]]}");
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  cr_assert_eq(view(r, 1).state, WB_STATE_STALE);
+}
+
+Test(stages, an_update_whose_snapshot_is_in_a_gap_is_no_fault) {
+  rig *r = rig_open(false, false);
+  push(r, 1, WB_FRAME_GAP, "{\"event\":\"gap\"}");
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"100\",\"7\"]],\"time\":\"\"}");
+  cr_assert_eq(r->book.rejected[WB_REJECT_NO_SNAPSHOT], 0u);
+  cr_assert_eq(view(r, 0).state, WB_STATE_WAITING);
+}
+
 Test(stages, finer_numbers_than_the_units_hold_rescale_the_book_exactly) {
   rig *r = rig_open(false, false);
   live(r);
