@@ -13,8 +13,8 @@
 #include "tools/times.h"
 
 static const wb_option options[] = {
-    {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange", NULL, "dialect of the recording",
-     false, false},
+    {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange|coinbase-advanced", NULL,
+     "dialect of the recording", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
      "product, repeat or comma; BTC means BTC-USD; @FILE reads a list", false, false},
     {"speed", WB_OPTION_TEXT, NULL, "max", NULL, "max|Nx", "as fast as it goes, or N times as fast as it was received", false,

@@ -18,8 +18,8 @@
 
 static const wb_option options[] = {
     {"url", WB_OPTION_LIST, "WIREBOOK_URL", NULL, NULL, "URL", "feed (default: the feed's own)", false, false},
-    {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange", NULL, "dialect of the feed", false,
-     false},
+    {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange|coinbase-advanced", NULL,
+     "dialect of the feed", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
      "product, repeat or comma; BTC means BTC-USD; @FILE reads a list", false, false},
     {"channel", WB_OPTION_LIST, "WIREBOOK_CHANNEL", NULL, NULL, "NAME",

@@ -57,6 +57,7 @@ def the_books_of_the_advanced_trade_feed_are_kept_stored_and_replayed(directory)
 
     peer = Peer(serve)
     program = node(peer.url, directory, *WORDS)
+    program.wait_for("connected to")
     wait_until(lambda: product(program, directory)["updates"] == 2, "two updates")
     book = ended(program, directory)["products"]["BTC-USD"]
     assert book["state"] == "live" and book["bids"] == [["99.5", "7"], ["99.25", "0.00000001"]], book
@@ -79,6 +80,7 @@ def a_missing_sequence_num_resynchronises_the_books_of_its_connection_without_a_
 
     peer = Peer(serve)
     program = node(peer.url, directory, *WORDS)
+    program.wait_for("connected to")
     wait_until(lambda: product(program, directory)["updates"] == 1, "the update behind the second snapshot")
     told = ended(program, directory)
     book = told["products"]["BTC-USD"]
