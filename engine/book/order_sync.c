@@ -16,8 +16,8 @@ void wb_order_sync_init(wb_order_sync *sync, wb_orders *orders, wb_order_event *
 }
 
 void wb_order_sync_restart(wb_order_sync *sync) {
-  sync->state = WB_SYNC_WAITING;
-  sync->why = WB_SYNC_START;
+  sync->state = WB_ORDER_SYNC_WAITING;
+  sync->why = WB_ORDER_SYNC_START;
   sync->queue_count = 0;
 }
 
@@ -30,22 +30,22 @@ static void drop_first(wb_order_sync *sync) {
   sync->queue_count--;
 }
 
-static wb_sync_result ask(wb_order_sync *sync, wb_sync_why why) {
-  sync->state = WB_SYNC_WAITING;
+static wb_order_sync_result ask(wb_order_sync *sync, wb_order_sync_why why) {
+  sync->state = WB_ORDER_SYNC_WAITING;
   sync->why = (uint8_t)why;
-  return WB_SYNC_ASK;
+  return WB_ORDER_SYNC_ASK;
 }
 
-static wb_sync_why why_of(int code) {
-  return code == WB_E_FULL ? WB_SYNC_FULL : code == WB_E_STATE ? WB_SYNC_CONTRADICTION : WB_SYNC_RANGE;
+static wb_order_sync_why why_of(int code) {
+  return code == WB_E_FULL ? WB_ORDER_SYNC_FULL : code == WB_E_STATE ? WB_ORDER_SYNC_CONTRADICTION : WB_ORDER_SYNC_RANGE;
 }
 
-static wb_sync_result keep(wb_order_sync *sync, const wb_order_event *event) {
+static wb_order_sync_result keep(wb_order_sync *sync, const wb_order_event *event) {
   if (sync->queue_count) {
     uint64_t last = queued(sync, sync->queue_count - 1)->sequence;
     if (event->sequence <= last) {
       sync->old++;
-      return WB_SYNC_NONE;
+      return WB_ORDER_SYNC_NONE;
     }
     if (event->sequence - last > 1) {
       sync->skipped += event->sequence - last - 1;
@@ -57,18 +57,18 @@ static wb_sync_result keep(wb_order_sync *sync, const wb_order_event *event) {
     sync->overrun++;
   }
   *queued(sync, sync->queue_count++) = *event;
-  return WB_SYNC_NONE;
+  return WB_ORDER_SYNC_NONE;
 }
 
-static wb_sync_result apply(wb_order_sync *sync, const wb_order_event *event, wb_delta *delta, uint32_t *delta_count) {
+static wb_order_sync_result apply(wb_order_sync *sync, const wb_order_event *event, wb_delta *delta, uint32_t *delta_count) {
   if (event->sequence <= sync->sequence) {
     sync->old++;
-    return WB_SYNC_NONE;
+    return WB_ORDER_SYNC_NONE;
   }
   if (event->sequence - sync->sequence > 1) {
     sync->skipped += event->sequence - sync->sequence - 1;
     keep(sync, event);
-    return ask(sync, WB_SYNC_GAP);
+    return ask(sync, WB_ORDER_SYNC_GAP);
   }
   int result = wb_orders_apply(sync->orders, event, delta);
   if (result < 0) {
@@ -77,50 +77,51 @@ static wb_sync_result apply(wb_order_sync *sync, const wb_order_event *event, wb
   }
   sync->sequence = event->sequence;
   *delta_count = (uint32_t)result;
-  return result ? WB_SYNC_CHANGED : WB_SYNC_NONE;
+  return result ? WB_ORDER_SYNC_CHANGED : WB_ORDER_SYNC_NONE;
 }
 
 /* ---------------------------------------------------------------------------------------------------- snapshot */
 
 static void load_begin(wb_order_sync *sync, const wb_order_event *event) {
-  if (sync->state == WB_SYNC_LIVE && event->sequence < sync->sequence) return; /* what came after it is not at hand any more */
+  if (sync->state == WB_ORDER_SYNC_LIVE && event->sequence < sync->sequence)
+    return; /* what came after it is not at hand any more */
   wb_orders_clear(sync->orders);
-  sync->state = WB_SYNC_LOADING;
-  sync->load_failed = WB_SYNC_START;
+  sync->state = WB_ORDER_SYNC_LOADING;
+  sync->load_failed = WB_ORDER_SYNC_START;
   sync->sequence = event->sequence;
 }
 
 static void load_order(wb_order_sync *sync, const wb_order_event *event) {
   wb_delta delta[WB_ORDERS_DELTAS_MAX];
-  if (sync->state != WB_SYNC_LOADING || sync->load_failed) return;
+  if (sync->state != WB_ORDER_SYNC_LOADING || sync->load_failed) return;
   int result = wb_orders_apply(sync->orders, event, delta);
   if (result < 0) sync->load_failed = (uint8_t)why_of(result);
 }
 
-static wb_sync_why load_play(wb_order_sync *sync) {
+static wb_order_sync_why load_play(wb_order_sync *sync) {
   wb_delta delta[WB_ORDERS_DELTAS_MAX];
-  if (sync->load_failed) return (wb_sync_why)sync->load_failed;
+  if (sync->load_failed) return (wb_order_sync_why)sync->load_failed;
   while (sync->queue_count && queued(sync, 0)->sequence <= sync->sequence) {
     drop_first(sync);
     sync->old++;
   }
-  if (sync->queue_count && queued(sync, 0)->sequence - sync->sequence > 1) return WB_SYNC_OLD;
+  if (sync->queue_count && queued(sync, 0)->sequence - sync->sequence > 1) return WB_ORDER_SYNC_OLD;
   for (uint32_t i = 0; i < sync->queue_count; i++) {
     int result = wb_orders_apply(sync->orders, queued(sync, i), delta);
     if (result < 0) return why_of(result);
   }
   sync->sequence += sync->queue_count;
   sync->queue_count = 0;
-  return WB_SYNC_START;
+  return WB_ORDER_SYNC_START;
 }
 
-static wb_sync_result load_end(wb_order_sync *sync) {
-  if (sync->state != WB_SYNC_LOADING) return WB_SYNC_NONE;
-  wb_sync_why why = load_play(sync);
-  if (why == WB_SYNC_START) {
-    sync->state = WB_SYNC_LIVE;
+static wb_order_sync_result load_end(wb_order_sync *sync) {
+  if (sync->state != WB_ORDER_SYNC_LOADING) return WB_ORDER_SYNC_NONE;
+  wb_order_sync_why why = load_play(sync);
+  if (why == WB_ORDER_SYNC_START) {
+    sync->state = WB_ORDER_SYNC_LIVE;
     sync->loaded++;
-    return WB_SYNC_LOADED;
+    return WB_ORDER_SYNC_LOADED;
   }
   wb_orders_clear(sync->orders);
   sync->useless++;
@@ -137,7 +138,7 @@ static bool convert(uint64_t *quantity, int finer) {
   return true;
 }
 
-static wb_sync_result scale(wb_order_sync *sync, const wb_order_event *event) {
+static wb_order_sync_result scale(wb_order_sync *sync, const wb_order_event *event) {
   int price = event->price_decimals - sync->price_decimals, size = event->size_decimals - sync->size_decimals;
   sync->price_decimals = event->price_decimals;
   sync->size_decimals = event->size_decimals;
@@ -149,24 +150,24 @@ static wb_sync_result scale(wb_order_sync *sync, const wb_order_event *event) {
     sync->queue_count = 0;
   }
   if (price >= 0 && size >= 0 && wb_orders_scale(sync->orders, wb_pow10((unsigned)price), wb_pow10((unsigned)size)) == 0)
-    return WB_SYNC_NONE;
+    return WB_ORDER_SYNC_NONE;
   wb_orders_clear(sync->orders);
-  return sync->state == WB_SYNC_WAITING ? WB_SYNC_NONE : ask(sync, WB_SYNC_RANGE);
+  return sync->state == WB_ORDER_SYNC_WAITING ? WB_ORDER_SYNC_NONE : ask(sync, WB_ORDER_SYNC_RANGE);
 }
 
 /* ---------------------------------------------------------------------------------------------------- events */
 
-wb_sync_result wb_order_sync_take(wb_order_sync *sync, const wb_order_event *event, wb_delta delta[WB_ORDERS_DELTAS_MAX],
-                                  uint32_t *delta_count) {
+wb_order_sync_result wb_order_sync_take(wb_order_sync *sync, const wb_order_event *event, wb_delta delta[WB_ORDERS_DELTAS_MAX],
+                                        uint32_t *delta_count) {
   *delta_count = 0;
   switch (event->kind) {
-  case WB_ORDER_SNAPSHOT: load_begin(sync, event); return WB_SYNC_NONE;
-  case WB_ORDER_RESTING: load_order(sync, event); return WB_SYNC_NONE;
+  case WB_ORDER_SNAPSHOT: load_begin(sync, event); return WB_ORDER_SYNC_NONE;
+  case WB_ORDER_RESTING: load_order(sync, event); return WB_ORDER_SYNC_NONE;
   case WB_ORDER_SNAPSHOT_END: return load_end(sync);
   case WB_ORDER_SCALE: return scale(sync, event);
   default:
-    if (!(event->has & WB_ORDER_HAS_SEQUENCE)) return WB_SYNC_NONE;
-    return sync->state == WB_SYNC_LIVE ? apply(sync, event, delta, delta_count) : keep(sync, event);
+    if (!(event->has & WB_ORDER_HAS_SEQUENCE)) return WB_ORDER_SYNC_NONE;
+    return sync->state == WB_ORDER_SYNC_LIVE ? apply(sync, event, delta, delta_count) : keep(sync, event);
   }
 }
 

@@ -15,33 +15,33 @@
 
 #include "engine/book/orders.h"
 
-typedef enum { WB_SYNC_WAITING = 0, WB_SYNC_LOADING, WB_SYNC_LIVE } wb_sync_state;
+typedef enum { WB_ORDER_SYNC_WAITING = 0, WB_ORDER_SYNC_LOADING, WB_ORDER_SYNC_LIVE } wb_order_sync_state;
 
 /* What an event did. */
 typedef enum {
-  WB_SYNC_NONE = 0, /* nothing: it waits in the queue, is old, or is of no order on the book */
-  WB_SYNC_CHANGED,  /* delta_count, 1 or 2, totals are new */
-  WB_SYNC_LOADED,   /* the whole book is new, and LIVE */
-  WB_SYNC_ASK       /* the book is not to be trusted from here on: ask for a snapshot; why says what happened */
-} wb_sync_result;
+  WB_ORDER_SYNC_NONE = 0, /* nothing: it waits in the queue, is old, or is of no order on the book */
+  WB_ORDER_SYNC_CHANGED,  /* delta_count, 1 or 2, totals are new */
+  WB_ORDER_SYNC_LOADED,   /* the whole book is new, and LIVE */
+  WB_ORDER_SYNC_ASK       /* the book is not to be trusted from here on: ask for a snapshot; why says what happened */
+} wb_order_sync_result;
 
 typedef enum {
-  WB_SYNC_START = 0,     /* nothing but that there was no snapshot yet */
-  WB_SYNC_GAP,           /* a sequence number was skipped */
-  WB_SYNC_CONTRADICTION, /* an event that cannot be */
-  WB_SYNC_FULL,          /* more orders than the book holds: only a larger one helps, wb_order_sync_move */
-  WB_SYNC_RANGE,         /* a price or total out of range */
-  WB_SYNC_OLD            /* the snapshot ends before the queue begins */
-} wb_sync_why;
+  WB_ORDER_SYNC_START = 0,     /* nothing but that there was no snapshot yet */
+  WB_ORDER_SYNC_GAP,           /* a sequence number was skipped */
+  WB_ORDER_SYNC_CONTRADICTION, /* an event that cannot be */
+  WB_ORDER_SYNC_FULL,          /* more orders than the book holds: only a larger one helps, wb_order_sync_move */
+  WB_ORDER_SYNC_RANGE,         /* a price or total out of range */
+  WB_ORDER_SYNC_OLD            /* the snapshot ends before the queue begins */
+} wb_order_sync_why;
 
 typedef struct wb_order_sync {
   wb_orders *orders;
   wb_order_event *queue; /* a ring */
   uint32_t event_max, queue_first, queue_count;
-  uint8_t state;                         /* wb_sync_state */
-  uint8_t why;                           /* wb_sync_why: of the last time it began to wait */
+  uint8_t state;                         /* wb_order_sync_state */
+  uint8_t why;                           /* wb_order_sync_why: of the last time it began to wait */
   uint8_t price_decimals, size_decimals; /* units of book and queue */
-  uint8_t load_failed;                   /* while LOADING: wb_sync_why, or START */
+  uint8_t load_failed;                   /* while LOADING: wb_order_sync_why, or START */
   uint64_t sequence;                     /* LIVE: last applied; LOADING: of the snapshot */
   /* Since init: events dropped as old, for want of room in the queue, and numbers skipped; snapshots that made the book live, and that did not. */
   uint64_t old, overrun, skipped, loaded, useless;
@@ -57,8 +57,8 @@ void wb_order_sync_restart(wb_order_sync *sync);
 /* wb_order_sync_take takes the next event of the product, in the order of the codec; those without a sequence, and REJECT and IGNORED, do nothing (what
  * a REJECT hides is seen as a gap). delta: room for WB_ORDERS_DELTAS_MAX. O(1); a SNAPSHOT_END plays the queue, a SCALE goes through book and queue:
  * finer units scale both, and the level-2 book must be scaled as well; coarser ones empty the book. */
-wb_sync_result wb_order_sync_take(wb_order_sync *sync, const wb_order_event *event, wb_delta delta[WB_ORDERS_DELTAS_MAX],
-                                  uint32_t *delta_count);
+wb_order_sync_result wb_order_sync_take(wb_order_sync *sync, const wb_order_event *event, wb_delta delta[WB_ORDERS_DELTAS_MAX],
+                                        uint32_t *delta_count);
 
 /* wb_order_sync_move goes on with another, larger book, which takes over the orders. Returns what wb_orders_copy does; on an error the sync has the
  * book it had. */

@@ -44,7 +44,7 @@ static void compare(void) {
   wb_delta level;
   uint32_t cursor = 0, levels = 0;
   WB_CHECK(wb_orders_check(chain.sync.orders) == NULL);
-  if (chain.sync.state != WB_SYNC_LIVE) return;
+  if (chain.sync.state != WB_ORDER_SYNC_LIVE) return;
   for (; wb_orders_levels(chain.sync.orders, &cursor, &level, 1); levels++)
     WB_CHECK(wb_book_size(chain.book, (wb_side)level.side, level.price) == level.size);
   WB_CHECK(wb_book_level_count(chain.book, WB_SIDE_BID) + wb_book_level_count(chain.book, WB_SIDE_ASK) == levels);
@@ -55,12 +55,12 @@ static void follow(const wb_order_event *e) {
   uint32_t count, cursor = 0;
   uint64_t unknown = 0;
   int price = e->price_decimals - chain.sync.price_decimals, size = e->size_decimals - chain.sync.size_decimals;
-  wb_sync_result result = wb_order_sync_take(&chain.sync, e, delta, &count);
-  WB_CHECK(result == WB_SYNC_CHANGED ? count == 1 || count == 2 : count == 0);
-  if (e->kind == WB_ORDER_SCALE && chain.sync.state == WB_SYNC_LIVE)
+  wb_order_sync_result result = wb_order_sync_take(&chain.sync, e, delta, &count);
+  WB_CHECK(result == WB_ORDER_SYNC_CHANGED ? count == 1 || count == 2 : count == 0);
+  if (e->kind == WB_ORDER_SCALE && chain.sync.state == WB_ORDER_SYNC_LIVE)
     WB_CHECK(wb_book_scale(chain.book, wb_pow10((unsigned)price), wb_pow10((unsigned)size)) == 0);
-  if (result == WB_SYNC_CHANGED) WB_CHECK(wb_book_apply(chain.book, delta, count, &unknown) == 0 && unknown == 0);
-  if (result != WB_SYNC_LOADED) return;
+  if (result == WB_ORDER_SYNC_CHANGED) WB_CHECK(wb_book_apply(chain.book, delta, count, &unknown) == 0 && unknown == 0);
+  if (result != WB_ORDER_SYNC_LOADED) return;
   wb_book_load_begin(chain.book);
   while ((count = wb_orders_levels(chain.sync.orders, &cursor, delta, 2)))
     WB_CHECK(wb_book_load_add(chain.book, delta, count) == 0);

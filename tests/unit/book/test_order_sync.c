@@ -41,14 +41,15 @@ static wb_order_event event_of(wb_order_kind kind, uint64_t sequence, uint64_t n
                           .size = size};
 }
 
-static wb_sync_result take(rig *r, wb_order_kind kind, uint64_t sequence, uint64_t number, uint64_t price, uint64_t size) {
+static wb_order_sync_result take(rig *r, wb_order_kind kind, uint64_t sequence, uint64_t number, uint64_t price,
+                                 uint64_t size) {
   wb_order_event event = event_of(kind, sequence, number, price, size);
   return wb_order_sync_take(&r->sync, &event, r->delta, &r->delta_count);
 }
 
-static wb_sync_result snapshot(rig *r, uint64_t sequence, uint64_t count) {
-  cr_expect_eq(take(r, WB_ORDER_SNAPSHOT, sequence, 0, 0, 0), WB_SYNC_NONE);
-  for (uint64_t i = 1; i <= count; i++) cr_expect_eq(take(r, WB_ORDER_RESTING, sequence, i, 100, i), WB_SYNC_NONE);
+static wb_order_sync_result snapshot(rig *r, uint64_t sequence, uint64_t count) {
+  cr_expect_eq(take(r, WB_ORDER_SNAPSHOT, sequence, 0, 0, 0), WB_ORDER_SYNC_NONE);
+  for (uint64_t i = 1; i <= count; i++) cr_expect_eq(take(r, WB_ORDER_RESTING, sequence, i, 100, i), WB_ORDER_SYNC_NONE);
   return take(r, WB_ORDER_SNAPSHOT_END, sequence, 0, 0, 0);
 }
 
@@ -59,20 +60,20 @@ static uint64_t total(const rig *r, uint64_t price) { return wb_orders_level(r->
 Test(order_sync, events_wait_for_the_snapshot_and_those_after_it_are_played) {
   rig r;
   rig_init(&r, 16);
-  cr_expect_eq(take(&r, WB_ORDER_OPEN, 11, 9, 100, 1000), WB_SYNC_NONE);
-  cr_expect_eq(take(&r, WB_ORDER_OPEN, 12, 10, 100, 50), WB_SYNC_NONE);
-  cr_expect_eq(take(&r, WB_ORDER_NOOP, 13, 0, 0, 0), WB_SYNC_NONE);
+  cr_expect_eq(take(&r, WB_ORDER_OPEN, 11, 9, 100, 1000), WB_ORDER_SYNC_NONE);
+  cr_expect_eq(take(&r, WB_ORDER_OPEN, 12, 10, 100, 50), WB_ORDER_SYNC_NONE);
+  cr_expect_eq(take(&r, WB_ORDER_NOOP, 13, 0, 0, 0), WB_ORDER_SYNC_NONE);
   cr_expect_eq(wb_orders_count(r.sync.orders), 0);
-  cr_expect_eq(snapshot(&r, 11, 3), WB_SYNC_LOADED);
-  cr_expect_eq(r.sync.state, WB_SYNC_LIVE);
+  cr_expect_eq(snapshot(&r, 11, 3), WB_ORDER_SYNC_LOADED);
+  cr_expect_eq(r.sync.state, WB_ORDER_SYNC_LIVE);
   cr_expect_eq(r.sync.sequence, 13);
   cr_expect_eq(total(&r, 100), 1 + 2 + 3 + 50, "11 is in the snapshot, 12 is not");
-  cr_expect_eq(take(&r, WB_ORDER_DONE, 14, 3, 0, 0), WB_SYNC_CHANGED);
+  cr_expect_eq(take(&r, WB_ORDER_DONE, 14, 3, 0, 0), WB_ORDER_SYNC_CHANGED);
   cr_expect_eq(r.delta_count, 1);
   cr_expect_eq(r.delta[0].size, 53);
-  cr_expect_eq(take(&r, WB_ORDER_CHANGE, 15, 10, 90, 40), WB_SYNC_CHANGED);
+  cr_expect_eq(take(&r, WB_ORDER_CHANGE, 15, 10, 90, 40), WB_ORDER_SYNC_CHANGED);
   cr_expect_eq(r.delta_count, 2);
-  cr_expect_eq(take(&r, WB_ORDER_DONE, 16, 77, 0, 0), WB_SYNC_NONE, "of an order that never opened");
+  cr_expect_eq(take(&r, WB_ORDER_DONE, 16, 77, 0, 0), WB_ORDER_SYNC_NONE, "of an order that never opened");
   cr_expect_eq(r.sync.sequence, 16);
   free(r.sync.orders);
 }
@@ -84,29 +85,29 @@ Test(order_sync, what_is_not_above_the_last_sequence_is_dropped) {
   take(&r, WB_ORDER_OPEN, 5, 9, 100, 1);
   take(&r, WB_ORDER_OPEN, 4, 8, 100, 1);
   cr_expect_eq(r.sync.old, 2);
-  cr_expect_eq(snapshot(&r, 4, 1), WB_SYNC_LOADED);
-  cr_expect_eq(take(&r, WB_ORDER_DONE, 5, 9, 0, 0), WB_SYNC_NONE);
-  cr_expect_eq(take(&r, WB_ORDER_DONE, 2, 9, 0, 0), WB_SYNC_NONE);
+  cr_expect_eq(snapshot(&r, 4, 1), WB_ORDER_SYNC_LOADED);
+  cr_expect_eq(take(&r, WB_ORDER_DONE, 5, 9, 0, 0), WB_ORDER_SYNC_NONE);
+  cr_expect_eq(take(&r, WB_ORDER_DONE, 2, 9, 0, 0), WB_ORDER_SYNC_NONE);
   cr_expect_eq(r.sync.old, 4);
   cr_expect_eq(total(&r, 100), 2);
-  cr_expect_eq(take(&r, WB_ORDER_DONE, 6, 9, 0, 0), WB_SYNC_CHANGED);
+  cr_expect_eq(take(&r, WB_ORDER_DONE, 6, 9, 0, 0), WB_ORDER_SYNC_CHANGED);
   free(r.sync.orders);
 }
 
 Test(order_sync, a_gap_asks_again_and_the_book_stays_as_it_was_until_the_next_snapshot) {
   rig r;
   rig_init(&r, 16);
-  cr_expect_eq(snapshot(&r, 10, 2), WB_SYNC_LOADED);
-  cr_expect_eq(take(&r, WB_ORDER_OPEN, 13, 9, 100, 50), WB_SYNC_ASK);
-  cr_expect_eq(r.sync.why, WB_SYNC_GAP);
+  cr_expect_eq(snapshot(&r, 10, 2), WB_ORDER_SYNC_LOADED);
+  cr_expect_eq(take(&r, WB_ORDER_OPEN, 13, 9, 100, 50), WB_ORDER_SYNC_ASK);
+  cr_expect_eq(r.sync.why, WB_ORDER_SYNC_GAP);
   cr_expect_eq(r.sync.skipped, 2);
-  cr_expect_eq(take(&r, WB_ORDER_OPEN, 14, 8, 100, 60), WB_SYNC_NONE, "is asked for once");
+  cr_expect_eq(take(&r, WB_ORDER_OPEN, 14, 8, 100, 60), WB_ORDER_SYNC_NONE, "is asked for once");
   cr_expect_eq(total(&r, 100), 3);
-  cr_expect_eq(snapshot(&r, 11, 2), WB_SYNC_ASK, "12 is missing still");
-  cr_expect_eq(r.sync.why, WB_SYNC_OLD);
+  cr_expect_eq(snapshot(&r, 11, 2), WB_ORDER_SYNC_ASK, "12 is missing still");
+  cr_expect_eq(r.sync.why, WB_ORDER_SYNC_OLD);
   cr_expect_eq(r.sync.useless, 1);
   cr_expect_eq(wb_orders_count(r.sync.orders), 0);
-  cr_expect_eq(snapshot(&r, 12, 2), WB_SYNC_LOADED, "the queue was kept");
+  cr_expect_eq(snapshot(&r, 12, 2), WB_ORDER_SYNC_LOADED, "the queue was kept");
   cr_expect_eq(total(&r, 100), 3 + 110);
   free(r.sync.orders);
 }
@@ -117,8 +118,8 @@ Test(order_sync, a_gap_in_the_queue_makes_what_was_before_it_useless) {
   take(&r, WB_ORDER_OPEN, 5, 9, 100, 1);
   take(&r, WB_ORDER_OPEN, 7, 8, 100, 1);
   cr_expect_eq(r.sync.queue_count, 1);
-  cr_expect_eq(snapshot(&r, 5, 1), WB_SYNC_ASK);
-  cr_expect_eq(snapshot(&r, 6, 1), WB_SYNC_LOADED);
+  cr_expect_eq(snapshot(&r, 5, 1), WB_ORDER_SYNC_ASK);
+  cr_expect_eq(snapshot(&r, 6, 1), WB_ORDER_SYNC_LOADED);
   cr_expect_eq(r.sync.sequence, 7);
   free(r.sync.orders);
 }
@@ -128,9 +129,9 @@ Test(order_sync, a_full_queue_loses_its_oldest_and_a_later_snapshot_makes_up_for
   rig_init(&r, 16);
   for (uint64_t i = 1; i <= EVENTS_MAX + 3; i++) take(&r, WB_ORDER_OPEN, i, 100 + i, 90, 1);
   cr_expect_eq(r.sync.overrun, 3);
-  cr_expect_eq(snapshot(&r, 2, 1), WB_SYNC_ASK);
-  cr_expect_eq(r.sync.why, WB_SYNC_OLD);
-  cr_expect_eq(snapshot(&r, 3, 1), WB_SYNC_LOADED);
+  cr_expect_eq(snapshot(&r, 2, 1), WB_ORDER_SYNC_ASK);
+  cr_expect_eq(r.sync.why, WB_ORDER_SYNC_OLD);
+  cr_expect_eq(snapshot(&r, 3, 1), WB_ORDER_SYNC_LOADED);
   cr_expect_eq(total(&r, 90), EVENTS_MAX);
   free(r.sync.orders);
 }
@@ -139,30 +140,30 @@ Test(order_sync, a_contradiction_is_a_sign_of_loss) {
   rig r;
   rig_init(&r, 16);
   snapshot(&r, 10, 2);
-  cr_expect_eq(take(&r, WB_ORDER_MATCH, 11, 77, 100, 1), WB_SYNC_ASK);
-  cr_expect_eq(r.sync.why, WB_SYNC_CONTRADICTION);
-  cr_expect_eq(snapshot(&r, 10, 2), WB_SYNC_ASK, "it is played, and contradicts this one too");
-  cr_expect_eq(r.sync.why, WB_SYNC_CONTRADICTION);
-  cr_expect_eq(snapshot(&r, 11, 2), WB_SYNC_LOADED);
-  cr_expect_eq(take(&r, WB_ORDER_SNAPSHOT, 12, 0, 0, 0), WB_SYNC_NONE);
-  cr_expect_eq(take(&r, WB_ORDER_RESTING, 12, 1, 100, 1), WB_SYNC_NONE);
-  cr_expect_eq(take(&r, WB_ORDER_RESTING, 12, 1, 100, 1), WB_SYNC_NONE);
-  cr_expect_eq(take(&r, WB_ORDER_SNAPSHOT_END, 12, 0, 0, 0), WB_SYNC_ASK, "an order that is there twice");
-  cr_expect_eq(r.sync.state, WB_SYNC_WAITING);
+  cr_expect_eq(take(&r, WB_ORDER_MATCH, 11, 77, 100, 1), WB_ORDER_SYNC_ASK);
+  cr_expect_eq(r.sync.why, WB_ORDER_SYNC_CONTRADICTION);
+  cr_expect_eq(snapshot(&r, 10, 2), WB_ORDER_SYNC_ASK, "it is played, and contradicts this one too");
+  cr_expect_eq(r.sync.why, WB_ORDER_SYNC_CONTRADICTION);
+  cr_expect_eq(snapshot(&r, 11, 2), WB_ORDER_SYNC_LOADED);
+  cr_expect_eq(take(&r, WB_ORDER_SNAPSHOT, 12, 0, 0, 0), WB_ORDER_SYNC_NONE);
+  cr_expect_eq(take(&r, WB_ORDER_RESTING, 12, 1, 100, 1), WB_ORDER_SYNC_NONE);
+  cr_expect_eq(take(&r, WB_ORDER_RESTING, 12, 1, 100, 1), WB_ORDER_SYNC_NONE);
+  cr_expect_eq(take(&r, WB_ORDER_SNAPSHOT_END, 12, 0, 0, 0), WB_ORDER_SYNC_ASK, "an order that is there twice");
+  cr_expect_eq(r.sync.state, WB_ORDER_SYNC_WAITING);
   free(r.sync.orders);
 }
 
 Test(order_sync, a_full_book_is_said_and_a_larger_one_goes_on_with_the_same_sequence) {
   rig r;
   rig_init(&r, 2);
-  cr_expect_eq(snapshot(&r, 10, 3), WB_SYNC_ASK);
-  cr_expect_eq(r.sync.why, WB_SYNC_FULL);
-  cr_expect_eq(snapshot(&r, 10, 2), WB_SYNC_LOADED);
+  cr_expect_eq(snapshot(&r, 10, 3), WB_ORDER_SYNC_ASK);
+  cr_expect_eq(r.sync.why, WB_ORDER_SYNC_FULL);
+  cr_expect_eq(snapshot(&r, 10, 2), WB_ORDER_SYNC_LOADED);
   wb_orders *small = r.sync.orders, *larger = book_of(4), *smaller = book_of(1);
   cr_expect_eq(wb_order_sync_move(&r.sync, smaller), WB_E_FULL);
   cr_expect_eq(r.sync.orders, small);
   cr_expect_eq(wb_order_sync_move(&r.sync, larger), 0);
-  cr_expect_eq(take(&r, WB_ORDER_OPEN, 11, 9, 100, 4), WB_SYNC_CHANGED);
+  cr_expect_eq(take(&r, WB_ORDER_OPEN, 11, 9, 100, 4), WB_ORDER_SYNC_CHANGED);
   cr_expect_eq(r.delta[0].size, 7);
   free(small);
   free(smaller);
@@ -173,13 +174,13 @@ Test(order_sync, a_snapshot_nobody_asked_for_is_taken_if_it_is_not_older_than_th
   rig r;
   rig_init(&r, 16);
   snapshot(&r, 10, 3);
-  cr_expect_eq(snapshot(&r, 9, 1), WB_SYNC_NONE);
+  cr_expect_eq(snapshot(&r, 9, 1), WB_ORDER_SYNC_NONE);
   cr_expect_eq(total(&r, 100), 6);
-  cr_expect_eq(r.sync.state, WB_SYNC_LIVE);
-  cr_expect_eq(snapshot(&r, 12, 2), WB_SYNC_LOADED);
+  cr_expect_eq(r.sync.state, WB_ORDER_SYNC_LIVE);
+  cr_expect_eq(snapshot(&r, 12, 2), WB_ORDER_SYNC_LOADED);
   cr_expect_eq(total(&r, 100), 3);
-  cr_expect_eq(take(&r, WB_ORDER_OPEN, 12, 9, 100, 4), WB_SYNC_NONE);
-  cr_expect_eq(take(&r, WB_ORDER_OPEN, 13, 9, 100, 4), WB_SYNC_CHANGED);
+  cr_expect_eq(take(&r, WB_ORDER_OPEN, 12, 9, 100, 4), WB_ORDER_SYNC_NONE);
+  cr_expect_eq(take(&r, WB_ORDER_OPEN, 13, 9, 100, 4), WB_ORDER_SYNC_CHANGED);
   free(r.sync.orders);
 }
 
@@ -188,21 +189,21 @@ Test(order_sync, what_has_no_sequence_and_what_was_rejected_does_nothing) {
   rig_init(&r, 16);
   snapshot(&r, 10, 1);
   wb_order_event event = {.kind = WB_ORDER_ACTIVATE};
-  cr_expect_eq(wb_order_sync_take(&r.sync, &event, r.delta, &r.delta_count), WB_SYNC_NONE);
+  cr_expect_eq(wb_order_sync_take(&r.sync, &event, r.delta, &r.delta_count), WB_ORDER_SYNC_NONE);
   event.kind = WB_ORDER_REJECT;
-  cr_expect_eq(wb_order_sync_take(&r.sync, &event, r.delta, &r.delta_count), WB_SYNC_NONE);
+  cr_expect_eq(wb_order_sync_take(&r.sync, &event, r.delta, &r.delta_count), WB_ORDER_SYNC_NONE);
   event.kind = WB_ORDER_IGNORED;
-  cr_expect_eq(wb_order_sync_take(&r.sync, &event, r.delta, &r.delta_count), WB_SYNC_NONE);
-  cr_expect_eq(take(&r, WB_ORDER_SNAPSHOT_END, 10, 0, 0, 0), WB_SYNC_NONE, "an end without a beginning");
+  cr_expect_eq(wb_order_sync_take(&r.sync, &event, r.delta, &r.delta_count), WB_ORDER_SYNC_NONE);
+  cr_expect_eq(take(&r, WB_ORDER_SNAPSHOT_END, 10, 0, 0, 0), WB_ORDER_SYNC_NONE, "an end without a beginning");
   cr_expect_eq(r.sync.sequence, 10);
-  cr_expect_eq(r.sync.state, WB_SYNC_LIVE);
+  cr_expect_eq(r.sync.state, WB_ORDER_SYNC_LIVE);
   wb_order_sync_restart(&r.sync);
-  cr_expect_eq(r.sync.state, WB_SYNC_WAITING);
-  cr_expect_eq(take(&r, WB_ORDER_OPEN, 11, 9, 100, 4), WB_SYNC_NONE);
+  cr_expect_eq(r.sync.state, WB_ORDER_SYNC_WAITING);
+  cr_expect_eq(take(&r, WB_ORDER_OPEN, 11, 9, 100, 4), WB_ORDER_SYNC_NONE);
   free(r.sync.orders);
 }
 
-static wb_sync_result rescale(rig *r, uint8_t price_decimals, uint8_t size_decimals) {
+static wb_order_sync_result rescale(rig *r, uint8_t price_decimals, uint8_t size_decimals) {
   wb_order_event event = {.kind = WB_ORDER_SCALE, .price_decimals = price_decimals, .size_decimals = size_decimals};
   return wb_order_sync_take(&r->sync, &event, r->delta, &r->delta_count);
 }
@@ -211,13 +212,13 @@ Test(order_sync, finer_units_go_through_book_and_queue) {
   rig r;
   rig_init(&r, 16);
   take(&r, WB_ORDER_OPEN, 11, 9, 100, 7);
-  cr_expect_eq(rescale(&r, 9, 10), WB_SYNC_NONE);
-  cr_expect_eq(snapshot(&r, 10, 1), WB_SYNC_LOADED);
+  cr_expect_eq(rescale(&r, 9, 10), WB_ORDER_SYNC_NONE);
+  cr_expect_eq(snapshot(&r, 10, 1), WB_ORDER_SYNC_LOADED);
   cr_expect_eq(total(&r, 1000), 700);
-  cr_expect_eq(rescale(&r, 10, 10), WB_SYNC_NONE);
+  cr_expect_eq(rescale(&r, 10, 10), WB_ORDER_SYNC_NONE);
   cr_expect_eq(total(&r, 10000), 700);
   cr_expect_eq(total(&r, 1000), 1);
-  cr_expect_eq(r.sync.state, WB_SYNC_LIVE);
+  cr_expect_eq(r.sync.state, WB_ORDER_SYNC_LIVE);
   free(r.sync.orders);
 }
 
@@ -225,16 +226,16 @@ Test(order_sync, coarser_units_empty_the_book_and_keep_the_queue_where_it_is_exa
   rig r;
   rig_init(&r, 16);
   snapshot(&r, 10, 1);
-  cr_expect_eq(rescale(&r, 7, 8), WB_SYNC_ASK);
+  cr_expect_eq(rescale(&r, 7, 8), WB_ORDER_SYNC_ASK);
   cr_expect_eq(wb_orders_count(r.sync.orders), 0);
   take(&r, WB_ORDER_OPEN, 11, 9, 100, 70);
-  cr_expect_eq(rescale(&r, 6, 7), WB_SYNC_NONE);
+  cr_expect_eq(rescale(&r, 6, 7), WB_ORDER_SYNC_NONE);
   cr_expect_eq(r.sync.queue_count, 1);
-  cr_expect_eq(snapshot(&r, 10, 1), WB_SYNC_LOADED);
+  cr_expect_eq(snapshot(&r, 10, 1), WB_ORDER_SYNC_LOADED);
   cr_expect_eq(total(&r, 10), 7);
   wb_order_sync_restart(&r.sync);
   take(&r, WB_ORDER_OPEN, 12, 8, 100, 71);
-  cr_expect_eq(rescale(&r, 6, 6), WB_SYNC_NONE);
+  cr_expect_eq(rescale(&r, 6, 6), WB_ORDER_SYNC_NONE);
   cr_expect_eq(r.sync.queue_count, 0, "71 has no tenth");
   free(r.sync.orders);
 }
@@ -288,11 +289,12 @@ static void follow(uint64_t seed) {
     unsigned times = fate == 0 ? 0 : fate == 1 ? 2 : 1;
     if (fate == 2) times = (unsigned)below(2), sequence > 5 ? said[0] = said[sequence - 3] : said[0];
     for (unsigned i = 0; i < times; i++) {
-      wb_sync_result result = wb_order_sync_take(&r.sync, fate == 2 ? &said[0] : &said[sequence], r.delta, &r.delta_count);
+      wb_order_sync_result result =
+          wb_order_sync_take(&r.sync, fate == 2 ? &said[0] : &said[sequence], r.delta, &r.delta_count);
       result_count[result]++;
-      if (result == WB_SYNC_CHANGED) cr_assert_eq(wb_book_apply(book, r.delta, r.delta_count, NULL), 0);
+      if (result == WB_ORDER_SYNC_CHANGED) cr_assert_eq(wb_book_apply(book, r.delta, r.delta_count, NULL), 0);
     }
-    if (r.sync.state == WB_SYNC_WAITING && then_sequence && below(10) == 0) {
+    if (r.sync.state == WB_ORDER_SYNC_WAITING && then_sequence && below(10) == 0) {
       wb_delta level[5];
       uint32_t cursor = 0, count;
       take(&r, WB_ORDER_SNAPSHOT, then_sequence, 0, 0, 0);
@@ -301,23 +303,23 @@ static void follow(uint64_t seed) {
         count = wb_orders_queue(then, WB_SIDE_BID, price, queue, NUMBERS);
         for (uint32_t i = 0; i < count; i++) take(&r, WB_ORDER_RESTING, then_sequence, queue[i].id.high, price, queue[i].size);
       }
-      wb_sync_result result = take(&r, WB_ORDER_SNAPSHOT_END, then_sequence, 0, 0, 0);
-      cr_assert(result == WB_SYNC_LOADED || result == WB_SYNC_ASK);
+      wb_order_sync_result result = take(&r, WB_ORDER_SNAPSHOT_END, then_sequence, 0, 0, 0);
+      cr_assert(result == WB_ORDER_SYNC_LOADED || result == WB_ORDER_SYNC_ASK);
       result_count[result]++;
-      if (result == WB_SYNC_LOADED) {
+      if (result == WB_ORDER_SYNC_LOADED) {
         wb_book_load_begin(book);
         while ((count = wb_orders_levels(r.sync.orders, &cursor, level, 5))) wb_book_load_add(book, level, count);
         cr_assert_eq(wb_book_load_end(book), 0);
       }
     }
-    if (r.sync.state != WB_SYNC_LIVE) continue;
+    if (r.sync.state != WB_ORDER_SYNC_LIVE) continue;
     live_steps++;
     if (r.sync.sequence == sequence && below(20) == 0) expect_same(truth, r.sync.orders, book, seed, sequence);
   }
   cr_log_info("seed %lu: live %lu of %u, %lu loads, %lu useless, %lu old, %lu skipped", seed, live_steps, LINE_MAX,
               r.sync.loaded, r.sync.useless, r.sync.old, r.sync.skipped);
   cr_assert(live_steps > LINE_MAX / 4 && r.sync.loaded > 5 && r.sync.old > 5 && r.sync.skipped > 5);
-  cr_assert(result_count[WB_SYNC_ASK] > 5);
+  cr_assert(result_count[WB_ORDER_SYNC_ASK] > 5);
   free(book);
   free(truth);
   free(then);

@@ -43,7 +43,7 @@ static void chain_put(wb_order_out *out, const wb_order_event *event) {
   uint32_t count, cursor = 0;
   uint64_t unknown = 0;
   c->kinds[event->kind]++;
-  wb_sync_result result = wb_order_sync_take(&c->sync, event, delta, &count);
+  wb_order_sync_result result = wb_order_sync_take(&c->sync, event, delta, &count);
   c->results[result]++;
   if (event->kind == WB_ORDER_SCALE) {
     int finer = event->price_decimals - c->price_decimals, finer_size = event->size_decimals - c->size_decimals;
@@ -52,11 +52,11 @@ static void chain_put(wb_order_out *out, const wb_order_event *event) {
     if (finer < 0 || finer_size < 0) wb_book_clear(c->book);
     else cr_assert_eq(wb_book_scale(c->book, wb_pow10((unsigned)finer), wb_pow10((unsigned)finer_size)), 0);
   }
-  if (result == WB_SYNC_CHANGED) {
+  if (result == WB_ORDER_SYNC_CHANGED) {
     cr_assert_eq(wb_book_apply(c->book, delta, count, &unknown), 0);
     cr_assert_eq(unknown, 0, "a delta removed a level that was not there");
   }
-  if (result != WB_SYNC_LOADED) return;
+  if (result != WB_ORDER_SYNC_LOADED) return;
   wb_book_load_begin(c->book);
   while ((count = wb_orders_levels(c->sync.orders, &cursor, level, 16))) wb_book_load_add(c->book, level, count);
   cr_assert_eq(wb_book_load_end(c->book), 0);
@@ -280,11 +280,11 @@ static void follow(bool compact, uint64_t seed) {
     market_step(&m, text);
     if (below(1000)) say(c, text);
     if (below(20) == 0) market_snapshot(&m, snapshot);
-    if (c->sync.state == WB_SYNC_WAITING && snapshot[0] && below(15) == 0) {
+    if (c->sync.state == WB_ORDER_SYNC_WAITING && snapshot[0] && below(15) == 0) {
       answer(c, snapshot);
       snapshot[0] = 0; /* each answer is asked for */
     }
-    if (c->sync.state == WB_SYNC_LIVE && c->sync.sequence == m.sequence && (step % 16 == 0 || step + 1 == steps)) {
+    if (c->sync.state == WB_ORDER_SYNC_LIVE && c->sync.sequence == m.sequence && (step % 16 == 0 || step + 1 == steps)) {
       expect_same(&m, c, seed);
       compared++;
     }
@@ -388,14 +388,14 @@ Test(level3, the_recording_of_full_ends_with_the_book_that_its_authors_printed) 
   uint64_t sequence;
   const char *live = snapshot_of(text, snapshot, &sequence), *line = live;
   for (const char *end; *line && (end = strchr(line, '\n')); line = end + 1) {
-    if (c->sync.queue_count == QUEUE_MAX / 2 && c->sync.state == WB_SYNC_WAITING) answer(c, snapshot);
+    if (c->sync.queue_count == QUEUE_MAX / 2 && c->sync.state == WB_ORDER_SYNC_WAITING) answer(c, snapshot);
     wb_coinbase_orders_decode(c->codec, (const uint8_t *)line, (uint32_t)(end - line), &c->out);
   }
   cr_log_info("%lu resting, %lu received, %lu open, %lu match, %lu done", c->kinds[WB_ORDER_RESTING],
               c->kinds[WB_ORDER_RECEIVED], c->kinds[WB_ORDER_OPEN], c->kinds[WB_ORDER_MATCH], c->kinds[WB_ORDER_DONE]);
   cr_expect_eq(c->kinds[WB_ORDER_REJECT] + c->kinds[WB_ORDER_IGNORED] + c->kinds[WB_ORDER_SCALE], 0);
-  cr_expect_eq(c->results[WB_SYNC_ASK], 0);
-  cr_expect_eq(c->results[WB_SYNC_LOADED], 1);
+  cr_expect_eq(c->results[WB_ORDER_SYNC_ASK], 0);
+  cr_expect_eq(c->results[WB_ORDER_SYNC_LOADED], 1);
   cr_expect_eq(wb_orders_disagreements(c->sync.orders), 0, "sizes that the exchange says are those of the book");
   cr_expect_null(wb_orders_check(c->sync.orders));
   const char *said = strstr(out, "\"sequence\": ");
