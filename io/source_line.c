@@ -271,7 +271,7 @@ static void line_opened(wb_line *l) {
   l->send_due_ns = 0;
   l->resync_count = 0;
   memset(l->resync, 0, source->config.products->count);
-  l->close_sent = l->pinged = l->close_seen = l->deaf = l->pong_owed = false;
+  l->close_sent = l->pinged = l->close_seen = l->deaf = false;
   wb_ws_init(&l->ws, WB_WS_CLIENT, source->config.message_bytes_max);
   wb_store_relaxed(&l->stats->connects, l->stats->connects + 1);
   char tls[96] = "none", text[256];
