@@ -51,8 +51,7 @@ typedef struct wb_node_config {
   const char *data_dir; /* NULL: no store */
   wb_sync sync;
   uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
-  wb_archiver_config
-      archive; /* level, retain_*, command; the rest is filled in. All zero: none. Runs from start on, or by wb_node_archive */
+  wb_archiver_config archive;       /* level, retain_*, command; the rest is filled in. All zero: none. See wb_node_archive */
 
   wb_layout layout;
   int cpu[WB_NODE_THREADS_MAX]; /* with cpu_count > 0: one CPU a thread, in the order of the stages */
