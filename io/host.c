@@ -167,7 +167,7 @@ int wb_log_drain(wb_log *log) {
     snprintf(text, sizeof text, "%llu log lines dropped: the queue was full", (unsigned long long)dropped);
     write_line(log, wb_clock_utc_ns(), WB_LOG_WARNING, text);
   }
-  if (count) fflush(log->file);
+  if (count || dropped) fflush(log->file);
   return count;
 }
 

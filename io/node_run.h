@@ -61,9 +61,7 @@ typedef struct wb_node_config {
   uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
   uint64_t
       spill_bytes; /* live: for what the disk has not taken yet, all lines together; 0: the line waits; or WB_NODE_SPILL_DEFAULT */
-  wb_archiver_config
-      archive; /* level, index, retain_*, command; the rest is filled in. All zero: none. Runs from start on, or by
-                                 wb_node_archive */
+  wb_archiver_config archive; /* level, index, retain_*, command; the rest is filled in. All zero: none. See wb_node_archive */
 
   wb_layout layout;
   int cpu[WB_NODE_CPUS_MAX]; /* with cpu_count > 0: one CPU a thread, in the order of the stages; spill and flush share one */

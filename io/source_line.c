@@ -273,7 +273,7 @@ static void line_opened(wb_line *l, const wb_deflate_terms *deflate) {
   l->send_due_ns = 0;
   l->resync_count = 0;
   memset(l->resync, 0, source->config.products->count);
-  l->close_sent = l->pinged = l->close_seen = l->deaf = l->pong_owed = false;
+  l->close_sent = l->pinged = l->close_seen = l->deaf = false;
   wb_ws_init(&l->ws, WB_WS_CLIENT, source->config.message_bytes_max);
   l->deflated = deflate->server != WB_DEFLATE_OFF;
   if (l->deflated) {

@@ -53,7 +53,7 @@ static void on_connected(wb_op *op, int result, unsigned flags) {
   l->connection++;
   l->scan = l->frames->head;
   l->out_count = 0;
-  l->stalled = false;
+  l->stalled = l->pong_owed = false;
   wb_error error;
   if (l->url.tls) {
     l->tls = wb_tls_open(source->tls, l->url.host, &error);

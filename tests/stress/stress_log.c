@@ -11,7 +11,7 @@
 
 #include "io/host.h"
 
-enum { WRITERS = 3, LINES = 20000, STOPS = 2000, BESIDE = 10, SECONDS_MAX = 120 };
+enum { WRITERS = 3, LINES = 20000, STOPS = 300, BESIDE = 10, SECONDS_MAX = 500 };
 
 static wb_log *book;
 static atomic_uint writing, begun;

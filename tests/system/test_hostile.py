@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import struct
 import subprocess
 import threading
@@ -90,6 +91,31 @@ def a_flood_of_pings_costs_no_record_and_hides_no_disconnect(directory):
     assert "is lost" not in program.out["stderr"], program.out["stderr"][-2000:]
     assert len(frames(directory, "disconnect")) == 1
     inspected(directory)
+
+
+def a_pong_owed_to_a_connection_that_is_gone_is_not_sent_on_the_next(directory):
+    first = []
+
+    def serve(client, number):
+        client.upgrade()
+        if number == 0:
+            client.subscribed()
+            client.text(SNAPSHOT)
+            for _ in range(100):  # 13 MB of pings, and none of the pongs read: more than the kernel keeps
+                client.send(frame(b"x" * 125, opcode=9) * 1024)
+            client.hang_up()
+        else:
+            first.append(client.read()[0])
+            client.text(SNAPSHOT)
+            client.wait_close()
+
+    peer = Peer(serve)
+    peer.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    program = node(peer.url, directory)
+    wait_until(lambda: program.pump(0.05) or first, "a second connection")
+    program.signal()
+    program.ends(0)
+    assert first == [1] and not peer.errors, (first, peer.errors)
 
 
 def a_peer_that_upgrades_and_then_says_nothing_is_given_up_although_resyncs_are_asked_for(directory):

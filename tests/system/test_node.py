@@ -434,6 +434,12 @@ def certificates_are_checked_and_a_refusal_says_why(directory):
     exchange.wait()
 
 
+def insecure_is_refused_for_whatever_is_not_loopback_before_anything_is_sent(directory):
+    for host in ("192.0.2.1", "[2001:db8::1]"):  # of documentation, where nobody is
+        program = node(f"wss://{host}:9/", directory, "--insecure").ends(1)
+        assert "--insecure is for loopback only" in program.out["stderr"], program.out["stderr"]
+
+
 # ---------------------------------------------------------------------------------------------- memory
 
 
