@@ -306,7 +306,8 @@ static int place(wb_node *node, wb_error *error) {
 
 static int open_archiver(wb_node *node, wb_error *error) {
   wb_archiver_config archive = node->config.archive;
-  if (!node->sink || !(archive.level || archive.retain_ns || archive.retain_bytes || archive.command || archive.index)) return 0;
+  if (!node->sink || !(archive.level || archive.retain_ns || archive.retain_bytes || archive.command || archive.index))
+    return 0;
   archive.dir = node->config.data_dir;
   archive.feed = node->config.codec->name;
   archive.host = &node->host;

@@ -52,9 +52,9 @@ typedef struct wb_node_config {
   /* store: */
   const char *data_dir; /* NULL: no store */
   wb_sync sync;
-  uint64_t sync_ns; /* of WB_SYNC_INTERVAL; 0: the sink's default */
+  uint64_t sync_ns;                 /* of WB_SYNC_INTERVAL; 0: the sink's default */
   uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
-  wb_archiver_config archive;       /* level, index, retain_*, command; the rest is filled in. All zero: none. Runs from start on */
+  wb_archiver_config archive; /* level, index, retain_*, command; the rest is filled in. All zero: none. Runs from start on */
 
   wb_layout layout;
   int cpu[WB_NODE_THREADS_MAX]; /* with cpu_count > 0: one CPU a thread, in the order of the stages */
