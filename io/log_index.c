@@ -253,6 +253,7 @@ static int load(int fd, uint64_t file_bytes, bool head_only, wb_log_index *index
     if (!read_at(fd, bytes, count)) return WB_E_SYSTEM;
     if (!head_only) return wb_index_read(bytes, count, &index->index);
     int result = wb_index_head_read(bytes, count, &index->index);
+    if (!result && wb_index_size(&index->index) != file_bytes) return WB_E_DAMAGED;
     if (result != WB_E_LIMIT) return result;
     size_t needed = index->index.head.head_bytes;
     if (needed <= count || needed > file_bytes) return WB_E_DAMAGED;

@@ -44,13 +44,17 @@ int wb_index_head_read(const uint8_t *bytes, size_t count, wb_index *index) {
   return 0;
 }
 
+size_t wb_index_size(const wb_index *index) {
+  const wb_index_head *head = &index->head;
+  return head->head_bytes + table_bytes(head->stretch_count, head->product_count, head->block_count);
+}
+
 int wb_index_read(const uint8_t *bytes, size_t count, wb_index *index) {
   int result = wb_index_head_read(bytes, count, index);
   if (result) return result == WB_E_LIMIT ? WB_E_DAMAGED : result;
   const wb_index_head *head = &index->head;
-  size_t table = table_bytes(head->stretch_count, head->product_count, head->block_count);
-  if (count != head->head_bytes + table || head->table_crc != wb_crc32c(0, bytes + head->head_bytes, table))
-    return WB_E_DAMAGED;
+  size_t table = wb_index_size(index) - head->head_bytes;
+  if (count != wb_index_size(index) || head->table_crc != wb_crc32c(0, bytes + head->head_bytes, table)) return WB_E_DAMAGED;
   index->table = bytes + head->head_bytes;
   uint64_t offset = WB_SEGMENT_HEADER_BYTES, chunk = 0;
   if (head->indexed_bytes < offset) return WB_E_DAMAGED;

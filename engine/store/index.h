@@ -84,6 +84,9 @@ typedef struct wb_index {
  * is too small for a head that may be right, WB_E_LIMIT and index->head.head_bytes says how many are needed. */
 int wb_index_head_read(const uint8_t *bytes, size_t count, wb_index *index);
 
+/* wb_index_size returns how large the file of an index is whose head was read. */
+size_t wb_index_size(const wb_index *index);
+
 /* wb_index_read checks a whole index, and that its stretches and blocks follow each other: 0, WB_E_DAMAGED, WB_E_VERSION. The bytes
  * must outlive it. */
 int wb_index_read(const uint8_t *bytes, size_t count, wb_index *index);

@@ -13,7 +13,7 @@ ONCE_EACH = "sh -c 'echo \"$2\" >> \"$1\"' sh"
 
 def segments(place):
     """Paths of all files of the log, in the order of their names."""
-    found = [os.path.join(folder, name) for folder, _, names in os.walk(f"{place}/data") for name in names if not name.startswith(".")]
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(f"{place}/data") for name in names if ".wbseg" in name]
     return sorted(found, key=os.path.basename)
 
 

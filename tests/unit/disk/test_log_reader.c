@@ -447,3 +447,21 @@ Test(log_reader, random_logs_read_as_the_sorted_list_of_what_was_written) {
     cr_assert_eq(mkdir(dir, 0700), 0);
   }
 }
+
+Test(log_reader, a_line_that_ends_before_the_others_is_named_by_the_numbers_missing) {
+  make_dir();
+  begin("one", 1, 0, 10, 0);
+  uint64_t even[20], odd[8];
+  for (uint64_t i = 0; i < 20; i++) even[i] = 2 * i;
+  for (uint64_t i = 0; i < 8; i++) odd[i] = 2 * i + 1;
+  put(0, even, 20);
+  put(1, odd, 8); /* 17, 19 ... 37 were never written */
+  end();
+  const char *path = dir;
+  cr_assert_eq(read_paths(&path, 1, true, 0), 28u);
+  cr_assert_eq(totals.numbers_missing, 11u);
+  cr_assert_eq(totals.gaps, 11u);
+  cr_assert_eq(notes[0].kind, WB_LOG_NOTE_GAP);
+  cr_assert(notes[0].first == 17 && notes[0].last == 17);
+  drop_dir();
+}
