@@ -54,8 +54,8 @@ typedef struct wb_node_config {
   const char *data_dir; /* NULL: no store */
   wb_sync sync;
   uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
-  uint64_t
-      spill_bytes; /* live: for what the disk has not taken yet, all lines together; 0: the line waits; or WB_NODE_SPILL_DEFAULT */
+  /* Live: memory for what the disk has not taken yet, all lines together; 0: the line waits; or WB_NODE_SPILL_DEFAULT. */
+  uint64_t spill_bytes;
   wb_archiver_config archive; /* level, retain_*, command; the rest is filled in. All zero: none. Runs from start on */
 
   wb_layout layout;
