@@ -21,7 +21,7 @@ enum {
   NOTES_BYTES = 1 << 20,
   NOTES_FRAMES = 8192,
   LINE_FRAMES = 1 << 18,
-  FRAME_SHARE = 256,
+  FRAME_SHARE = 128,
   SPILL_WARM_BYTES = 32 << 20,
   MESSAGES_BYTES = 8 << 20,
   COMMANDS_BYTES = 64 << 10
@@ -160,6 +160,7 @@ static int open_rings(wb_node *node, wb_error *error) {
   return 0;
 }
 
+/* Messages of a real feed are some 140 bytes long. */
 static size_t spill_frame_count(size_t bytes) { return bytes / FRAME_SHARE; }
 
 static int open_spill(wb_node *node, wb_error *error) {
