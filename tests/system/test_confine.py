@@ -377,6 +377,7 @@ def whatever_the_peer_sends_memory_stays_within_two_journals_two_spills_and_a_co
     program = confined(peer.url, directory, "--max-message", "1M", "--journal", JOURNAL, "--spill", SPILL, "--sync", "none")
     program.wait_for("confinement on")
     wait_until(lambda: program.pump(0.1) or over.is_set(), f"all attacks end; done are {ended}", 120 * SLOW)
+    wait_until(lambda: report(program, directory).get("rejected", {}).get("levels_max"), "what the last attack sent is taken")
     wait_until(lambda: report(program, directory)["products"]["BTC-USD"]["state"] == "live", "live again")
     peak = int(field(program, "VmHWM").split()[0]) << 10
     program.signal()
