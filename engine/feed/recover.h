@@ -30,7 +30,13 @@ typedef enum { WB_STATE_WAITING = 0, WB_STATE_LIVE, WB_STATE_STALE, WB_STATE_RES
   X(WB_REASON_NOT_ACKNOWLEDGED, "not acknowledged by the exchange")                                                            \
   X(WB_REASON_RANGE, "number out of range of the book")                                                                        \
   X(WB_REASON_LEVELS, "more levels than the book holds")                                                                       \
-  X(WB_REASON_SILENT, "no snapshot in time")
+  X(WB_REASON_SILENT, "no snapshot in time")                                                                                   \
+  X(WB_REASON_TIME, "time went backwards")                                                                                     \
+  X(WB_REASON_UNKNOWN, "removal of a level that was not there")                                                                \
+  X(WB_REASON_WITHHELD, "updates are withheld")                                                                                \
+  X(WB_REASON_HEARTBEAT, "heartbeats stopped")                                                                                 \
+  X(WB_REASON_TICKER, "ticker contradicts the book")                                                                           \
+  X(WB_REASON_TRADES, "trades are missing")
 
 typedef enum {
 #define X(name, text) name,

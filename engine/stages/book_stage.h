@@ -15,38 +15,44 @@
 #include "engine/book/analytics.h"
 #include "engine/book/book.h"
 #include "engine/feed/recover.h"
+#include "engine/feed/witness.h"
 #include "engine/port.h"
 #include "engine/ring/ring.h"
 #include "engine/stages/view.h"
 
 /* What the book stage asks of the ingest stage, over a ring of these. */
-typedef enum { WB_COMMAND_RESUBSCRIBE = 1, WB_COMMAND_RECONNECT } wb_command_kind;
+typedef enum { WB_COMMAND_RESUBSCRIBE = 1, WB_COMMAND_RECONNECT, WB_COMMAND_GAP } wb_command_kind;
 typedef struct wb_command {
   uint8_t kind; /* wb_command_kind */
   uint8_t line;
-  uint16_t product;    /* RESUBSCRIBE */
+  uint16_t product;    /* RESUBSCRIBE, GAP */
   uint16_t close_code; /* RECONNECT: WebSocket close code to say */
   uint8_t reason, reject;
-  uint16_t connection; /* the one it is about */
-  uint16_t reserved[3];
+  uint16_t connection;     /* the one it is about */
+  uint8_t alarm, decimals; /* GAP: wb_alarm; seen and expected are in units of 10^-decimals */
+  uint16_t reserved[2];
+  uint64_t seen, expected; /* GAP: see wb_finding */
+  uint64_t recv_ns;        /* GAP: of the message that raised the alarm */
 } wb_command;
-_Static_assert(sizeof(wb_command) == 16, "commands are two words");
+_Static_assert(sizeof(wb_command) == 40, "commands are five words");
 
 typedef struct wb_book_product {
   wb_book *book;
   wb_view *view;
   wb_recover recover;
+  wb_witness witness;
   wb_analytics analytics;
   uint64_t snapshots, updates, changes, rejected, unknown, skipped, crossed;
   uint64_t crossed_since_ns; /* 0: not crossed */
   uint64_t recv_ns;
   int64_t time_ns;
   uint8_t price_decimals, size_decimals;
-  bool loading;     /* between FIRST and LAST of a snapshot */
-  bool load_failed; /* its levels do not fit */
-  bool applying;    /* an update's parts are being applied */
-  bool marked;      /* named by the ack that is being read */
-  bool changed;     /* its view is behind */
+  bool loading;      /* between FIRST and LAST of a snapshot */
+  bool load_failed;  /* its levels do not fit */
+  bool applying;     /* an update's parts are being applied */
+  bool unknown_seen; /* ... and one removed a level that was not there */
+  bool marked;       /* named by the ack that is being read */
+  bool changed;      /* its view is behind */
 } wb_book_product;
 
 /* Messages whose views are published, and whose latencies are taken, together while more of the burst is at hand. */
@@ -61,6 +67,7 @@ typedef struct wb_book_stage_config {
   uint32_t depth;                   /* levels a side in a capture */
   bool timed;                       /* measure latencies (live); replay does not */
   const wb_recover_config *recover; /* NULL: wb_recover_default */
+  const wb_witness_config *witness; /* NULL: wb_witness_default */
 } wb_book_stage_config;
 
 typedef struct wb_book_stage {
@@ -78,7 +85,10 @@ typedef struct wb_book_stage {
   uint64_t rejected[WB_REJECT_COUNT];                                    /* W book, R any */
   uint64_t changes, messages_applied, errors, resyncs, commands_dropped; /* W book, R any */
   uint64_t tick_due_ns;
-  uint16_t connection;   /* of the last CONNECT */
+  uint64_t
+      watch_due_ns;    /* the next message received later looks for what only time makes wrong, with some products at a time */
+  uint32_t watched;    /* where that goes on */
+  uint16_t connection; /* of the last CONNECT */
   int64_t utc_offset_ns; /* as of the last tick */
 
   /* capture of depth on request [B2] */

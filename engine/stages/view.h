@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "engine/base/limits.h"
+#include "engine/feed/witness.h"
 #include "engine/ring/atomic.h"
 
 /* Whole words only, so that copying by words is copying by fields. */
@@ -20,8 +21,12 @@ typedef struct wb_view_data {
   uint64_t snapshots, updates, changes, rejected, unknown, crossed, resyncs;
   uint64_t bid_levels, ask_levels;
   uint64_t recv_ns, state_since_ns;
-  int64_t time_ns; /* exchange time of the last message, WB_TIME_NONE if it had none */
-  uint8_t state, reason, reject, price_decimals, size_decimals, connected, reserved[2];
+  uint64_t lost_trades;
+  int64_t time_ns;                            /* exchange time of the last message, WB_TIME_NONE if it had none */
+  uint32_t alarms[(WB_ALARM_COUNT + 1) & ~1]; /* by wb_alarm */
+  uint8_t state, reason, reject, price_decimals, size_decimals, connected;
+  uint8_t last_alarm; /* wb_alarm + 1, 0 none */
+  uint8_t reserved;
 } wb_view_data;
 enum { WB_VIEW_WORDS = sizeof(wb_view_data) / 8 };
 

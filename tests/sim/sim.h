@@ -112,8 +112,10 @@ typedef struct sim_item {
   uint8_t product;                 /* UINT8_MAX: all */
   uint8_t listed;                  /* LIST: a bit a product */
   bool nested, fragmented, counts; /* counts: the node must count it as rejected */
-  bool tainted;   /* the exchange lost, doubled or swapped a message of the product since its snapshot: nobody can see that */
-  uint64_t truth; /* hash of the exchange's book after it */
+  bool
+      tainted; /* the exchange lost, doubled or swapped a message of the product since its snapshot: only a witness can see that */
+  bool disturbed;    /* the same, on this connection: a witness may say so */
+  uint64_t truth;    /* hash of the exchange's book after it */
   size_t start, end; /* in the connection's stream */
   const uint8_t *bytes;
   uint32_t count, delta_count;
@@ -145,7 +147,7 @@ typedef struct sim_conn {
   void *ws;
   struct {
     bool on, wanted;
-    bool tainted;
+    bool tainted, disturbed;
     uint64_t snapshot_ns;
   } sub[SIM_PRODUCTS_MAX];
   bool heartbeats;

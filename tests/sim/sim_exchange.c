@@ -161,6 +161,7 @@ static void emit(sim_conn *conn, sim_item item) {
   if (conn->ended) return;
   item.start = conn->down_bytes;
   item.tainted = item.product < SIM_PRODUCTS_MAX && conn->sub[item.product].tainted;
+  item.disturbed = item.product < SIM_PRODUCTS_MAX && conn->sub[item.product].disturbed;
   int opcode = item.kind == WB_FRAME_BINARY ? WB_WS_BINARY : WB_WS_TEXT;
   size_t at = 0;
   if (sim_fault(SIM_FRAGMENTED)) {
@@ -179,7 +180,9 @@ static void emit(sim_conn *conn, sim_item item) {
 }
 
 static void taint(sim_conn *conn, const sim_item *item) {
-  if (item->product < SIM_PRODUCTS_MAX && item->says != SIM_SAYS_NOTHING) conn->sub[item->product].tainted = true;
+  if (item->product == UINT8_MAX) return;
+  conn->sub[item->product].disturbed = true;
+  if (item->says != SIM_SAYS_NOTHING) conn->sub[item->product].tainted = true;
 }
 
 /* Through what a faulty exchange or proxy does to messages. */

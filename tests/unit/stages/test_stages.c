@@ -280,9 +280,16 @@ Test(stages, a_book_crossed_for_longer_than_allowed_is_resynchronised_and_its_an
   cr_assert_eq(commands(r, command, 4), 0);
   r->now_ns += S;
   work(r);
-  cr_assert_eq(commands(r, command, 4), 1);
-  cr_assert_eq(command[0].reason, WB_REASON_CROSSED);
+  cr_assert_eq(commands(r, command, 4), 2);
+  cr_assert_eq(command[0].kind, WB_COMMAND_GAP);
+  cr_assert_eq(command[0].alarm, WB_ALARM_CROSSED);
+  cr_assert_eq(command[0].seen, 150 * E8);
+  cr_assert_eq(command[0].expected, 101 * E8);
+  cr_assert_eq(command[0].decimals, 8u);
+  cr_assert_eq(command[1].kind, WB_COMMAND_RESUBSCRIBE);
+  cr_assert_eq(command[1].reason, WB_REASON_CROSSED);
   cr_assert_eq(view(r, 0).state, WB_STATE_RESYNCING);
+  cr_assert_eq(view(r, 0).alarms[WB_ALARM_CROSSED], 1u);
 }
 
 Test(stages, a_lost_line_makes_books_stale_and_a_new_snapshot_makes_them_live_again) {
