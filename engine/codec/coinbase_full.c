@@ -269,6 +269,17 @@ static void emit_levels(reading *r, bool snapshot, const unsigned decimals[2], u
   } while (count > 0);
 }
 
+static void put_scale(reading *r, const unsigned decimals[2], wb_out *out) {
+  wb_coinbase_product *product = &r->state->product[r->product];
+  product->price_decimals = (uint8_t)decimals[0];
+  product->size_decimals = (uint8_t)decimals[1];
+  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_SCALE, r->product, 0);
+  message->time_ns = r->time_ns;
+  message->u.scale.price_decimals = product->price_decimals;
+  message->u.scale.size_decimals = product->size_decimals;
+  out->commit(out, message);
+}
+
 static bool read_book(reading *r, bool snapshot, wb_out *out) {
   if (!read_product(r)) return false;
   if (!snapshot && !have_kind(r, CHANGES, '[')) return false;
@@ -292,15 +303,7 @@ static bool read_book(reading *r, bool snapshot, wb_out *out) {
     out->commit(out, update);
     return true;
   }
-  if (!same_scale) {
-    product->price_decimals = (uint8_t)decimals[0];
-    product->size_decimals = (uint8_t)decimals[1];
-    wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_SCALE, r->product, 0);
-    message->time_ns = r->time_ns;
-    message->u.scale.price_decimals = product->price_decimals;
-    message->u.scale.size_decimals = product->size_decimals;
-    out->commit(out, message);
-  }
+  if (!same_scale) put_scale(r, decimals, out);
   emit_levels(r, snapshot, decimals, found.count, out);
   return true;
 }
@@ -330,33 +333,50 @@ static void find_more(reading *r) {
   r->harmless = true;
 }
 
-/* A number that must be there and fit the product's units. */
-static bool read_fitting(reading *r, unsigned key, unsigned decimals, uint64_t *number) {
-  if (!have_kind(r, key, '"') || !read_number(r, r->value[key], decimals, number)) return false;
-  return *number != UINT64_MAX || refuse(r, WB_REJECT_NUMBER_RANGE, r->value[key].at);
+/* A number that must be there. One that does not fit gives UINT64_MAX. */
+static bool read_quantity(reading *r, unsigned key, unsigned decimals, uint64_t *number) {
+  return have_kind(r, key, '"') && read_number(r, r->value[key], decimals, number);
 }
 
 static bool read_ticker(reading *r, wb_out *out) {
+  static const uint8_t price_key[] = {[WB_SIDE_BID] = BEST_BID, [WB_SIDE_ASK] = BEST_ASK};
+  static const uint8_t size_key[] = {[WB_SIDE_BID] = BEST_BID_SIZE, [WB_SIDE_ASK] = BEST_ASK_SIZE};
   find_more(r);
   uint64_t sequence, price[2], size[2] = {0, 0};
   if (!read_product(r) || !read_unsigned(r, SEQUENCE, &sequence)) return false;
   const wb_coinbase_product *product = &r->state->product[r->product];
-  bool sizes = r->value[BEST_BID_SIZE].at || r->value[BEST_ASK_SIZE].at;
+  bool sizes = r->value[BEST_BID_SIZE].at || r->value[BEST_ASK_SIZE].at, fits = true;
   for (unsigned side = 0; side < 2; side++) {
-    unsigned price_key = side == WB_SIDE_BID ? BEST_BID : BEST_ASK,
-             size_key = side == WB_SIDE_BID ? BEST_BID_SIZE : BEST_ASK_SIZE;
-    if (!read_fitting(r, price_key, product->price_decimals, &price[side])) return false;
-    if (sizes && !read_fitting(r, size_key, product->size_decimals, &size[side])) return false;
+    if (!read_quantity(r, price_key[side], product->price_decimals, &price[side])) return false;
+    if (sizes && !read_quantity(r, size_key[side], product->size_decimals, &size[side])) return false;
+    fits &= price[side] != UINT64_MAX && size[side] != UINT64_MAX;
   }
   if (!read_time(r)) return false;
-  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_TICKER, r->product, 2);
-  message->time_ns = r->time_ns;
-  message->u.ticker.sequence = sequence;
-  message->u.ticker.no_sizes = !sizes;
-  for (unsigned side = 0; side < 2; side++)
-    message->deltas[side] = (wb_delta){.price = price[side], .size = size[side], .side = side};
+  wb_message *message =
+      wb_coinbase_claim(out, r->frame, fits ? WB_MESSAGE_TICKER : WB_MESSAGE_IGNORED, r->product, fits ? 2 : 0);
+  if (fits) {
+    message->time_ns = r->time_ns;
+    message->u.ticker.sequence = sequence;
+    message->u.ticker.no_sizes = !sizes;
+    for (unsigned side = 0; side < 2; side++)
+      message->deltas[side] = (wb_delta){.price = price[side], .size = size[side], .side = side};
+  }
   out->commit(out, message);
   return true;
+}
+
+/* A number of a trade, in decimals that become as many as it needs. */
+static bool read_widening(reading *r, unsigned key, unsigned *decimals, uint64_t *number) {
+  char text[NUMBER_BYTES_MAX];
+  unsigned integer_digits, need = 0;
+  if (!read_quantity(r, key, *decimals, number)) return false;
+  if (*number != UINT64_MAX) return true;
+  wb_decimal_need(text, number_text(r, r->value[key], text), &integer_digits, &need);
+  if (need > *decimals && need <= WB_DECIMALS_MAX) {
+    *decimals = need;
+    read_quantity(r, key, need, number);
+  }
+  return *number != UINT64_MAX || refuse(r, WB_REJECT_NUMBER_RANGE, r->value[key].at);
 }
 
 static bool read_trade(reading *r, wb_out *out) {
@@ -364,13 +384,14 @@ static bool read_trade(reading *r, wb_out *out) {
   uint64_t sequence, trade_id, price, size;
   if (!read_product(r) || !read_unsigned(r, SEQUENCE, &sequence) || !read_unsigned(r, TRADE_ID, &trade_id)) return false;
   const wb_coinbase_product *product = &r->state->product[r->product];
-  if (!read_fitting(r, PRICE, product->price_decimals, &price) || !read_fitting(r, SIZE, product->size_decimals, &size))
-    return false;
+  unsigned decimals[2] = {product->price_decimals, product->size_decimals};
+  if (!read_widening(r, PRICE, &decimals[0], &price) || !read_widening(r, SIZE, &decimals[1], &size)) return false;
   if (price == 0) return refuse(r, WB_REJECT_BAD_NUMBER, r->value[PRICE].at);
   if (!have_kind(r, SIDE, '"')) return false;
   bool sell = string_is(r, r->value[SIDE], "sell");
   if (!sell && !string_is(r, r->value[SIDE], "buy")) return refuse(r, WB_REJECT_UNKNOWN_SIDE, r->value[SIDE].at);
   if (!read_time(r)) return false;
+  if (decimals[0] != product->price_decimals || decimals[1] != product->size_decimals) put_scale(r, decimals, out);
   wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_TRADE, r->product, 1);
   message->time_ns = r->time_ns;
   message->u.trade.sequence = sequence;

@@ -382,9 +382,11 @@ static void take_ticker(wb_book_stage *stage, const wb_message *message) {
 
 /* What only time makes wrong, by the messages' clock: a round of all products takes a second. */
 static __attribute__((noinline)) void watch(wb_book_stage *stage, const wb_message *message) {
+  uint64_t ticks = 1 + (message->recv_ns - stage->watch_due_ns) / TICK_NS;
+  if (ticks > WATCHES_PER_ROUND) ticks = WATCHES_PER_ROUND;
   stage->watch_due_ns = message->recv_ns + TICK_NS;
   wb_finding finding;
-  for (uint32_t n = (stage->product_count + WATCHES_PER_ROUND - 1) / WATCHES_PER_ROUND; n; n--, stage->watched++) {
+  for (uint64_t n = (stage->product_count * ticks + WATCHES_PER_ROUND - 1) / WATCHES_PER_ROUND; n; n--, stage->watched++) {
     if (stage->watched >= stage->product_count) stage->watched = 0;
     wb_book_product *product = &stage->product[stage->watched];
     if (product->recover.state != WB_STATE_LIVE || stays_crossed(stage, stage->watched, message->recv_ns)) continue;

@@ -14,6 +14,7 @@
 
 enum { LIVES_MAX = 3, ARENA_BYTES = 16 << 20, TURNS_MAX = 40000 };
 #define RECOVERY_NS (150 * SIM_S)
+#define QUIET_NS (8 * SIM_S) /* as long as a wrong best level takes to be found, and to be mended */
 
 sim_world sim;
 sim_life sim_lives[LIVES_MAX];
@@ -313,7 +314,7 @@ typedef struct rig {
 } rig;
 
 static void rig_open(rig *r, unsigned index) {
-  static const char *const channels[] = {"level2_batch", "heartbeat", NULL};
+  static const char *const channels[] = {"level2_batch", "heartbeat", "ticker", "matches", NULL};
   sim_life *life = &sim_lives[index];
   *life = (sim_life){0};
   *r = (rig){.life = life};
@@ -488,7 +489,7 @@ static void recover(rig *r) {
       }
     }
     sim.quiet = true;
-    for (uint64_t until_ns = sim.now_ns + 3 * SIM_S; sim.now_ns < until_ns;) turn(r);
+    for (uint64_t until_ns = sim.now_ns + QUIET_NS; sim.now_ns < until_ns;) turn(r);
     sim.quiet = false;
     const sim_conn *conn = sim.conn[sim.conns - 1];
     if (sim_engine_all_live(r->engine) && conn->covered == conn->down_bytes) break;

@@ -75,6 +75,7 @@ typedef enum {
   X(SYNC, "sync")             /* a sync says done without having been */                                                       \
   X(COMMAND, "command")       /* what the books ask of the line is never done */                                               \
   X(STORM, "storm")           /* a resynchronisation is asked for at every turn */                                             \
+  X(WITNESS, "witness")       /* the books do not listen to tickers */                                                         \
   X(BYTE, "byte")             /* one byte of the journal changes after it was received */
 typedef enum {
 #define X(name, text) SIM_CANARY_##name,
@@ -150,7 +151,8 @@ typedef struct sim_conn {
     bool tainted, disturbed;
     uint64_t snapshot_ns;
   } sub[SIM_PRODUCTS_MAX];
-  bool heartbeats;
+  bool heartbeats; /* it subscribed to something */
+  uint64_t beat_ns;
   sim_item *item;
   size_t items, items_room;
   struct {
@@ -246,6 +248,7 @@ typedef struct sim_engine {
   wb_ring commands, messages;
   wb_parse_stage parse;
   wb_book_stage book;
+  wb_witness_config witness;
   wb_book_product *product;
   wb_view *views;
   void *arena;

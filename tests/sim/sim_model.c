@@ -89,7 +89,7 @@ static void mark_crossed(product *p, uint64_t recv_ns) {
 
 static void apply_item(const sim_item *item, uint64_t recv_ns) {
   broken_count += item->counts;
-  if (item->product < SIM_PRODUCTS_MAX) products[item->product].disturbed |= item->disturbed;
+  if (item->kind == WB_FRAME_TEXT && item->product < SIM_PRODUCTS_MAX) products[item->product].disturbed = item->disturbed;
   if (item->says == SIM_SAYS_NOTHING) return;
   if (item->says == SIM_SAYS_LIST) {
     for (unsigned i = 0; i < sim.config.products; i++)
@@ -308,11 +308,29 @@ void sim_model_check(uint64_t number, bool settled) {
   life->print[life->prints++] = sim_print_of(engine, number);
 }
 
+/* Of a book that lost a message nobody may tell, but that its best levels are those that tickers say: unless the governor holds back. */
+static void compare_touch(unsigned i) {
+  const wb_book_product *p = &engine->product[i];
+  const sim_book *want = sim_truth(i);
+  if (sim.now_ns < p->witness.next_resync_ns) return;
+  for (unsigned side = 0; side < 2; side++) {
+    wb_level best;
+    wb_book_best(p->book, (wb_side)side, &best);
+    sim_level ours = {in_units(best.price, p->price_decimals, sim_price_decimals(i)),
+                      in_units(best.size, p->size_decimals, sim_size_decimals(i))};
+    sim_level theirs = want->count[side] ? want->level[side][0] : (sim_level){0, 0};
+    if (ours.price != theirs.price || ours.size != theirs.size)
+      sim_fail("witness", "the best %s of %s is not the exchange's, and no ticker has told", side ? "ask" : "bid",
+               sim_product_id(i));
+  }
+}
+
 void sim_model_equal_truth(void) {
   sim_conn *conn = sim.conns ? sim.conn[sim.conns - 1] : NULL;
   if (!conn || !connected) sim_fail("recovery", "no connection is left");
   for (unsigned i = 0; i < sim.config.products; i++)
     if (!conn->sub[i].tainted) compare_book(i, sim_truth(i), "the exchange's");
+    else compare_touch(i);
 }
 
 /* ------------------------------------------------------------------------------------------------ fingerprints */
