@@ -44,6 +44,8 @@ typedef enum {
       WB_ALARM_COUNT
 } wb_alarm;
 
+#define WB_ALARM_SLOTS ((WB_ALARM_COUNT + 1) & ~1) /* counters by wb_alarm, in whole words */
+
 typedef enum { WB_WITNESS_OFF = 0, WB_WITNESS_COUNT, WB_WITNESS_RESYNC } wb_witness_policy;
 
 typedef struct wb_witness_config {
@@ -106,7 +108,7 @@ typedef struct wb_witness {
 
   uint64_t last_alarm_ns, next_resync_ns, wait_ns; /* governor; wait_ns 0: nothing is remembered */
   uint64_t told_ns;                                /* W caller: when an alarm was last put on record */
-  uint32_t alarms[WB_ALARM_COUNT];
+  uint32_t alarms[WB_ALARM_SLOTS];
   uint8_t last_alarm; /* wb_alarm + 1, 0 none */
 } wb_witness;
 

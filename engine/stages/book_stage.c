@@ -68,7 +68,7 @@ static void publish(const wb_book_product *product) {
       .lost_trades = product->witness.lost_trades,
       .last_alarm = product->witness.last_alarm,
   };
-  memcpy(data.alarms, product->witness.alarms, sizeof product->witness.alarms);
+  memcpy(data.alarms, product->witness.alarms, sizeof data.alarms);
   wb_view_publish(product->view, &data);
 }
 

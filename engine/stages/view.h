@@ -22,8 +22,8 @@ typedef struct wb_view_data {
   uint64_t bid_levels, ask_levels;
   uint64_t recv_ns, state_since_ns;
   uint64_t lost_trades;
-  int64_t time_ns;                            /* exchange time of the last message, WB_TIME_NONE if it had none */
-  uint32_t alarms[(WB_ALARM_COUNT + 1) & ~1]; /* by wb_alarm */
+  int64_t time_ns;                 /* exchange time of the last message, WB_TIME_NONE if it had none */
+  uint32_t alarms[WB_ALARM_SLOTS]; /* by wb_alarm */
   uint8_t state, reason, reject, price_decimals, size_decimals, connected;
   uint8_t last_alarm; /* wb_alarm + 1, 0 none */
   uint8_t reserved;
