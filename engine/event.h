@@ -75,7 +75,8 @@ typedef enum {
   WB_MESSAGE_DISCONNECT,    /* line is down */
   WB_MESSAGE_SCALE,         /* u.scale: from here on the product's units are these; the book rescales itself */
   WB_MESSAGE_TICKER,        /* deltas: the best bid, then the best ask, as the exchange says, price 0 for none; u.ticker */
-  WB_MESSAGE_TRADE          /* one delta: price, size, side of the maker; u.trade */
+  WB_MESSAGE_TRADE,         /* one delta: price, size, side of the maker; u.trade */
+  WB_MESSAGE_RESYNC         /* the node asked for the product anew: for a replay, which asks for nothing itself */
 } wb_message_kind;
 
 enum {

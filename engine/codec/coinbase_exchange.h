@@ -3,7 +3,7 @@
  *
  * Decodes  snapshot -> SNAPSHOT (parts of at most WB_PART_DELTAS_MAX levels), l2update -> UPDATE, heartbeat -> HEARTBEAT,
  *          subscriptions -> SUBSCRIPTIONS, one for each known product of level2, level2_batch and level2_50 however often it is
- *          named, ticker -> TICKER, match and last_match -> TRADE, error -> ERROR, every other type -> IGNORED, node records CONNECT/DISCONNECT -> CONNECT/DISCONNECT, binary
+ *          named, ticker -> TICKER, match and last_match -> TRADE, error -> ERROR, every other type -> IGNORED, node records CONNECT/DISCONNECT -> CONNECT/DISCONNECT, RESYNC -> RESYNC, binary
  *          messages and what was refused for its size or framing -> REJECT, every other record -> IGNORED. Messages of one part carry FIRST and LAST.
  * Strict   a message that breaks UTF-8, JSON (RFC 8259) or the schema, looked for in this order, gives one REJECT
  *          and changes nothing. Key order, white space, unknown keys and escapes are legal; so are escapes of lone surrogates,

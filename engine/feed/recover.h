@@ -86,6 +86,9 @@ void wb_recover_suspect(wb_recover *recover, wb_reason reason, wb_reject reject,
  * suspect. */
 wb_action wb_recover_poll(wb_recover *recover, uint64_t now_ns);
 
+/* wb_recover_asked is for a replay, instead of polling: the log says that a resync was asked for. */
+void wb_recover_asked(wb_recover *recover, uint64_t now_ns);
+
 const char *wb_state_name(wb_state state);    /* "waiting", "live", "stale", "resyncing" */
 const char *wb_reason_text(wb_reason reason); /* static */
 

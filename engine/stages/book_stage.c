@@ -380,6 +380,13 @@ static void take_ticker(wb_book_stage *stage, const wb_message *message) {
     alarm(stage, message->product, WB_ALARM_TICKER, &finding, message->recv_ns);
 }
 
+static void take_resync(wb_book_stage *stage, const wb_message *message) {
+  if (stage->config.commands) return; /* it asked for it */
+  add(&stage->resyncs, 1);
+  wb_recover_asked(&stage->product[message->product].recover, message->recv_ns);
+  publish(&stage->product[message->product]);
+}
+
 /* What only time makes wrong, by the messages' clock: a round of all products takes a second. */
 static __attribute__((noinline)) void watch(wb_book_stage *stage, const wb_message *message) {
   uint64_t ticks = 1 + (message->recv_ns - stage->watch_due_ns) / TICK_NS;
@@ -407,6 +414,7 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
   case WB_MESSAGE_HEARTBEAT: take_heartbeat(stage, message); break;
   case WB_MESSAGE_TICKER: take_ticker(stage, message); break;
   case WB_MESSAGE_TRADE: take_trade(stage, message); break;
+  case WB_MESSAGE_RESYNC: take_resync(stage, message); break;
   case WB_MESSAGE_CONNECT:
   case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
   case WB_MESSAGE_ERROR: add(&stage->errors, 1); break;

@@ -33,7 +33,7 @@ def watched(directory, scenario, seconds, *node_words, rate=RATE, after=2 * RATE
     Program("replay", "--product", products, "--depth", 1000, "--console", "off", "--report", f"{directory}/replay.json", *node_words, f"{directory}/data").ends(0)
     same(f"{directory}/report.json", f"{directory}/replay.json", "--state", "--rejected")
     for id, product in load(f"{directory}/replay.json")["products"].items():
-        for key in ("alarms", "last_alarm", "lost_trades"):
+        for key in ("alarms", "last_alarm", "lost_trades", "resyncs"):
             assert product[key] == report["products"][id][key], (key, product[key], report["products"][id][key])
     assert report["reconnects"] == 0 and report["rejected"] == {}, report
     return report, running

@@ -44,7 +44,7 @@ static inline const char *capture_check(const capture *to, const wb_message *mes
   if (message != to->claimed) return "commit of what was not claimed";
   if (message->delta_count > to->claimed_count) return "more deltas than claimed";
   bool ticker = message->kind == WB_MESSAGE_TICKER, trade = message->kind == WB_MESSAGE_TRADE;
-  if (message->kind < WB_MESSAGE_SNAPSHOT || message->kind > WB_MESSAGE_TRADE) return "unknown kind";
+  if (message->kind < WB_MESSAGE_SNAPSHOT || message->kind > WB_MESSAGE_RESYNC) return "unknown kind";
   if (message->product != WB_PRODUCT_NONE && message->product >= to->products->count) return "product out of range";
   if (!book && message->delta_count != (ticker ? 2u : trade ? 1u : 0u)) return "deltas that are none of its own";
   if ((book || ticker || trade || message->kind == WB_MESSAGE_HEARTBEAT || message->kind == WB_MESSAGE_SCALE) &&
