@@ -84,6 +84,11 @@ static void put_field(wb_mock_client *client, const char *text, size_t bytes, in
   put_edited(client, text, bytes, from, to, with);
 }
 
+/* What the update bears: something beside it is neither older nor newer. */
+static const char *time_of(const char *text, size_t bytes) {
+  return text + find(text, bytes, find(text, bytes, 0, "\"time\""), "\"20") + 1;
+}
+
 static void gap(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {}
 
 static void mute(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
@@ -139,7 +144,7 @@ static void crossed(wb_mock_client *client, wb_mock_product *product, const char
   char *extra = malloc(room);
   wb_mock_client_put(client, text, bytes);
   if (!extra) return;
-  const char *time = wb_mock_server_time(client->server, product);
+  const char *time = time_of(text, bytes);
   wb_mock_client_put(client, extra, client->server->options.dialect->update(&product->text, &delta, 1, time, extra));
   free(extra);
 }
@@ -160,7 +165,7 @@ static void lost(wb_mock_client *client, wb_mock_product *product, const char *t
 
 static void backwards(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
   wb_mock_time older = {0};
-  size_t from = find(text, bytes, find(text, bytes, 0, "\"time\""), "\"20") + 1;
+  size_t from = (size_t)(time_of(text, bytes) - text);
   const char *time = wb_mock_time_text(&older, product->time_us - 1000000);
   char with[WB_MOCK_TIME_BYTES + 1];
   snprintf(with, sizeof with, "%.*s", WB_MOCK_TIME_BYTES, time);
@@ -170,7 +175,7 @@ static void backwards(wb_mock_client *client, wb_mock_product *product, const ch
 static void unknownlevel(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
   char extra[512];
   wb_delta delta = {.price = product->market.side[WB_SIDE_ASK].level[0].price + 1, .side = WB_SIDE_ASK};
-  const char *time = wb_mock_server_time(client->server, product);
+  const char *time = time_of(text, bytes);
   wb_mock_client_put(client, text, bytes);
   wb_mock_client_put(client, extra, client->server->options.dialect->update(&product->text, &delta, 1, time, extra));
 }
