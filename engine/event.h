@@ -79,7 +79,8 @@ typedef enum {
   WB_MESSAGE_TICKER,        /* deltas: the best bid, then the best ask, as the exchange says, price 0 for none; u.ticker */
   WB_MESSAGE_TRADE,         /* one delta: price, size, side of the maker; u.trade */
   WB_MESSAGE_WINDOW,        /* a replay's window begins: counts and analytics start anew, books stay */
-  WB_MESSAGE_GAP            /* messages are missing between this and the next: no book can be trusted until its snapshot */
+  WB_MESSAGE_GAP,           /* messages are missing between this and the next: no book can be trusted until its snapshot */
+  WB_MESSAGE_RESYNC         /* the node asked for the product anew: for a replay, which asks for nothing itself */
 } wb_message_kind;
 
 enum {

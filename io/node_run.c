@@ -78,6 +78,7 @@ struct wb_node {
 
   wb_parse_stage parse;
   wb_book_stage book;
+  wb_witness_config witness;
   wb_ring commands, messages;
   void *commands_memory, *messages_memory;
   wb_book_product *product;
@@ -227,6 +228,8 @@ static int open_books(wb_node *node, wb_error *error) {
   int result = config->codec->init(node->codec_state, config->products);
   if (result != 0) return wb_error_set(error, result, 0, "node", "codec %s", config->codec->name);
   bool live = config->line_count > 0;
+  node->witness = config->witness ? *config->witness : wb_witness_default;
+  if (config->line_count > 1) node->witness.policy[WB_ALARM_UNKNOWN] = WB_WITNESS_OFF;
   wb_book_stage_init(&node->book,
                      &(wb_book_stage_config){
                          .products = config->products,
@@ -237,6 +240,7 @@ static int open_books(wb_node *node, wb_error *error) {
                          .mid2 = node->mid2,
                          .depth = config->depth,
                          .timed = live,
+                         .witness = &node->witness,
                      },
                      node->product, node->capture, node->capture_count, node->capture_view);
   if (node->layout == WB_LAYOUT_PIPELINED) node->book.messages = &node->messages;

@@ -70,6 +70,7 @@ typedef struct wb_node_config {
   uint64_t journal_bytes; /* a line; 0: the power of two that holds two largest messages */
   uint32_t depth, mid_window;
   uint64_t crossed_ms;
+  const wb_witness_config *witness; /* NULL: wb_witness_default. With several lines unknown is off: they take turns in a book */
   wb_book_config book;
 } wb_node_config;
 

@@ -64,6 +64,13 @@ static json_t *product(const wb_view_data *view, const wb_level *bid, uint32_t b
   json_object_set_new(object, "resyncs", json_integer((json_int_t)view->resyncs));
   json_object_set_new(object, "crossed", json_integer((json_int_t)view->crossed));
   json_object_set_new(object, "unknown_removals", json_integer((json_int_t)view->unknown));
+  json_object_set_new(object, "lost_trades", json_integer((json_int_t)view->lost_trades));
+  json_t *alarms = json_object();
+  for (unsigned i = 0; i < WB_ALARM_COUNT; i++)
+    if (view->alarms[i]) json_object_set_new(alarms, wb_alarm_name((wb_alarm)i), json_integer(view->alarms[i]));
+  json_object_set_new(object, "alarms", alarms);
+  json_object_set_new(object, "last_alarm",
+                      view->last_alarm ? json_string(wb_alarm_name((wb_alarm)(view->last_alarm - 1))) : json_null());
   bool bid_there = view->best_bid_size, ask_there = view->best_ask_size;
   unsigned pd = view->price_decimals, sd = view->size_decimals;
   json_object_set_new(object, "best_bid", bid_there ? decimal(view->best_bid, pd) : json_null());

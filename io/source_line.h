@@ -77,6 +77,8 @@ struct wb_source_ws {
   uint32_t stop_asked; /* W any, R ingest */
   uint32_t ended;      /* W ingest (after error), R any */
   bool stopping;
+  uint64_t gap_logs_ns; /* alarms said in words since then */
+  unsigned gap_logs;
   unsigned turn;
   int brought; /* completions of the last wait, not yet said to the loop */
   wb_error error;

@@ -10,12 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/base/decimal.h"
 #include "engine/ring/atomic.h"
 #include "engine/stages/book_stage.h"
 #include "io/host.h"
 #include "io/source_line.h"
 
-enum { PRODUCTS_PER_SUBSCRIBE = 100, LOOKS_PER_WORK = 8 };
+enum { PRODUCTS_PER_SUBSCRIBE = 100, LOOKS_PER_WORK = 8, LOGS_PER_SECOND = 10 };
 
 /* ------------------------------------------------------------------------------------------------ beginning of a connection */
 
@@ -184,15 +185,41 @@ static void line_time(wb_line *l, uint64_t now_ns) {
   }
 }
 
+/* What a witness saw, on record, and at most LOGS_PER_SECOND times a second in words. */
+static void line_gap(wb_line *l, const wb_command *command) {
+  wb_source_ws *source = l->source;
+  const wb_host *host = source->config.host;
+  const char *id = source->config.products->product[command->product].id, *name = wb_alarm_name((wb_alarm)command->alarm),
+             *reason = wb_reason_text((wb_reason)command->reason);
+  char seen[WB_DECIMAL_TEXT_BYTES], expected[WB_DECIMAL_TEXT_BYTES];
+  wb_decimal_print(command->seen, command->decimals, seen);
+  wb_decimal_print(command->expected, command->decimals, expected);
+  bool ids = command->alarm == WB_ALARM_TRADES;
+  wb_line_note_text(
+      l, WB_FRAME_GAP,
+      "{\"event\":\"gap\",\"product\":\"%s\",\"witness\":\"%s\",\"reason\":\"%s\",\"utc_ns\":%lld,\"%s\":\"%s\",\"%s\":\"%s\"}",
+      id, name, reason, (long long)((int64_t)command->recv_ns + host->utc_offset_ns(host->self)), ids ? "first" : "expected",
+      expected, ids ? "last" : "seen", seen);
+  wb_store_release(&source->taken, source->number);
+  uint64_t now_ns = wb_source_now(source);
+  if (now_ns - source->gap_logs_ns >= 1000 * WB_LINE_MS) source->gap_logs_ns = now_ns, source->gap_logs = 0;
+  if (source->gap_logs++ < LOGS_PER_SECOND)
+    wb_line_say(l, WB_LOG_WARNING, "%s: %s (%s %s, %s %s)", id, reason, ids ? "first" : "expected", expected,
+                ids ? "last" : "seen", seen);
+}
+
 static int source_commands(wb_source_ws *source) {
-  if (!source->config.commands || wb_line_allowance(&source->line[0]) == 0) return 0;
-  size_t bytes;
+  size_t bytes, allowed = source->config.commands ? wb_line_allowance(&source->line[0]) : 0;
+  if (allowed == 0) return 0;
   const wb_command *command = wb_ring_peek(source->config.commands, &bytes);
   size_t count = bytes / sizeof *command;
+  if (count > allowed) count = allowed;
   for (size_t i = 0; i < count; i++, command++) {
     wb_line *l = &source->line[command->line];
     if (l->state != WB_LINE_OPEN || command->connection != l->connection) continue; /* about a connection that is gone */
-    if (command->kind == WB_COMMAND_RESUBSCRIBE && !l->resync[command->product]) {
+    if (command->kind == WB_COMMAND_GAP) {
+      line_gap(l, command);
+    } else if (command->kind == WB_COMMAND_RESUBSCRIBE && !l->resync[command->product]) {
       l->resync[command->product] = 1;
       l->resync_count++;
       wb_line_note_text(l, WB_FRAME_RESYNC, "{\"event\":\"resync\",\"product\":\"%s\",\"reason\":\"%s\",\"reject\":\"%s\"}",

@@ -26,6 +26,9 @@ static const wb_option options[] = {
     {"max-message", WB_OPTION_BYTES, NULL, "32M", NULL, "BYTES", "largest message", false, false},
     {"depth", WB_OPTION_COUNT, NULL, "50", NULL, "N", "levels a side in the report, 1 to 1000", false, false},
     {"mid-window", WB_OPTION_COUNT, NULL, "10", NULL, "N", "mids averaged, 1 to 1024", false, false},
+    {"crossed-ms", WB_OPTION_COUNT, NULL, "1000", NULL, "MS", "a book crossed for longer is stale; 0: never", false, false},
+    {"witness", WB_OPTION_LIST, NULL, NULL, NULL, "KIND=WHAT",
+     "off, count or resync (stale) for time, unknown, silent, heartbeat, ticker, trades, crossed; `off` for all", false, false},
     {"layout", WB_OPTION_CHOICE, "WIREBOOK_LAYOUT", "auto", "auto|fused|pipelined", NULL, "stages on threads", false, false},
     {"console", WB_OPTION_CHOICE, NULL, "auto", "auto|live|plain|off", NULL, "live view, plain lines, or nothing", false,
      false},
@@ -126,6 +129,7 @@ int wb_cmd_replay(int argc, char **argv) {
   unsigned paths;
   wb_products *products = NULL;
   wb_node_config node = {0};
+  wb_witness_config witness;
   node.path = wb_config_operands(config, &paths);
   uint64_t depth = wb_config_count(config, "depth"), window = wb_config_count(config, "mid-window");
   const char *layout = wb_config_text(config, "layout");
@@ -148,6 +152,8 @@ int wb_cmd_replay(int argc, char **argv) {
   } else if (depth < 1 || depth > WB_DEPTH_MAX || window < 1 || window > WB_MID_WINDOW_MAX) {
     fputs("wirebook replay: --depth is 1 to 1000, --mid-window 1 to 1024\n", stderr);
     code = 2;
+  } else if (wb_witness_config_read(&witness, wb_config_list(config, "witness"), &error) != 0) {
+    code = wrong(&error);
   } else if (!(products = wb_products_open(wb_config_list(config, "product"), &error))) {
     code = wrong(&error);
   } else {
@@ -156,6 +162,8 @@ int wb_cmd_replay(int argc, char **argv) {
     node.message_bytes_max = wb_config_count(config, "max-message");
     node.depth = (uint32_t)depth;
     node.mid_window = (uint32_t)window;
+    node.crossed_ms = wb_config_count(config, "crossed-ms");
+    node.witness = &witness;
     node.layout = strcmp(layout, "pipelined") == 0 ? WB_LAYOUT_PIPELINED : WB_LAYOUT_FUSED;
     node.wait = WB_NODE_WAIT_YIELD;
     int level = wb_config_choice(config, "log-level");

@@ -69,6 +69,8 @@ static const wb_option options[] = {
     {"mid-window", WB_OPTION_COUNT, NULL, "10", NULL, "N", "mids averaged, 1 to 1024", false, false},
     {"crossed-ms", WB_OPTION_COUNT, NULL, "1000", NULL, "MS", "resynchronise a book crossed for longer; 0: never", false,
      false},
+    {"witness", WB_OPTION_LIST, NULL, NULL, NULL, "KIND=WHAT",
+     "off, count or resync for time, unknown, silent, heartbeat, ticker, trades, crossed; `off` for all", false, false},
     {"silence", WB_OPTION_NUMBER, NULL, "10", NULL, "SECONDS", "reconnect when nothing was received for so long", false, false},
     {"grace", WB_OPTION_NUMBER, NULL, "10", NULL, "SECONDS", "time to drain and store after a signal", false, false},
     {"console", WB_OPTION_CHOICE, NULL, "auto", "auto|live|plain|off", NULL, "live view, plain lines, or nothing", false,
@@ -166,6 +168,7 @@ static int feed(const wb_config *config, wb_node_config *node, char *mock_url, s
 }
 
 static int settings(const wb_config *config, wb_node_config *node, char *mock_url, size_t mock_url_size, wb_error *error) {
+  static wb_witness_config witness;
   uint64_t depth, window, sync_ms;
   unsigned operands;
   char *const *operand = wb_config_operands(config, &operands);
@@ -174,8 +177,10 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
   if (limited(config, "max-message", 1024, WB_MESSAGE_BYTES_MAX, &node->message_bytes_max, error) != 0 ||
       limited(config, "depth", 1, WB_DEPTH_MAX, &depth, error) != 0 ||
       limited(config, "mid-window", 1, WB_MID_WINDOW_MAX, &window, error) != 0 ||
-      limited(config, "sync-ms", 1, 3600000, &sync_ms, error) != 0)
+      limited(config, "sync-ms", 1, 3600000, &sync_ms, error) != 0 ||
+      wb_witness_config_read(&witness, wb_config_list(config, "witness"), error) != 0)
     return WB_E_CONFIG;
+  node->witness = &witness;
   node->depth = (uint32_t)depth;
   node->mid_window = (uint32_t)window;
   node->channels = (const char *const *)wb_config_list(config, "channel");

@@ -84,6 +84,7 @@ static void product_row(wb_console *console, const char *id, const wb_view_data 
   if (with_reason && view->state != WB_STATE_LIVE)
     printf(" %s%s%s", wb_reason_text((wb_reason)view->reason), view->reject ? ": " : "",
            view->reject ? wb_reject_name((wb_reject)view->reject) : "");
+  else if (with_reason && view->last_alarm) printf(" (last alarm: %s)", wb_alarm_name((wb_alarm)(view->last_alarm - 1)));
   line_end(console);
 }
 

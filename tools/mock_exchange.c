@@ -167,6 +167,10 @@ static void forget_empty(wb_mock_client *client) {
   if (!wanted(client, HEARTBEAT)) client->heartbeat_ns = 0;
 }
 
+static void ticker(wb_mock_client *client, const wb_mock_product *product, const char *time);
+static void match(wb_mock_client *client, const wb_mock_product *product, const char *type, const wb_mock_trade *trade,
+                  const char *time);
+
 static void unsubscribe(parse *reading) {
   wb_mock_client *client = reading->client;
   for (int channel = 0; channel < CHANNELS; channel++)
@@ -208,9 +212,14 @@ static void subscribe(parse *reading) {
   acknowledge(client, request->renamed);
   if (!client->heartbeat_ns && !server->recording && wanted(client, HEARTBEAT))
     client->heartbeat_ns = wb_clock_ns() + UINT64_C(1000000000);
-  for (uint32_t i = 0; i < request->product_count && client->state == WB_MOCK_OPEN; i++)
-    if (request->wants[request->product[i]] >> LEVEL2 & 1)
-      wb_mock_server_join(server, &server->product[request->product[i]], client);
+  for (uint32_t i = 0; i < request->product_count && client->state == WB_MOCK_OPEN; i++) {
+    wb_mock_product *product = &server->product[request->product[i]];
+    uint16_t added = request->wants[request->product[i]];
+    const char *time = wb_mock_server_time(server, product);
+    if (added >> MATCHES & 1 && !server->recording) match(client, product, "last_match", &product->market.last_trade, time);
+    if (added >> TICKER & 1 && !server->recording) ticker(client, product, time);
+    if (added >> LEVEL2 & 1) wb_mock_server_join(server, product, client);
+  }
 }
 
 static void read_request(parse *reading, json_t *list) {
@@ -266,10 +275,39 @@ static void heartbeat(wb_mock_client *client) {
   }
 }
 
+static void ticker(wb_mock_client *client, const wb_mock_product *product, const char *time) {
+  char text[WB_MOCK_TICKER_BYTES_MAX];
+  size_t bytes = wb_mock_text_ticker(&product->text, time, text);
+  char *price = client->wrong_ticker == product ? memmem(text, bytes, "best_ask\"", 9) : NULL;
+  if (price) price += strcspn(price, "123456789");
+  if (price) *price = *price == '9' ? '1' : (char)(*price + 1);
+  wb_mock_client_put(client, text, bytes);
+}
+
+static void match(wb_mock_client *client, const wb_mock_product *product, const char *type, const wb_mock_trade *trade,
+                  const char *time) {
+  char text[WB_MOCK_TICKER_BYTES_MAX];
+  if (client->lost_match == product) client->lost_match = NULL;
+  else wb_mock_client_put(client, text, wb_mock_text_match(&product->text, type, trade, time, text));
+}
+
+static void traded(wb_mock_server *server, wb_mock_product *product, const char *time) {
+  const wb_mock_market *market = &product->market;
+  for (uint32_t i = 0; i < server->client_count; i++) {
+    wb_mock_client *client = server->client[i];
+    if (client->state != WB_MOCK_OPEN) continue;
+    uint16_t wants = client->wants[product - server->product];
+    for (uint32_t n = 0; n < market->trade_count && wants >> MATCHES & 1; n++)
+      match(client, product, "match", &market->trade[n], time);
+    if (wants >> TICKER & 1) ticker(client, product, time);
+  }
+}
+
 const wb_mock_dialect wb_mock_exchange = {
     .name = "coinbase-exchange",
     .update = wb_mock_text_update,
     .snapshot = wb_mock_text_snapshot,
     .take = take,
     .heartbeat = heartbeat,
+    .traded = traded,
 };

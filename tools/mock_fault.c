@@ -94,6 +94,11 @@ static void put_field(wb_mock_client *client, const char *text, size_t bytes, in
   put_edited(client, text, bytes, from, to, with);
 }
 
+/* What the update bears: something beside it is neither older nor newer. */
+static const char *time_of(const char *text, size_t bytes) {
+  return text + find(text, bytes, find(text, bytes, 0, "\"time\""), "\"20") + 1;
+}
+
 static void gap(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {}
 
 static void mute(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
@@ -149,10 +154,63 @@ static void crossed(wb_mock_client *client, wb_mock_product *product, const char
   char *extra = malloc(room);
   wb_mock_client_put(client, text, bytes);
   if (!extra) return;
-  const char *time = wb_mock_server_time(client->server, product);
+  const char *time = time_of(text, bytes);
   wb_mock_client_put(client, extra, client->server->options.dialect->update(&product->text, &delta, 1, time, extra));
   free(extra);
 }
+
+/* ------------------------------------------------------------------------------------------------ what only a witness finds */
+
+/* One that took a best level away: its loss leaves the book with a better price than there is. Any other goes its way. */
+static void lost(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  const wb_mock_level *bid = wb_mock_market_level(&product->market, WB_SIDE_BID, 0);
+  const wb_mock_level *ask = wb_mock_market_level(&product->market, WB_SIDE_ASK, 0);
+  for (uint32_t i = 0; i < product->market.trade_count; i++) {
+    const wb_mock_trade *trade = &product->market.trade[i];
+    if (trade->side == WB_SIDE_BID ? trade->price > bid->price : trade->price < ask->price) return;
+  }
+  wb_mock_client_put(client, text, bytes);
+  wb_mock_fault_not_yet(client);
+}
+
+static void backwards(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_time older = {0};
+  size_t from = (size_t)(time_of(text, bytes) - text);
+  const char *time = wb_mock_time_text(&older, product->time_us - 1000000);
+  char with[WB_MOCK_TIME_BYTES + 1];
+  snprintf(with, sizeof with, "%.*s", WB_MOCK_TIME_BYTES, time);
+  put_edited(client, text, bytes, from, from + WB_MOCK_TIME_BYTES, with);
+}
+
+static void unknownlevel(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  char extra[512];
+  wb_delta delta = {.price = product->market.side[WB_SIDE_ASK].level[0].price + 1, .side = WB_SIDE_ASK};
+  const char *time = time_of(text, bytes);
+  wb_mock_client_put(client, text, bytes);
+  wb_mock_client_put(client, extra, client->server->options.dialect->update(&product->text, &delta, 1, time, extra));
+}
+
+static void withhold(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes);
+  client->withheld = product;
+}
+
+static void nobeats(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes);
+  client->heartbeat_ns = 0;
+}
+
+static void wrongticker(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes);
+  client->wrong_ticker = product;
+}
+
+static void lostmatch(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes);
+  client->lost_match = product;
+}
+
+/* ------------------------------------------------------------------------------------------------ framing */
 
 static void fragments(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
   size_t piece = bytes / 4, at = 0;
@@ -249,6 +307,17 @@ static const wb_mock_fault faults[] = {
      .help = "the upgrade is answered with a permessage-deflate that cannot be",
      .upgrade = badextension},
     {.name = "dupsnapshot", .help = "two snapshots in the middle of the stream", .update = dupsnapshot},
+    {.name = "lost", .help = "an update that took away a best level is left out", .update = lost},
+    {.name = "backwards", .help = "an update is a second older than the one before it", .update = backwards},
+    {.name = "unknownlevel", .help = "a removal of a level that is not there", .update = unknownlevel},
+    {.name = "withhold",
+     .help = "no more updates of a product, but its heartbeats, until it is subscribed anew",
+     .update = withhold},
+    {.name = "nobeats", .help = "no more heartbeats until the next subscribe", .update = nobeats},
+    {.name = "wrongticker",
+     .help = "tickers of a product say a wrong best ask until it is subscribed anew",
+     .update = wrongticker},
+    {.name = "lostmatch", .help = "one trade is not told", .update = lostmatch},
     {.name = "crossed", .help = "a bid above the best ask that stays", .update = crossed},
     {.name = "bigsnapshot", .help = "each snapshot is --snapshot-bytes long (5000000)"},
 };
@@ -264,6 +333,12 @@ const wb_mock_fault *wb_mock_fault_find(const char *name) {
 bool wb_mock_fault_now(const wb_mock_client *client) {
   const wb_mock_options *options = &client->server->options;
   return options->fault_repeat || !client->server->fault_done;
+}
+
+void wb_mock_fault_not_yet(wb_mock_client *client) {
+  client->server->fault_done = false;
+  client->record.faults--;
+  client->until_fault = 1;
 }
 
 void wb_mock_fault_happened(wb_mock_client *client) {

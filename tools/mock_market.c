@@ -148,6 +148,10 @@ int wb_mock_market_open(wb_mock_market *market, const char *product, uint32_t le
   }
   market->sequence = UINT64_C(90000000000) + (random_next(market) >> 30);
   market->last_trade_id = UINT64_C(700000000) + (random_next(market) >> 40);
+  const wb_mock_level *bid = wb_mock_market_level(market, WB_SIDE_BID, 0);
+  market->last_trade =
+      (wb_mock_trade){.id = market->last_trade_id, .price = bid->price, .size = bid->size, .side = WB_SIDE_BID};
+  market->open = market->low = market->high = bid->price;
   return 0;
 }
 
@@ -211,19 +215,30 @@ static bool create(wb_mock_market *market, int which, uint32_t share, uint64_t s
   return true;
 }
 
+static void trade(wb_mock_market *market, int which, uint64_t price, uint64_t size) {
+  if (market->trade_count == WB_MOCK_TRADES_MAX) return;
+  wb_mock_trade *made = &market->trade[market->trade_count++];
+  *made = (wb_mock_trade){.id = ++market->last_trade_id, .price = price, .size = size, .side = (wb_side)which};
+  market->last_trade = *made;
+  market->volume += size;
+  if (price < market->low) market->low = price;
+  if (price > market->high) market->high = price;
+}
+
 static void destroy(wb_mock_market *market, int which, uint32_t rank, wb_delta *delta) {
   wb_mock_side *side = &market->side[which];
   wb_mock_level *at = &side->level[side->count - 1 - rank];
   *delta = (wb_delta){.price = at->price, .size = 0, .side = (unsigned)which};
+  if (rank == 0) trade(market, which, at->price, at->size);
   memmove(at, at + 1, rank * sizeof *at);
   side->count--;
   market->deleted++;
-  if (rank == 0) market->last_trade_id++;
 }
 
 static void resize(wb_mock_market *market, int which, uint32_t rank, uint64_t size, wb_delta *delta) {
   wb_mock_side *side = &market->side[which];
   wb_mock_level *at = &side->level[side->count - 1 - rank];
+  if (rank == 0 && size < at->size) trade(market, which, at->price, at->size - size);
   at->size = size == at->size ? size + 1 : size;
   *delta = (wb_delta){.price = at->price, .size = at->size, .side = (unsigned)which};
 }
@@ -265,6 +280,7 @@ unsigned wb_mock_market_step(wb_mock_market *market, wb_delta *delta) {
     unsigned a = (unsigned)((bits >> 32) * choices >> 32), b = (unsigned)((bits & UINT32_MAX) * choices >> 32);
     count += a < b ? a : b;
   }
+  market->trade_count = 0;
   for (unsigned i = 0; i < count; i++) change(market, &delta[i]);
   if ((market->messages & 31) == 0) walk(market);
   market->messages++;

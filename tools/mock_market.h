@@ -13,7 +13,7 @@
 #include "engine/base/error.h"
 #include "engine/event.h"
 
-enum { WB_MOCK_LEVELS_MAX = 4000000, WB_MOCK_CHANGES_MAX = 4096, WB_MOCK_RANKS = 1024 };
+enum { WB_MOCK_LEVELS_MAX = 4000000, WB_MOCK_CHANGES_MAX = 4096, WB_MOCK_TRADES_MAX = 8, WB_MOCK_RANKS = 1024 };
 
 typedef struct wb_mock_level {
   uint64_t price; /* ticks: units of 10^-price_decimals */
@@ -27,6 +27,12 @@ typedef struct wb_mock_side {
   uint32_t away[WB_MOCK_RANKS + 1];       /* how far from the mid new levels are, in ticks, by share of all changes */
 } wb_mock_side;
 
+/* A best level that was taken, whole or in part. side: that of the maker. */
+typedef struct wb_mock_trade {
+  uint64_t id, price, size;
+  wb_side side;
+} wb_mock_trade;
+
 typedef struct wb_mock_market {
   char product[WB_PRODUCT_ID_BYTES];
   uint8_t price_decimals, size_decimals, size_shift; /* 0..8, 0..8 */
@@ -35,8 +41,12 @@ typedef struct wb_mock_market {
   uint64_t random[4];
   uint32_t changes_min, changes_max;
   uint64_t messages, changes, created, deleted;
-  uint64_t sequence, last_trade_id; /* what a heartbeat tells */
-  uint16_t rank[WB_MOCK_RANKS];     /* how deep in the book changes fall, by share of all changes */
+  uint64_t sequence, last_trade_id;        /* what a heartbeat tells */
+  uint64_t open, low, high, volume;        /* prices and sizes of trades since the market began */
+  wb_mock_trade last_trade;                /* the one of last_trade_id; before the first a made-up one at the best bid */
+  wb_mock_trade trade[WB_MOCK_TRADES_MAX]; /* of the last message; what else left the best levels was cancelled */
+  uint32_t trade_count;
+  uint16_t rank[WB_MOCK_RANKS]; /* how deep in the book changes fall, by share of all changes */
 } wb_mock_market;
 
 /* wb_mock_market_open makes the first book. product: any id; the known ones (BTC-USD, ETH-USD, LTC-USD and some more) have

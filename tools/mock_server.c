@@ -99,6 +99,8 @@ void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mo
       product->epoch_ns += (uint64_t)(1e9 * (double)index / (double)server->product_count / server->options.rate);
     product->epoch_updates = product->updates;
   }
+  if (client->withheld == product) client->withheld = NULL;
+  if (client->wrong_ticker == product) client->wrong_ticker = NULL;
   wb_mock_server_snapshot(server, product, client);
   if (client->state != WB_MOCK_OPEN) return;
   product->subscriber[product->subscriber_count++] = client;
@@ -130,10 +132,13 @@ static bool give_fault(wb_mock_server *server, wb_mock_product *product, wb_mock
 static void produce(wb_mock_server *server, wb_mock_product *product, int64_t now_us) {
   char *text = (char *)server->update + WB_WS_HEADER_BYTES_MAX;
   unsigned count = wb_mock_market_step(&product->market, server->delta);
+  if (now_us < product->time_us) now_us = product->time_us; /* two clocks were read, at two moments */
+  product->time_us = now_us;
   const char *time = time_text(server, product, now_us);
   size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
   product->updates++;
   store(product, text, bytes);
+  if (product->market.trade_count) server->options.dialect->traded(server, product, time);
   uint8_t header[WB_WS_HEADER_BYTES_MAX], *frame = (uint8_t *)text;
   size_t header_bytes = wb_ws_header(header, WB_WS_TEXT, true, bytes, NULL);
   frame -= header_bytes;
@@ -141,6 +146,7 @@ static void produce(wb_mock_server *server, wb_mock_product *product, int64_t no
   else memcpy(frame, header, header_bytes);
   for (uint32_t i = product->subscriber_count; i-- > 0;) {
     wb_mock_client *client = product->subscriber[i];
+    if (client->withheld == product) continue;
     client->record.updates++;
     if (--client->until_fault == 0 && give_fault(server, product, client, text, bytes)) continue;
     if (client->deflate) wb_mock_client_put(client, text, bytes);

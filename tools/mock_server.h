@@ -74,7 +74,8 @@ struct wb_mock_product {
   uint64_t epoch_ns, epoch_updates; /* update n is due at epoch_ns + (n - epoch_updates) / rate */
   wb_mock_client *subscriber[WB_MOCK_CLIENTS_MAX];
   uint32_t subscriber_count;
-  bool done; /* all its messages were sent */
+  int64_t time_us; /* of its last update: none is older than the one before it */
+  bool done;       /* all its messages were sent */
   FILE *store;
 };
 
@@ -180,8 +181,9 @@ struct wb_mock_client {
   uint8_t *text; /* with deflate: the client's message that is coming, WB_MOCK_MESSAGE_BYTES at most, and one more */
   size_t text_bytes;
 
-  uint64_t until_fault; /* counts down with the updates; the fault comes at 0 */
-  char slow_head[256];  /* an upgrade answer that is sent byte by byte */
+  uint64_t until_fault;                                        /* counts down with the updates; the fault comes at 0 */
+  const wb_mock_product *withheld, *wrong_ticker, *lost_match; /* by a fault: no updates, false tickers, not its next trade */
+  char slow_head[256];                                         /* an upgrade answer that is sent byte by byte */
   size_t slow_bytes, slow_sent;
   uint64_t slow_due_ns;
 
@@ -248,6 +250,7 @@ struct wb_mock_dialect {
   size_t (*snapshot)(const wb_mock_text *text, const char *time, char *to);
   void (*take)(wb_mock_client *client, const char *text, size_t bytes); /* a message of the client */
   void (*heartbeat)(wb_mock_client *client);                            /* once a second after client->heartbeat_ns was set */
+  void (*traded)(wb_mock_server *server, wb_mock_product *product, const char *time); /* before an update that trades made */
 };
 
 /* wb_mock_dialect_find by name, NULL if there is none; at enumerates, NULL past the end. */
@@ -281,5 +284,8 @@ const wb_mock_fault *wb_mock_fault_at(unsigned index);
 /* wb_mock_fault_now says whether the run's fault is still to come to this client; wb_mock_fault_happened counts it. */
 bool wb_mock_fault_now(const wb_mock_client *client);
 void wb_mock_fault_happened(wb_mock_client *client);
+
+/* wb_mock_fault_not_yet, from within the fault: it did not, and is to come with the client's next update. */
+void wb_mock_fault_not_yet(wb_mock_client *client);
 
 #endif

@@ -160,6 +160,69 @@ size_t wb_mock_text_heartbeat(const wb_mock_text *text, const char *time, char *
                           (unsigned long long)text->market->last_trade_id, text->market->product, time);
 }
 
+typedef struct number_text {
+  char text[NUMBER_BYTES_MAX + 8];
+} number_text;
+
+static number_text price_text(const wb_mock_text *text, uint64_t price) {
+  number_text to;
+  *put_number(to.text, price, text->market->price_decimals, text->price_unit) = 0;
+  return to;
+}
+
+static number_text size_text(const wb_mock_text *text, uint64_t size) {
+  number_text to;
+  *put_number(to.text, size, text->market->size_decimals, text->size_unit) = 0;
+  return to;
+}
+
+static const char *side_word(wb_side side) { return side == WB_SIDE_BID ? "buy" : "sell"; }
+
+/* With a blank after each ':' and ',' outside of strings, if so asked. */
+static size_t spaced_out(const wb_mock_text *text, char *to, size_t bytes) {
+  if (!text->spaced) return bytes;
+  char plain[WB_MOCK_TICKER_BYTES_MAX];
+  memcpy(plain, to, bytes);
+  size_t used = 0;
+  bool inside = false;
+  for (size_t i = 0; i < bytes; i++) {
+    inside ^= plain[i] == '"';
+    to[used++] = plain[i];
+    if (!inside && (plain[i] == ':' || plain[i] == ',')) to[used++] = ' ';
+  }
+  return used;
+}
+
+size_t wb_mock_text_ticker(const wb_mock_text *text, const char *time, char *to) {
+  const wb_mock_market *market = text->market;
+  const wb_mock_trade *last = &market->last_trade;
+  const wb_mock_level *bid = wb_mock_market_level(market, WB_SIDE_BID, 0), *ask = wb_mock_market_level(market, WB_SIDE_ASK, 0);
+  int bytes = snprintf(
+      to, WB_MOCK_TICKER_BYTES_MAX,
+      "{\"type\":\"ticker\",\"sequence\":%llu,\"product_id\":\"%s\",\"price\":\"%s\",\"open_24h\":\"%s\",\"volume_24h\":\"%s\","
+      "\"low_24h\":\"%s\",\"high_24h\":\"%s\",\"volume_30d\":\"%s\",\"best_bid\":\"%s\",\"best_bid_size\":\"%s\",\"best_ask\":"
+      "\"%s\",\"best_ask_size\":\"%s\",\"side\":\"%s\",\"time\":\"%.27s\",\"trade_id\":%llu,\"last_size\":\"%s\"}",
+      (unsigned long long)market->sequence, market->product, price_text(text, last->price).text,
+      price_text(text, market->open).text, size_text(text, market->volume).text, price_text(text, market->low).text,
+      price_text(text, market->high).text, size_text(text, market->volume).text, price_text(text, bid->price).text,
+      size_text(text, bid->size).text, price_text(text, ask->price).text, size_text(text, ask->size).text,
+      side_word((wb_side)!last->side), time, (unsigned long long)last->id, size_text(text, last->size).text);
+  return spaced_out(text, to, (size_t)bytes);
+}
+
+size_t wb_mock_text_match(const wb_mock_text *text, const char *type, const wb_mock_trade *trade, const char *time, char *to) {
+  int bytes =
+      snprintf(to, WB_MOCK_TICKER_BYTES_MAX,
+               "{\"type\":\"%s\",\"trade_id\":%llu,\"maker_order_id\":\"00000000-0000-4000-8000-%012llx\",\"taker_order_id\":"
+               "\"00000000-0000-4000-9000-%012llx\",\"side\":\"%s\",\"size\":\"%s\",\"price\":\"%s\",\"product_id\":\"%s\","
+               "\"sequence\":%llu,"
+               "\"time\":\"%.27s\"}",
+               type, (unsigned long long)trade->id, (unsigned long long)trade->id, (unsigned long long)trade->id,
+               side_word(trade->side), size_text(text, trade->size).text, price_text(text, trade->price).text,
+               text->market->product, (unsigned long long)text->market->sequence, time);
+  return spaced_out(text, to, (size_t)bytes);
+}
+
 const char *wb_mock_time_text(wb_mock_time *time, int64_t utc_us) {
   if (utc_us == time->us && time->text[0]) return time->text;
   time->us = utc_us;

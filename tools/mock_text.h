@@ -12,7 +12,7 @@
 
 #include "tools/mock_market.h"
 
-enum { WB_MOCK_TEXT_SLACK = 64, WB_MOCK_TIME_BYTES = 27, WB_MOCK_HEARTBEAT_BYTES_MAX = 256 };
+enum { WB_MOCK_TEXT_SLACK = 64, WB_MOCK_TIME_BYTES = 27, WB_MOCK_HEARTBEAT_BYTES_MAX = 256, WB_MOCK_TICKER_BYTES_MAX = 768 };
 
 typedef struct wb_mock_piece {
   char text[16];
@@ -39,6 +39,11 @@ size_t wb_mock_text_snapshot_bytes_max(const wb_mock_market *market);
 size_t wb_mock_text_update(const wb_mock_text *text, const wb_delta *delta, unsigned count, const char *time, char *to);
 size_t wb_mock_text_snapshot(const wb_mock_text *text, const char *time, char *to);
 size_t wb_mock_text_heartbeat(const wb_mock_text *text, const char *time, char *to);
+
+/* wb_mock_text_ticker writes the last trade and the best levels, wb_mock_text_match a trade (type: "match" or "last_match"), into
+ * WB_MOCK_TICKER_BYTES_MAX bytes. */
+size_t wb_mock_text_ticker(const wb_mock_text *text, const char *time, char *to);
+size_t wb_mock_text_match(const wb_mock_text *text, const char *type, const wb_mock_trade *trade, const char *time, char *to);
 
 /* wb_mock_text_number writes value * 10^-decimals with all decimals (unit = 10^decimals, decimals 0..8) and returns the end;
  * up to 7 bytes behind it are scratched. */

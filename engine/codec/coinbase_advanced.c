@@ -121,26 +121,15 @@ static bool read_ticker(reading *at, wb_json_value value) {
   static const unsigned price_key[2] = {BEST_BID, BEST_ASK}, size_key[2] = {BEST_BID_QUANTITY, BEST_ASK_QUANTITY};
   wb_reading *r = &at->r;
   wb_members ticker;
-  uint64_t price[2], size[2] = {0, 0};
+  wb_ticker_reading said;
   if (!wb_reading_object(r, value, ticker_keys, TICKER_COUNT, &ticker) || !read_product(at, &ticker, TICKER_PRODUCT))
     return false;
-  bool none = !ticker.value[BEST_BID].at && !ticker.value[BEST_ASK].at;
-  bool sizes = ticker.value[BEST_BID_QUANTITY].at || ticker.value[BEST_ASK_QUANTITY].at;
-  const wb_coinbase_product *product = &r->state->product[r->product];
-  for (unsigned side = 0; side < 2 && !none; side++) {
-    if (!wb_reading_fitting(r, &ticker, price_key[side], product->price_decimals, &price[side])) return false;
-    if (sizes && !wb_reading_fitting(r, &ticker, size_key[side], product->size_decimals, &size[side])) return false;
-  }
+  if (!ticker.value[BEST_BID].at && !ticker.value[BEST_ASK].at) return true; /* ticker_batch */
+  if (!wb_reading_ticker(r, &ticker, price_key, size_key, &said)) return false;
   if (!at->out) return true;
-  wb_message *message = claim(at, none ? WB_MESSAGE_IGNORED : WB_MESSAGE_TICKER, r->product, none ? 0 : 2);
-  message->time_ns = at->timestamp_ns;
-  if (!none) {
-    message->u.ticker.sequence = at->sequence;
-    message->u.ticker.no_sizes = !sizes;
-    for (unsigned side = 0; side < 2; side++)
-      message->deltas[side] = (wb_delta){.price = price[side], .size = size[side], .side = side};
-  }
-  at->out->commit(at->out, message);
+  at->any = true;
+  r->time_ns = at->timestamp_ns;
+  wb_reading_put_ticker(r, &said, at->sequence, at->out);
   return true;
 }
 
@@ -161,8 +150,9 @@ static bool read_trade(reading *at, wb_json_value value) {
       !read_trade_id(at, &trade, &trade_id))
     return false;
   const wb_coinbase_product *product = &r->state->product[r->product];
-  if (!wb_reading_fitting(r, &trade, PRICE, product->price_decimals, &price) ||
-      !wb_reading_fitting(r, &trade, SIZE, product->size_decimals, &size))
+  unsigned decimals[2] = {product->price_decimals, product->size_decimals};
+  if (!wb_reading_widening(r, &trade, PRICE, &decimals[0], &price) ||
+      !wb_reading_widening(r, &trade, SIZE, &decimals[1], &size))
     return false;
   if (price == 0) return wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, trade.value[PRICE].at);
   if (!wb_reading_have_kind(r, &trade, SIDE, '"')) return false;
@@ -171,6 +161,8 @@ static bool read_trade(reading *at, wb_json_value value) {
     return wb_reading_refuse(r, WB_REJECT_UNKNOWN_SIDE, trade.value[SIDE].at);
   if (!wb_reading_time(r, &trade, TIME, &time_ns)) return false;
   if (!at->out) return true;
+  r->time_ns = time_ns;
+  wb_reading_scale(r, decimals, at->out);
   wb_message *message = claim(at, WB_MESSAGE_TRADE, r->product, 1);
   message->time_ns = time_ns;
   message->u.trade.sequence = at->sequence;
@@ -328,7 +320,7 @@ static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb
     return;
   }
   if (frame->kind == WB_FRAME_CONNECT) state->sequence[frame->line % WB_LINE_COUNT_MAX] = (wb_coinbase_sequence){.known = true};
-  wb_coinbase_other(frame, out);
+  wb_coinbase_other(state, frame, bytes, out);
 }
 
 /* One channel a message. heartbeats has no products. */

@@ -6,6 +6,7 @@
 #include "engine/base/decimal.h"
 #include "engine/codec/coinbase_fast.h"
 #include "engine/codec/coinbase_roads.h"
+#include "engine/codec/json.h"
 
 static uint32_t slot_count(uint32_t products) {
   uint32_t count = 16;
@@ -82,9 +83,26 @@ static const wb_coinbase_way ways[] = {
 
 const wb_coinbase_way *wb_coinbase_way_at(unsigned index) { return index < sizeof ways / sizeof *ways ? &ways[index] : NULL; }
 
+/* Whether one of the node's own notes names a product, and which, if it is a known one. */
+static bool notes_product(const wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, uint16_t *product) {
+  static const char *const names[] = {"product"};
+  wb_json json = {bytes, frame->bytes, 0};
+  wb_json_value value;
+  uint32_t twice;
+  char id[WB_PRODUCT_ID_BYTES];
+  *product = WB_PRODUCT_NONE;
+  if (wb_json_members(&json, 0, names, 1, &value, &twice) != 0 || value.at == 0 || bytes[value.at] != '"') return false;
+  int index = wb_products_find(state->products, id, wb_json_string(&json, value.at, id, sizeof id));
+  if (index >= 0) *product = (uint16_t)index;
+  return true;
+}
+
 /* Every record but text. */
-__attribute__((noinline)) void wb_coinbase_other(const wb_frame *frame, wb_out *out) {
+__attribute__((noinline)) void wb_coinbase_other(const wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes,
+                                                 wb_out *out) {
   wb_message *message;
+  uint16_t product;
+  bool named;
   switch (frame->kind) {
   case WB_FRAME_BINARY:
     message = wb_coinbase_claim(out, frame, WB_MESSAGE_REJECT, WB_PRODUCT_NONE, 0);
@@ -97,7 +115,14 @@ __attribute__((noinline)) void wb_coinbase_other(const wb_frame *frame, wb_out *
     break;
   case WB_FRAME_CONNECT: message = wb_coinbase_claim(out, frame, WB_MESSAGE_CONNECT, WB_PRODUCT_NONE, 0); break;
   case WB_FRAME_DISCONNECT: message = wb_coinbase_claim(out, frame, WB_MESSAGE_DISCONNECT, WB_PRODUCT_NONE, 0); break;
-  case WB_FRAME_GAP: message = wb_coinbase_claim(out, frame, WB_MESSAGE_GAP, WB_PRODUCT_NONE, 0); break;
+  case WB_FRAME_GAP: /* of one product, or of the log */
+    named = notes_product(state, frame, bytes, &product);
+    message = wb_coinbase_claim(out, frame, named ? WB_MESSAGE_IGNORED : WB_MESSAGE_GAP, WB_PRODUCT_NONE, 0);
+    break;
+  case WB_FRAME_RESYNC:
+    notes_product(state, frame, bytes, &product);
+    message = wb_coinbase_claim(out, frame, product == WB_PRODUCT_NONE ? WB_MESSAGE_IGNORED : WB_MESSAGE_RESYNC, product, 0);
+    break;
   default: message = wb_coinbase_claim(out, frame, WB_MESSAGE_IGNORED, WB_PRODUCT_NONE, 0); break;
   }
   out->commit(out, message);
@@ -107,7 +132,7 @@ static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb
   wb_coinbase *state = memory;
   if (__builtin_expect(state->ahead.open, 0) && wb_coinbase_ahead_ends(state, frame, bytes, out)) return;
   if (__builtin_expect(frame->kind == WB_FRAME_TEXT, 1)) state->fast(state, frame, bytes, out);
-  else wb_coinbase_other(frame, out);
+  else wb_coinbase_other(state, frame, bytes, out);
 }
 
 void wb_text_put(wb_text_buffer *to, const char *format, ...) {

@@ -3,7 +3,7 @@
  *
  * Decodes  snapshot -> SNAPSHOT (parts of at most WB_PART_DELTAS_MAX levels), l2update -> UPDATE, heartbeat -> HEARTBEAT,
  *          subscriptions -> SUBSCRIPTIONS, one for each known product of level2, level2_batch and level2_50 however often it is
- *          named, ticker -> TICKER, match and last_match -> TRADE, error -> ERROR, every other type -> IGNORED, node records CONNECT/DISCONNECT -> CONNECT/DISCONNECT, binary
+ *          named, ticker -> TICKER, match and last_match -> TRADE, error -> ERROR, every other type -> IGNORED, node records CONNECT/DISCONNECT -> CONNECT/DISCONNECT, RESYNC -> RESYNC, binary
  *          messages and what was refused for its size or framing -> REJECT, every other record -> IGNORED. Messages of one part carry FIRST and LAST.
  * Strict   a message that breaks UTF-8, JSON (RFC 8259) or the schema, looked for in this order, gives one REJECT
  *          and changes nothing. Key order, white space, unknown keys and escapes are legal; so are escapes of lone surrogates,
@@ -20,8 +20,8 @@
  * Units    Prices and sizes in units of 10^-decimals of the product, those of the products table at first. A snapshot whose numbers
  *          do not all fit chooses anew, price and size apart: WB_DECIMALS_DEFAULT where that holds them all exactly, else the
  *          fewest that do. An update that needs finer units widens. Either way a SCALE message comes first. What fits no scale is
- *          number_range; so is a ticker or match finer than the units, which only what changes a book may widen. The units are
- *          the instance's: what it decodes must reach one and the same set of books.
+ *          number_range. A match widens as an update does; a ticker that does not fit is IGNORED: no book of these units could be
+ *          held against it. The units are the instance's: what it decodes must reach one and the same set of books.
  * Cost     with AVX-512 18 ns for one change, claim and commit included, 4.8 GB/s for 12 changes and for a snapshot; with AVX2 28 ns, 3.1
  *          and 2.7 GB/s; anywhere 39 ns, 1.6 and 1.2 GB/s; some 25 times the first in another form than the exchange's own
  *          (docs/adr/0007-parser-roads.md, bench/bench_parser.c).

@@ -108,25 +108,15 @@ static void find_more(wb_reading *r, wb_members *root) {
 }
 
 static bool read_ticker(wb_reading *r, wb_members *root, wb_out *out) {
+  static const unsigned price_key[] = {[WB_SIDE_BID] = BEST_BID, [WB_SIDE_ASK] = BEST_ASK};
+  static const unsigned size_key[] = {[WB_SIDE_BID] = BEST_BID_SIZE, [WB_SIDE_ASK] = BEST_ASK_SIZE};
   find_more(r, root);
-  uint64_t sequence, price[2], size[2] = {0, 0};
-  if (!read_product(r, root) || !wb_reading_unsigned(r, root, SEQUENCE, &sequence)) return false;
-  const wb_coinbase_product *product = &r->state->product[r->product];
-  bool sizes = root->value[BEST_BID_SIZE].at || root->value[BEST_ASK_SIZE].at;
-  for (unsigned side = 0; side < 2; side++) {
-    unsigned price_key = side == WB_SIDE_BID ? BEST_BID : BEST_ASK,
-             size_key = side == WB_SIDE_BID ? BEST_BID_SIZE : BEST_ASK_SIZE;
-    if (!wb_reading_fitting(r, root, price_key, product->price_decimals, &price[side])) return false;
-    if (sizes && !wb_reading_fitting(r, root, size_key, product->size_decimals, &size[side])) return false;
-  }
-  if (!wb_reading_time(r, root, TIME, &r->time_ns)) return false;
-  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_TICKER, r->product, 2);
-  message->time_ns = r->time_ns;
-  message->u.ticker.sequence = sequence;
-  message->u.ticker.no_sizes = !sizes;
-  for (unsigned side = 0; side < 2; side++)
-    message->deltas[side] = (wb_delta){.price = price[side], .size = size[side], .side = side};
-  out->commit(out, message);
+  uint64_t sequence;
+  wb_ticker_reading ticker;
+  if (!read_product(r, root) || !wb_reading_unsigned(r, root, SEQUENCE, &sequence) ||
+      !wb_reading_ticker(r, root, price_key, size_key, &ticker) || !wb_reading_time(r, root, TIME, &r->time_ns))
+    return false;
+  wb_reading_put_ticker(r, &ticker, sequence, out);
   return true;
 }
 
@@ -137,8 +127,8 @@ static bool read_trade(wb_reading *r, wb_members *root, wb_out *out) {
       !wb_reading_unsigned(r, root, TRADE_ID, &trade_id))
     return false;
   const wb_coinbase_product *product = &r->state->product[r->product];
-  if (!wb_reading_fitting(r, root, PRICE, product->price_decimals, &price) ||
-      !wb_reading_fitting(r, root, SIZE, product->size_decimals, &size))
+  unsigned decimals[2] = {product->price_decimals, product->size_decimals};
+  if (!wb_reading_widening(r, root, PRICE, &decimals[0], &price) || !wb_reading_widening(r, root, SIZE, &decimals[1], &size))
     return false;
   if (price == 0) return wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, root->value[PRICE].at);
   if (!wb_reading_have_kind(r, root, SIDE, '"')) return false;
@@ -146,6 +136,7 @@ static bool read_trade(wb_reading *r, wb_members *root, wb_out *out) {
   if (!sell && !wb_reading_is(r, root->value[SIDE], "buy"))
     return wb_reading_refuse(r, WB_REJECT_UNKNOWN_SIDE, root->value[SIDE].at);
   if (!wb_reading_time(r, root, TIME, &r->time_ns)) return false;
+  wb_reading_scale(r, decimals, out);
   wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_TRADE, r->product, 1);
   message->time_ns = r->time_ns;
   message->u.trade.sequence = sequence;

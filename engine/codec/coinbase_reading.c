@@ -115,9 +115,62 @@ bool wb_reading_number(wb_reading *r, wb_json_value string, unsigned decimals, u
   return code == 0 || code == WB_E_RANGE || wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, string.at);
 }
 
-bool wb_reading_fitting(wb_reading *r, const wb_members *members, unsigned key, unsigned decimals, uint64_t *number) {
-  if (!wb_reading_have_kind(r, members, key, '"') || !wb_reading_number(r, members->value[key], decimals, number)) return false;
+/* A number that must be there. One that does not fit gives UINT64_MAX. */
+static bool read_quantity(wb_reading *r, const wb_members *members, unsigned key, unsigned decimals, uint64_t *number) {
+  return wb_reading_have_kind(r, members, key, '"') && wb_reading_number(r, members->value[key], decimals, number);
+}
+
+bool wb_reading_widening(wb_reading *r, const wb_members *members, unsigned key, unsigned *decimals, uint64_t *number) {
+  char text[NUMBER_BYTES_MAX];
+  unsigned integer_digits, need = 0;
+  if (!read_quantity(r, members, key, *decimals, number)) return false;
+  if (*number != UINT64_MAX) return true;
+  wb_decimal_need(text, number_text(r, members->value[key], text), &integer_digits, &need);
+  if (need > *decimals && need <= WB_DECIMALS_MAX) {
+    *decimals = need;
+    read_quantity(r, members, key, need, number);
+  }
   return *number != UINT64_MAX || wb_reading_refuse(r, WB_REJECT_NUMBER_RANGE, members->value[key].at);
+}
+
+void wb_reading_scale(wb_reading *r, const unsigned decimals[2], wb_out *out) {
+  wb_coinbase_product *product = &r->state->product[r->product];
+  if (decimals[0] == product->price_decimals && decimals[1] == product->size_decimals) return;
+  product->price_decimals = (uint8_t)decimals[0];
+  product->size_decimals = (uint8_t)decimals[1];
+  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_SCALE, r->product, 0);
+  message->time_ns = r->time_ns;
+  message->u.scale.price_decimals = product->price_decimals;
+  message->u.scale.size_decimals = product->size_decimals;
+  out->commit(out, message);
+}
+
+/* ------------------------------------------------------------------------------------------------ tickers */
+
+bool wb_reading_ticker(wb_reading *r, const wb_members *members, const unsigned price_key[2], const unsigned size_key[2],
+                       wb_ticker_reading *ticker) {
+  const wb_coinbase_product *product = &r->state->product[r->product];
+  *ticker = (wb_ticker_reading){.fits = true};
+  ticker->sizes = members->value[size_key[0]].at || members->value[size_key[1]].at;
+  for (unsigned side = 0; side < 2; side++) {
+    if (!read_quantity(r, members, price_key[side], product->price_decimals, &ticker->price[side])) return false;
+    if (ticker->sizes && !read_quantity(r, members, size_key[side], product->size_decimals, &ticker->size[side])) return false;
+    ticker->fits &= ticker->price[side] != UINT64_MAX && ticker->size[side] != UINT64_MAX;
+  }
+  return true;
+}
+
+void wb_reading_put_ticker(const wb_reading *r, const wb_ticker_reading *ticker, uint64_t sequence, wb_out *out) {
+  wb_message *message =
+      wb_coinbase_claim(out, r->frame, ticker->fits ? WB_MESSAGE_TICKER : WB_MESSAGE_IGNORED, r->product, ticker->fits ? 2 : 0);
+  if (ticker->fits) {
+    message->time_ns = r->time_ns;
+    message->u.ticker.sequence = sequence;
+    message->u.ticker.no_sizes = !ticker->sizes;
+    for (unsigned side = 0; side < 2; side++)
+      message->deltas[side] = (wb_delta){.price = ticker->price[side], .size = ticker->size[side], .side = side};
+  }
+  out->commit(out, message);
 }
 
 /* ------------------------------------------------------------------------------------------------ levels */
@@ -238,15 +291,7 @@ bool wb_reading_levels(wb_reading *r, const wb_levels *levels, bool snapshot, ui
     out->commit(out, update);
     return true;
   }
-  if (!same_scale) {
-    product->price_decimals = (uint8_t)decimals[0];
-    product->size_decimals = (uint8_t)decimals[1];
-    wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_SCALE, r->product, 0);
-    message->time_ns = r->time_ns;
-    message->u.scale.price_decimals = product->price_decimals;
-    message->u.scale.size_decimals = product->size_decimals;
-    out->commit(out, message);
-  }
+  wb_reading_scale(r, decimals, out);
   emit_levels(r, levels, snapshot, decimals, found.count, out);
   return true;
 }

@@ -54,10 +54,21 @@ int wb_reading_product(const wb_reading *r, wb_json_value string);
 bool wb_reading_time(wb_reading *r, const wb_members *members, unsigned key, int64_t *time_ns);
 bool wb_reading_unsigned(wb_reading *r, const wb_members *members, unsigned key, uint64_t *number);
 
-/* wb_reading_number reads one number in units of 10^-decimals. One that is right but does not fit gives UINT64_MAX. wb_reading_fitting reads one that must
- * be there and fit. */
+/* wb_reading_number reads one number in units of 10^-decimals. One that is right but does not fit gives UINT64_MAX. wb_reading_widening reads one that must
+ * be there, in decimals that become as many as it needs; wb_reading_scale makes such decimals the product's and says so by a SCALE, if they are others. */
 bool wb_reading_number(wb_reading *r, wb_json_value string, unsigned decimals, uint64_t *number);
-bool wb_reading_fitting(wb_reading *r, const wb_members *members, unsigned key, unsigned decimals, uint64_t *number);
+bool wb_reading_widening(wb_reading *r, const wb_members *members, unsigned key, unsigned *decimals, uint64_t *number);
+void wb_reading_scale(wb_reading *r, const unsigned decimals[2], wb_out *out);
+
+/* What a ticker says of the best levels, by side: sizes are given, and all of it fits the product's units. put: one that does not fit is IGNORED, since only what
+ * changes a book may widen its units. */
+typedef struct wb_ticker_reading {
+  uint64_t price[2], size[2];
+  bool sizes, fits;
+} wb_ticker_reading;
+bool wb_reading_ticker(wb_reading *r, const wb_members *members, const unsigned price_key[2], const unsigned size_key[2],
+                       wb_ticker_reading *ticker);
+void wb_reading_put_ticker(const wb_reading *r, const wb_ticker_reading *ticker, uint64_t sequence, wb_out *out);
 
 /* ------------------------------------------------------------------------------------------------ levels */
 

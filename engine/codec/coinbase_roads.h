@@ -87,7 +87,7 @@ struct wb_coinbase {
 /* What both dialects do alike: the codec's `size` and `init`, and `decode` of every record but text. */
 size_t wb_coinbase_size(const wb_products *products);
 int wb_coinbase_init(void *memory, const wb_products *products);
-void wb_coinbase_other(const wb_frame *frame, wb_out *out);
+void wb_coinbase_other(const wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
 
 /* A text that grows in a buffer of fixed size; length may pass size, which says that it did not fit. */
 typedef struct wb_text_buffer {

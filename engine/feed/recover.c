@@ -73,6 +73,13 @@ wb_action wb_recover_poll(wb_recover *recover, uint64_t now_ns) {
   return WB_ACTION_RESUBSCRIBE;
 }
 
+void wb_recover_asked(wb_recover *recover, uint64_t now_ns) {
+  recover->resyncs++;
+  if (recover->state != WB_STATE_STALE) return;
+  enter(recover, WB_STATE_RESYNCING, (wb_reason)recover->reason, (wb_reject)recover->reject, now_ns);
+  recover->awaiting = true;
+}
+
 const char *wb_state_name(wb_state state) {
   static const char *const names[] = {"waiting", "live", "stale", "resyncing"};
   return (unsigned)state < 4 ? names[state] : "unknown";

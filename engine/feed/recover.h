@@ -31,7 +31,13 @@ typedef enum { WB_STATE_WAITING = 0, WB_STATE_LIVE, WB_STATE_STALE, WB_STATE_RES
   X(WB_REASON_RANGE, "number out of range of the book")                                                                        \
   X(WB_REASON_LEVELS, "more levels than the book holds")                                                                       \
   X(WB_REASON_SILENT, "no snapshot in time")                                                                                   \
-  X(WB_REASON_GAP, "records missing")
+  X(WB_REASON_GAP, "records missing")                                                                                          \
+  X(WB_REASON_TIME, "time went backwards")                                                                                     \
+  X(WB_REASON_UNKNOWN, "removal of a level that was not there")                                                                \
+  X(WB_REASON_WITHHELD, "updates are withheld")                                                                                \
+  X(WB_REASON_HEARTBEAT, "heartbeats stopped")                                                                                 \
+  X(WB_REASON_TICKER, "ticker contradicts the book")                                                                           \
+  X(WB_REASON_TRADES, "trades are missing")
 
 typedef enum {
 #define X(name, text) name,
@@ -80,6 +86,9 @@ void wb_recover_suspect(wb_recover *recover, wb_reason reason, wb_reject reject,
 /* wb_recover_poll says what is due now; RESUBSCRIBE moves the state to RESYNCING. Call it a few times a second, and after a
  * suspect. */
 wb_action wb_recover_poll(wb_recover *recover, uint64_t now_ns);
+
+/* wb_recover_asked is for a replay, instead of polling: the log says that a resync was asked for. */
+void wb_recover_asked(wb_recover *recover, uint64_t now_ns);
 
 const char *wb_state_name(wb_state state);    /* "waiting", "live", "stale", "resyncing" */
 const char *wb_reason_text(wb_reason reason); /* static */

@@ -5,7 +5,7 @@
 #include "engine/base/decimal.h"
 #include "engine/ring/atomic.h"
 
-enum { TICK_NS = 50000000, MESSAGES_PER_WORK = 4096 };
+enum { TICK_NS = 50000000, TOLD_NS = 1000000000, QUIET_NS = 1000000000, WATCHES_PER_ROUND = 20, MESSAGES_PER_WORK = 4096 };
 
 /* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. */
 enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16 };
@@ -17,6 +17,7 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   memset(stage, 0, sizeof *stage);
   stage->config = *config;
   if (!stage->config.recover) stage->config.recover = &wb_recover_default;
+  if (!stage->config.witness) stage->config.witness = &wb_witness_default;
   stage->product = product;
   stage->product_count = config->products->count;
   stage->capture = capture;
@@ -72,8 +73,11 @@ static void publish(const wb_book_product *product) {
       .price_decimals = product->price_decimals,
       .size_decimals = product->size_decimals,
       .connected = product->recover.connected,
+      .lost_trades = product->witness.lost_trades,
+      .last_alarm = product->witness.last_alarm,
   };
   memcpy(&data.updates, live_words(product), WB_VIEW_LIVE_WORDS * sizeof(uint64_t));
+  memcpy(data.alarms, product->witness.alarms, sizeof data.alarms);
   wb_view_publish(product->view, &data);
 }
 
@@ -109,6 +113,41 @@ static void suspect(wb_book_stage *stage, uint32_t index, wb_reason reason, wb_r
   wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
   publish(&stage->product[index]);
   act(stage, index, now_ns);
+}
+
+/* Returns whether the book is suspect now. Alarms that count only, or that the governor holds back, leave the book live. */
+static bool alarm(wb_book_stage *stage, uint32_t index, wb_alarm kind, const wb_finding *finding, uint64_t now_ns) {
+  wb_book_product *product = &stage->product[index];
+  wb_witness *witness = &product->witness;
+  if (stage->config.witness->policy[kind] == WB_WITNESS_OFF) return false;
+  bool resync = wb_witness_alarm(witness, stage->config.witness, kind, product->recover.state == WB_STATE_LIVE, now_ns);
+  if (resync || now_ns - witness->told_ns >= TOLD_NS) {
+    const uint8_t decimals[] = {0, 9, product->price_decimals, product->size_decimals};
+    witness->told_ns = now_ns;
+    command(stage, &(wb_command){
+                       .kind = WB_COMMAND_GAP,
+                       .product = (uint16_t)index,
+                       .reason = (uint8_t)wb_alarm_reason(kind),
+                       .alarm = (uint8_t)kind,
+                       .decimals = decimals[finding->unit],
+                       .seen = finding->seen,
+                       .expected = finding->expected,
+                       .recv_ns = now_ns,
+                   });
+  }
+  if (resync) suspect(stage, index, wb_alarm_reason(kind), WB_REJECT_NONE, now_ns);
+  else publish(product);
+  return resync;
+}
+
+static bool stays_crossed(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
+  wb_book_product *product = &stage->product[index];
+  if (!product->crossed_since_ns || !stage->config.crossed_ns || now_ns <= product->crossed_since_ns + stage->config.crossed_ns)
+    return false;
+  product->crossed_since_ns = now_ns;
+  const wb_finding finding = {
+      .seen = product->analytics.best_bid, .expected = product->analytics.best_ask, .unit = WB_UNIT_PRICE};
+  return alarm(stage, index, WB_ALARM_CROSSED, &finding, now_ns);
 }
 
 /* Publishes what changed, then takes the time of all of it: no reader could have seen it later than that. */
@@ -149,6 +188,10 @@ static void applied(wb_book_stage *stage, wb_book_product *product, const wb_mes
   } else {
     product->crossed_since_ns = 0;
   }
+  if (__builtin_expect(product->witness.tickers, 0)) {
+    const wb_touch touch = {.price = {bid.price, ask.price}, .size = {bid.size, ask.size}};
+    wb_witness_touch(&product->witness, stage->config.witness, message->recv_ns, &touch);
+  }
   product->recv_ns = message->recv_ns;
   if (message->time_ns != WB_TIME_NONE) product->time_ns = message->time_ns;
   stage->changed[stage->changed_count] = message->product;
@@ -187,16 +230,26 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
                  });
 }
 
+/* Whether the update's time, or that by which the book is crossed, made it suspect: then it is not applied. */
+static inline bool untimely(wb_book_stage *stage, const wb_message *message) {
+  wb_book_product *product = &stage->product[message->product];
+  wb_finding finding;
+  bool backwards = wb_witness_update(&product->witness, message->line, message->time_ns, &finding);
+  if (__builtin_expect(backwards, 0) && alarm(stage, message->product, WB_ALARM_TIME, &finding, message->recv_ns)) return true;
+  return __builtin_expect(product->crossed_since_ns != 0, 0) && stays_crossed(stage, message->product, message->recv_ns);
+}
+
 static void take_update(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   if (message->part & WB_PART_FIRST) {
-    product->applying = product->recover.state == WB_STATE_LIVE;
+    product->applying = product->recover.state == WB_STATE_LIVE && !untimely(stage, message);
     if (!product->applying && product->recover.state == WB_STATE_WAITING && !product->skipped++) {
       reject(stage, message, WB_REJECT_NO_SNAPSHOT);
       return;
     }
   }
   if (!product->applying) return;
+  uint64_t unknown = product->unknown;
   if (wb_book_apply(product->book, message->deltas, message->delta_count, &product->unknown) != 0) {
     product->applying = false;
     add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
@@ -206,9 +259,14 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
   }
   product->changes += message->delta_count;
   add(&stage->changes, message->delta_count);
+  if (__builtin_expect(product->unknown != unknown, 0)) product->unknown_seen = true;
   if (!(message->part & WB_PART_LAST)) return;
   product->updates++;
   applied(stage, product, message);
+  if (__builtin_expect(product->unknown_seen, 0)) {
+    product->unknown_seen = false;
+    alarm(stage, message->product, WB_ALARM_UNKNOWN, &(wb_finding){.seen = product->unknown}, message->recv_ns);
+  }
 }
 
 static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
@@ -237,6 +295,7 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
   }
   product->snapshots++;
   product->crossed_since_ns = 0;
+  wb_witness_snapshot(&product->witness, message->line);
   wb_recover_snapshot(&product->recover, message->recv_ns);
   product->changed_all = true;
   applied(stage, product, message);
@@ -244,6 +303,7 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
 
 static void take_scale(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
+  wb_witness_rescaled(&product->witness);
   unsigned price = message->u.scale.price_decimals, size = message->u.scale.size_decimals;
   if (price < product->price_decimals || size < product->size_decimals) {
     /* Coarser units come only right before a snapshot. */
@@ -281,13 +341,17 @@ static void take_subscriptions(wb_book_stage *stage, const wb_message *message) 
 }
 
 static void take_line(wb_book_stage *stage, const wb_message *message) {
-  if (message->kind == WB_MESSAGE_CONNECT) stage->connection = message->connection;
+  if (message->kind == WB_MESSAGE_CONNECT) {
+    stage->connection = message->connection;
+    stage->watch_due_ns = 0; /* in a replay another machine's clock may begin here */
+  }
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_book_product *product = &stage->product[i];
     if (product->loading) wb_book_load_drop(product->book);
     product->loading = product->applying = false;
     if (message->kind == WB_MESSAGE_CONNECT) {
       product->skipped = 0;
+      wb_witness_connected(&product->witness);
       wb_recover_connected(&product->recover, message->recv_ns);
     } else {
       wb_recover_disconnected(&product->recover, message->recv_ns);
@@ -304,18 +368,78 @@ static void take_window(wb_book_stage *stage) {
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_book_product *product = &stage->product[i];
     product->snapshots = product->updates = product->changes = product->rejected = product->unknown = product->crossed = 0;
+    memset(product->witness.alarms, 0, sizeof product->witness.alarms);
+    product->witness.lost_trades = product->witness.last_alarm = 0;
     wb_analytics_restart(&product->analytics);
     publish(product);
   }
 }
 
+static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
+  const wb_witness_config *config = stage->config.witness;
+  wb_book_product *product = &stage->product[message->product];
+  wb_finding finding;
+  if (wb_witness_last_trade(&product->witness, config, message->u.heartbeat.last_trade_id, message->time_ns, &finding))
+    alarm(stage, message->product, WB_ALARM_TRADES, &finding, message->recv_ns);
+  if (wb_witness_heartbeat(&product->witness, config, message->u.heartbeat.sequence, message->time_ns,
+                           product->snapshots + product->updates, product->recover.state == WB_STATE_LIVE, &finding))
+    alarm(stage, message->product, WB_ALARM_SILENT, &finding, message->recv_ns);
+}
+
+static void take_trade(wb_book_stage *stage, const wb_message *message) {
+  wb_finding finding;
+  if (wb_witness_trade(&stage->product[message->product].witness, message->u.trade.trade_id, &finding))
+    alarm(stage, message->product, WB_ALARM_TRADES, &finding, message->recv_ns);
+}
+
+static void take_ticker(wb_book_stage *stage, const wb_message *message) {
+  wb_book_product *product = &stage->product[message->product];
+  const wb_analytics *a = &product->analytics;
+  if (product->recover.state != WB_STATE_LIVE) return;
+  const wb_touch ours = {.price = {a->best_bid, a->best_ask}, .size = {a->best_bid_size, a->best_ask_size}};
+  const wb_touch theirs = {.price = {message->deltas[0].price, message->deltas[1].price},
+                           .size = {message->deltas[0].size, message->deltas[1].size}};
+  wb_finding finding;
+  if (wb_witness_ticker(&product->witness, stage->config.witness, message->recv_ns, &ours, &theirs, !message->u.ticker.no_sizes,
+                        &finding))
+    alarm(stage, message->product, WB_ALARM_TICKER, &finding, message->recv_ns);
+}
+
+static void take_resync(wb_book_stage *stage, const wb_message *message) {
+  if (stage->config.commands) return; /* it asked for it */
+  add(&stage->resyncs, 1);
+  wb_recover_asked(&stage->product[message->product].recover, message->recv_ns);
+  publish(&stage->product[message->product]);
+}
+
+/* What only time makes wrong, by the messages' clock: a round of all products takes a second. */
+static __attribute__((noinline)) void watch(wb_book_stage *stage, const wb_message *message) {
+  uint64_t ticks = 1 + (message->recv_ns - stage->watch_due_ns) / TICK_NS;
+  if (ticks > WATCHES_PER_ROUND) ticks = WATCHES_PER_ROUND;
+  stage->watch_due_ns = message->recv_ns + TICK_NS;
+  wb_finding finding;
+  for (uint64_t n = (stage->product_count * ticks + WATCHES_PER_ROUND - 1) / WATCHES_PER_ROUND; n; n--, stage->watched++) {
+    if (stage->watched >= stage->product_count) stage->watched = 0;
+    wb_book_product *product = &stage->product[stage->watched];
+    if (product->recover.state != WB_STATE_LIVE || stays_crossed(stage, stage->watched, message->recv_ns)) continue;
+    if (message->time_ns != WB_TIME_NONE &&
+        wb_witness_late(&product->witness, stage->config.witness, message->time_ns, &finding))
+      alarm(stage, stage->watched, WB_ALARM_HEARTBEAT, &finding, message->recv_ns);
+  }
+}
+
 void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
+  if (__builtin_expect(message->recv_ns > stage->watch_due_ns, 0)) watch(stage, message);
   switch (message->kind) {
   case WB_MESSAGE_UPDATE: take_update(stage, message); break;
   case WB_MESSAGE_SNAPSHOT: take_snapshot(stage, message); break;
   case WB_MESSAGE_SCALE: take_scale(stage, message); break;
   case WB_MESSAGE_REJECT: reject(stage, message, (wb_reject)message->u.reject.reason); break;
   case WB_MESSAGE_SUBSCRIPTIONS: take_subscriptions(stage, message); break;
+  case WB_MESSAGE_HEARTBEAT: take_heartbeat(stage, message); break;
+  case WB_MESSAGE_TICKER: take_ticker(stage, message); break;
+  case WB_MESSAGE_TRADE: take_trade(stage, message); break;
+  case WB_MESSAGE_RESYNC: take_resync(stage, message); break;
   case WB_MESSAGE_CONNECT:
   case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
   case WB_MESSAGE_GAP:
@@ -331,12 +455,10 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
 }
 
 static void tick(wb_book_stage *stage, uint64_t now_ns) {
+  bool quiet = now_ns > stage->watch_due_ns + QUIET_NS;
   for (uint32_t i = 0; i < stage->product_count; i++) {
-    wb_book_product *product = &stage->product[i];
-    if (stage->config.crossed_ns && product->crossed_since_ns && product->recover.state == WB_STATE_LIVE &&
-        now_ns > product->crossed_since_ns + stage->config.crossed_ns)
-      suspect(stage, i, WB_REASON_CROSSED, WB_REJECT_NONE, now_ns);
-    else act(stage, i, now_ns);
+    bool live = stage->product[i].recover.state == WB_STATE_LIVE;
+    if (!live || !quiet || !stays_crossed(stage, i, now_ns)) act(stage, i, now_ns);
   }
 }
 
@@ -363,6 +485,7 @@ static void fetch(const wb_book_stage *stage, const wb_message *const *batch, ui
     __builtin_prefetch(&product->book, 1);
     __builtin_prefetch(&product->analytics, 1);
     __builtin_prefetch(&product->applying, 1);
+    __builtin_prefetch(&product->witness, 1);
   }
   for (uint32_t i = 0; i < count; i++) {
     const wb_book_product *product = &stage->product[batch[i]->product];

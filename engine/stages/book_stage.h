@@ -15,22 +15,26 @@
 #include "engine/book/analytics.h"
 #include "engine/book/book.h"
 #include "engine/feed/recover.h"
+#include "engine/feed/witness.h"
 #include "engine/port.h"
 #include "engine/ring/ring.h"
 #include "engine/stages/view.h"
 
 /* What the book stage asks of the ingest stage, over a ring of these. */
-typedef enum { WB_COMMAND_RESUBSCRIBE = 1, WB_COMMAND_RECONNECT } wb_command_kind;
+typedef enum { WB_COMMAND_RESUBSCRIBE = 1, WB_COMMAND_RECONNECT, WB_COMMAND_GAP } wb_command_kind;
 typedef struct wb_command {
   uint8_t kind; /* wb_command_kind */
   uint8_t line;
-  uint16_t product;    /* RESUBSCRIBE */
+  uint16_t product;    /* RESUBSCRIBE, GAP */
   uint16_t close_code; /* RECONNECT: WebSocket close code to say */
   uint8_t reason, reject;
-  uint16_t connection; /* the one it is about */
-  uint16_t reserved[3];
+  uint16_t connection;     /* the one it is about */
+  uint8_t alarm, decimals; /* GAP: wb_alarm; seen and expected are in units of 10^-decimals */
+  uint16_t reserved[2];
+  uint64_t seen, expected; /* GAP: see wb_finding */
+  uint64_t recv_ns;        /* GAP: of the message that raised the alarm */
 } wb_command;
-_Static_assert(sizeof(wb_command) == 16, "commands are two words");
+_Static_assert(sizeof(wb_command) == 40, "commands are five words");
 
 /* One product. An update touches the first three cache lines only; what its view shows of it, updates to analytics, lies as in the
  * view's first two. */
@@ -50,7 +54,9 @@ typedef struct wb_book_product {
   bool marked;               /* named by the ack that is being read */
   uint8_t price_decimals, size_decimals;
   wb_recover recover; /* begins with its state */
+  wb_witness witness;
   uint64_t snapshots, rejected, skipped;
+  bool unknown_seen; /* the update being applied removed a level that was not there */
 } wb_book_product;
 _Static_assert(offsetof(wb_book_product, recover) + offsetof(wb_recover, state) < 3 * WB_CACHE_LINE_BYTES,
                "an update touches three lines");
@@ -68,6 +74,7 @@ typedef struct wb_book_stage_config {
   uint32_t depth;                   /* levels a side in a capture */
   bool timed;                       /* measure latencies (live); replay does not */
   const wb_recover_config *recover; /* NULL: wb_recover_default */
+  const wb_witness_config *witness; /* NULL: wb_witness_default */
 } wb_book_stage_config;
 
 typedef struct wb_book_stage {
@@ -85,6 +92,8 @@ typedef struct wb_book_stage {
   uint64_t rejected[WB_REJECT_COUNT];                                    /* W book, R any */
   uint64_t changes, messages_applied, errors, resyncs, commands_dropped; /* W book, R any */
   uint64_t tick_due_ns;
+  uint64_t watch_due_ns; /* by the messages' clock: what only time makes wrong is looked for, with some products at a time */
+  uint32_t watched;      /* where that goes on */
   uint16_t connection;   /* of the last CONNECT */
   int64_t utc_offset_ns; /* as of the last tick */
 

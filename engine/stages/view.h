@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "engine/base/limits.h"
+#include "engine/feed/witness.h"
 #include "engine/ring/atomic.h"
 
 /* Whole words only, so that copying by words is copying by fields. What most messages change comes first and is, with the sequence
@@ -25,7 +26,11 @@ typedef struct wb_view_data {
   uint64_t max_spread, mid_held;
 
   uint64_t snapshots, rejected, resyncs, state_since_ns;
-  uint8_t state, reason, reject, price_decimals, size_decimals, connected, reserved[2];
+  uint64_t lost_trades;
+  uint32_t alarms[WB_ALARM_SLOTS]; /* by wb_alarm */
+  uint8_t state, reason, reject, price_decimals, size_decimals, connected;
+  uint8_t last_alarm; /* wb_alarm + 1, 0 none */
+  uint8_t reserved;
 } wb_view_data;
 enum { WB_VIEW_WORDS = sizeof(wb_view_data) / 8, WB_VIEW_LIVE_WORDS = offsetof(wb_view_data, snapshots) / 8 - 1 };
 _Static_assert(WB_VIEW_LIVE_WORDS + 2 == 2 * WB_CACHE_LINE_BYTES / 8, "two lines, with the sequence and the levels");

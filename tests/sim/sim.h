@@ -77,6 +77,7 @@ typedef enum {
   X(SYNC, "sync")             /* a sync says done without having been */                                                       \
   X(COMMAND, "command")       /* what the books ask of the line is never done */                                               \
   X(STORM, "storm")           /* a resynchronisation is asked for at every turn */                                             \
+  X(WITNESS, "witness")       /* the books do not listen to tickers */                                                         \
   X(BYTE, "byte")             /* one byte of the journal changes after it was received */                                      \
   X(REPLAY, "replay")         /* one change of an update is not applied when the log is decoded again */                       \
   X(GAP, "gap")               /* a gap record leaves out the last record that was dropped */
@@ -116,8 +117,10 @@ typedef struct sim_item {
   uint8_t product;                 /* UINT8_MAX: all */
   uint8_t listed;                  /* LIST: a bit a product */
   bool nested, fragmented, counts; /* counts: the node must count it as rejected */
-  bool tainted;   /* the exchange lost, doubled or swapped a message of the product since its snapshot: nobody can see that */
-  uint64_t truth; /* hash of the exchange's book after it */
+  bool
+      tainted; /* the exchange lost, doubled or swapped a message of the product since its snapshot: only a witness can see that */
+  bool disturbed;    /* the same, on this connection: a witness may say so */
+  uint64_t truth;    /* hash of the exchange's book after it */
   size_t start, end; /* in the connection's stream */
   const uint8_t *bytes;
   uint32_t count, delta_count;
@@ -149,10 +152,11 @@ typedef struct sim_conn {
   void *ws;
   struct {
     bool on, wanted;
-    bool tainted;
+    bool tainted, disturbed;
     uint64_t snapshot_ns;
   } sub[SIM_PRODUCTS_MAX];
-  bool heartbeats;
+  bool heartbeats; /* it subscribed to something */
+  uint64_t beat_ns;
   sim_item *item;
   size_t items, items_room;
   struct {
@@ -249,6 +253,7 @@ typedef struct sim_engine {
   wb_ring commands, messages;
   wb_parse_stage parse;
   wb_book_stage book;
+  wb_witness_config witness;
   wb_book_product *product;
   wb_view *views;
   void *arena;

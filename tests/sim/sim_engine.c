@@ -39,6 +39,12 @@ static void commit(wb_out *out, wb_message *message) {
   real_commit(out, message);
 }
 
+static wb_witness_config witness_of(bool live) {
+  wb_witness_config config = wb_witness_default;
+  if (live && sim.canary == SIM_CANARY_WITNESS) config.policy[WB_ALARM_TICKER] = WB_WITNESS_OFF, sim.planted = true;
+  return config;
+}
+
 sim_engine *sim_engine_open(bool live) {
   const sim_config *c = &sim.config;
   sim_engine *e = sim_alloc(sizeof *e);
@@ -79,6 +85,7 @@ sim_engine *sim_engine_open(bool live) {
     e->product[i].book = wb_book_init((uint8_t *)e->arena + i * book_bytes, &book);
     e->product[i].view = &e->views[i];
   }
+  e->witness = witness_of(live);
   wb_book_stage_init(&e->book,
                      &(wb_book_stage_config){.products = &e->products,
                                              .host = &e->host,
@@ -87,7 +94,8 @@ sim_engine *sim_engine_open(bool live) {
                                              .mid_window = 10,
                                              .mid2 = sim_alloc(c->products * 10 * sizeof(uint64_t)),
                                              .depth = 4,
-                                             .timed = live},
+                                             .timed = live,
+                                             .witness = &e->witness},
                      e->product, sim_alloc(c->products * 2 * 4 * sizeof(wb_level)),
                      sim_alloc(c->products * 2 * sizeof(uint32_t)), sim_alloc(c->products * sizeof(wb_view_data)));
   const wb_codec *codec = wb_codec_find("coinbase-exchange");

@@ -25,12 +25,12 @@ static const struct market_kind {
 
 typedef struct market {
   sim_book book;
-  uint64_t mid, crossed_until_ns;
+  uint64_t mid, crossed_until_ns, sequence, trade_id;
   uint32_t target;
 } market;
 
 static market *markets;
-static uint64_t next_ns, sequence;
+static uint64_t next_ns;
 static char *text;
 
 const char *sim_product_id(unsigned product) { return kinds[product].id; }
@@ -121,6 +121,7 @@ static uint32_t step(unsigned product, wb_delta *delta) {
     delta[count++] = change;
     m->crossed_until_ns = sim.now_ns + sim_draw(5 * SIM_S);
   }
+  m->sequence += count;
   return count;
 }
 
@@ -161,6 +162,7 @@ static void emit(sim_conn *conn, sim_item item) {
   if (conn->ended) return;
   item.start = conn->down_bytes;
   item.tainted = item.product < SIM_PRODUCTS_MAX && conn->sub[item.product].tainted;
+  item.disturbed = item.tainted || (item.product < SIM_PRODUCTS_MAX && conn->sub[item.product].disturbed);
   int opcode = item.kind == WB_FRAME_BINARY ? WB_WS_BINARY : WB_WS_TEXT;
   size_t at = 0;
   if (sim_fault(SIM_FRAGMENTED)) {
@@ -179,7 +181,9 @@ static void emit(sim_conn *conn, sim_item item) {
 }
 
 static void taint(sim_conn *conn, const sim_item *item) {
-  if (item->product < SIM_PRODUCTS_MAX && item->says != SIM_SAYS_NOTHING) conn->sub[item->product].tainted = true;
+  if (item->product == UINT8_MAX) return;
+  conn->sub[item->product].disturbed = true;
+  if (item->says != SIM_SAYS_NOTHING) conn->sub[item->product].tainted = true;
 }
 
 /* Through what a faulty exchange or proxy does to messages. */
@@ -239,7 +243,7 @@ static size_t put_level(char *to, unsigned product, const char *side, uint64_t p
 }
 
 static size_t put_time(char *to) {
-  uint64_t ms = sim.now_ns / SIM_MS;
+  uint64_t ms = sim.now_ns / SIM_MS; /* a seed lives for hours, not for days */
   return (size_t)sprintf(to, "\"time\":\"2026-11-21T%02u:%02u:%02u.%03uZ\"", (unsigned)(ms / 3600000 % 24),
                          (unsigned)(ms / 60000 % 60), (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
 }
@@ -320,7 +324,7 @@ static void send_malformed(sim_conn *conn, unsigned product, size_t n) {
   }
   case 8: /* somebody else's: that one of ours is missing nobody can see */
     n = (size_t)sprintf(text, "{\"type\":\"l2update\",\"product_id\":\"NOPE-USD\",\"changes\":[[\"buy\",\"1\",\"1\"]]}");
-    conn->sub[product].tainted = true;
+    conn->sub[product].tainted = conn->sub[product].disturbed = true;
     item.says = SIM_SAYS_NOTHING;
     break;
   case 9:
@@ -354,15 +358,58 @@ static void send_update(sim_conn *conn, unsigned product) {
                text, n);
 }
 
+static void send_heartbeat(sim_conn *conn, unsigned product) {
+  size_t n = (size_t)sprintf(text, "{\"type\":\"heartbeat\",\"sequence\":%llu,\"last_trade_id\":%llu,\"product_id\":\"%s\",",
+                             (unsigned long long)markets[product].sequence, (unsigned long long)markets[product].trade_id,
+                             kinds[product].id);
+  n += put_time(text + n);
+  text[n++] = '}';
+  publish_text(conn, (sim_item){.product = (uint8_t)product}, text, n);
+}
+
+static void send_ticker(sim_conn *conn, unsigned product) {
+  const sim_book *book = &markets[product].book;
+  size_t n = (size_t)sprintf(text, "{\"type\":\"ticker\",\"sequence\":%llu,\"product_id\":\"%s\"",
+                             (unsigned long long)markets[product].sequence, kinds[product].id);
+  for (unsigned side = 0; side < 2; side++) {
+    sim_level best = book->count[side] ? book->level[side][0] : (sim_level){0, 0};
+    const char *name = side == WB_SIDE_BID ? "bid" : "ask";
+    n += (size_t)sprintf(text + n, ",\"best_%s\":\"", name);
+    n += wb_decimal_print(best.price, kinds[product].price_decimals, text + n);
+    n += (size_t)sprintf(text + n, "\",\"best_%s_size\":\"", name);
+    n += wb_decimal_print(best.size, kinds[product].size_decimals, text + n);
+    n += (size_t)sprintf(text + n, "\"");
+  }
+  text[n++] = '}';
+  publish_text(conn, (sim_item){.product = (uint8_t)product}, text, n);
+}
+
+static void send_trade(sim_conn *conn, unsigned product) {
+  market *m = &markets[product];
+  const sim_book *book = &m->book;
+  if (!book->count[0]) return;
+  size_t n = (size_t)sprintf(
+      text, "{\"type\":\"match\",\"trade_id\":%llu,\"sequence\":%llu,\"product_id\":\"%s\",\"side\":\"buy\",\"price\":\"",
+      (unsigned long long)++m->trade_id, (unsigned long long)m->sequence, kinds[product].id);
+  n += wb_decimal_print(book->level[0][0].price, kinds[product].price_decimals, text + n);
+  n += (size_t)sprintf(text + n, "\",\"size\":\"0\"}");
+  publish_text(conn, (sim_item){.product = (uint8_t)product}, text, n);
+}
+
 static void send_other(sim_conn *conn) {
   unsigned product = (unsigned)sim_draw(sim.config.products);
-  sim_item item = {.product = UINT8_MAX};
-  int n =
-      sim_chance(2)
-          ? sprintf(text, "{\"type\":\"heartbeat\",\"sequence\":%llu,\"last_trade_id\":0,\"product_id\":\"%s\",\"time\":\"\"}",
-                    (unsigned long long)++sequence, kinds[product].id)
-          : sprintf(text, "{\"type\":\"ticker\",\"product_id\":\"%s\",\"price\":\"1.5\"}", kinds[product].id);
-  publish_text(conn, item, text, (size_t)n);
+  if (sim_chance(3)) send_trade(conn, product);
+  else send_ticker(conn, product);
+}
+
+/* Once a second; and, when the books stand still, tickers with them, so that a wrong one has time to be found. */
+static void send_heartbeats(sim_conn *conn) {
+  if (!conn->heartbeats || sim.now_ns < conn->beat_ns) return;
+  conn->beat_ns = sim.now_ns + SIM_S;
+  for (unsigned i = 0; i < sim.config.products && !conn->ended; i++) {
+    send_heartbeat(conn, i);
+    if (sim.quiet) send_ticker(conn, i);
+  }
 }
 
 static void garbage(sim_conn *conn, wb_frame_kind kind, const uint8_t *head, size_t count) {
@@ -410,6 +457,7 @@ static void misbehave(sim_conn *conn) {
 /* ------------------------------------------------------------------------------------------------ what the node says */
 
 static void on_subscribe(sim_conn *conn, const char *said) {
+  conn->heartbeats = true;
   bool off = strstr(said, "\"unsubscribe\"");
   const char *list = strstr(said, "\"level2");
   const char *end = list ? strchr(list, ']') : NULL;
@@ -497,7 +545,6 @@ void sim_exchange_reset(void) {
   if (!text) text = malloc(TEXT_BYTES);
   markets = sim_alloc(SIM_PRODUCTS_MAX * sizeof *markets);
   next_ns = sim.now_ns;
-  sequence = 0;
   for (unsigned i = 0; i < sim.config.products; i++) {
     market *m = &markets[i];
     m->mid = kinds[i].mid;
@@ -525,6 +572,7 @@ void sim_exchange_pump(void) {
     now->sub[i].wanted = false;
     send_snapshot(now, i);
   }
+  if (now) send_heartbeats(now);
   if (sim.quiet) next_ns = sim.now_ns + sim.config.interval_ns;
   for (unsigned n = 0; next_ns <= sim.now_ns; n++) {
     if (n == MESSAGES_PER_PUMP) next_ns = sim.now_ns;

@@ -140,7 +140,7 @@ def differ(wirebook, seed, count, folder):
     for message in messages:
         books.take(message)
     expected = books.report(1000)
-    ran = subprocess.run([wirebook, "replay", recording, "--product", ",".join(PRODUCTS), "--depth", "1000", "--report", report, "--console", "off"],
+    ran = subprocess.run([wirebook, "replay", recording, "--product", ",".join(PRODUCTS), "--depth", "1000", "--witness", "off", "--report", report, "--console", "off"],
                          capture_output=True, text=True, errors="replace", timeout=300)
     if ran.returncode != 0:
         return [f"replay ended with {ran.returncode}: {ran.stderr[-2000:]}"], expected

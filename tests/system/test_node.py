@@ -126,7 +126,8 @@ def the_case_studys_sample_messages_are_crossed_all_through_and_its_figures_come
 
 def like_the_reference(directory, path, products):
     """A replay of the recording and an independent, slow, obvious program come to the same books, counts, states and rejects."""
-    Program("replay", path, "--product", products, "--depth", 1000, "--console", "off", "--report", f"{directory}/ours.json").ends(0)
+    Program("replay", path, "--product", products, "--depth", 1000, "--witness", "off", "--console", "off", "--report",
+            f"{directory}/ours.json").ends(0)
     with open(f"{directory}/reference.json", "w") as file:
         subprocess.run([sys.executable, f"{HERE}/reference_book.py", "--product", products, "--depth", "1000", path], stdout=file, check=True)
     same(f"{directory}/ours.json", f"{directory}/reference.json", "--state", "--rejected")

@@ -44,7 +44,7 @@ static inline const char *capture_check(const capture *to, const wb_message *mes
   if (message != to->claimed) return "commit of what was not claimed";
   if (message->delta_count > to->claimed_count) return "more deltas than claimed";
   bool ticker = message->kind == WB_MESSAGE_TICKER, trade = message->kind == WB_MESSAGE_TRADE;
-  if (message->kind < WB_MESSAGE_SNAPSHOT || message->kind > WB_MESSAGE_GAP) return "unknown kind";
+  if (message->kind < WB_MESSAGE_SNAPSHOT || message->kind > WB_MESSAGE_RESYNC) return "unknown kind";
   if (message->product != WB_PRODUCT_NONE && message->product >= to->products->count) return "product out of range";
   if (!book && message->delta_count != (ticker ? 2u : trade ? 1u : 0u)) return "deltas that are none of its own";
   if ((book || ticker || trade || message->kind == WB_MESSAGE_HEARTBEAT || message->kind == WB_MESSAGE_SCALE) &&
@@ -121,9 +121,9 @@ static inline bool capture_same(const capture *a, const capture *b) {
 }
 
 static inline size_t capture_print(const capture *from, unsigned index, char *text, size_t size) {
-  static const char *const kinds[] = {"?",     "snapshot", "update",  "heartbeat", "subscriptions",
-                                      "error", "reject",   "ignored", "connect",   "disconnect",
-                                      "scale", "ticker",   "trade",   "window",    "gap"};
+  static const char *const kinds[] = {"?",      "snapshot", "update",  "heartbeat",  "subscriptions", "error",
+                                      "reject", "ignored",  "connect", "disconnect", "scale",         "ticker",
+                                      "trade",  "window",   "gap",     "resync"};
   const wb_message *message = from->message[index];
   size_t used = 0;
 #define PUT(...) used += (size_t)snprintf(text + used, used < size ? size - used : 0, __VA_ARGS__)

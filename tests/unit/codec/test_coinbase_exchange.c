@@ -100,6 +100,30 @@ Test(exchange, works_with_a_table_of_4096_products_and_finds_each) {
   free(memory);
 }
 
+Test(exchange, the_nodes_note_of_a_resync_names_its_product_and_any_other_note_is_passed_by) {
+  static const struct {
+    const char *note;
+    uint16_t product;
+  } cases[] = {{"{\"event\":\"resync\",\"product\":\"ETH-USD\",\"reason\":\"x\"}", 1},
+               {"{\"event\":\"resync\",\"product\":\"XRP-USD\"}", WB_PRODUCT_NONE},
+               {"{\"event\":\"resync\",\"product\":7}", WB_PRODUCT_NONE},
+               {"{\"event\":\"resync\"}", WB_PRODUCT_NONE},
+               {"{\"product\":\"ETH-USD\"", WB_PRODUCT_NONE},
+               {"", WB_PRODUCT_NONE}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    uint8_t bytes[256] = {0};
+    memcpy(bytes, cases[i].note, strlen(cases[i].note));
+    wb_frame frame = {.kind = WB_FRAME_RESYNC, .bytes = (uint32_t)strlen(cases[i].note)};
+    capture *got = &all.got[1];
+    capture_clear(got);
+    wb_codec_coinbase_exchange.decode(all.state[1], &frame, bytes, &got->out);
+    cr_assert_null(got->broken);
+    cr_assert_eq(got->count, 1u);
+    cr_assert_eq(got->message[0]->product, cases[i].product, "%s", cases[i].note);
+    cr_assert_eq(got->message[0]->kind, cases[i].product == WB_PRODUCT_NONE ? WB_MESSAGE_IGNORED : WB_MESSAGE_RESYNC);
+  }
+}
+
 Test(exchange, each_kind_of_record_becomes_one_message) {
   static const struct {
     uint8_t kind, want;

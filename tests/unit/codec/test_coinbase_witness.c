@@ -91,13 +91,32 @@ Test(coinbase_witness, a_trade_that_breaks_the_schema_is_refused_and_harms_no_bo
   refused(MATCH("\"1\"", "\"1\"", "\"buy\",\"time\":1"), WB_REJECT_WRONG_TYPE, "ETH-USD");
 }
 
-Test(coinbase_witness, what_is_finer_than_the_books_units_is_refused_and_widens_nothing) {
-  refused(TICKER(BEST("1.123456789", "2")), WB_REJECT_NUMBER_RANGE, "ETH-USD");
-  refused(TICKER(BEST("1", "2") SIZES("1", "0.000000001")), WB_REJECT_NUMBER_RANGE, "ETH-USD");
-  refused(MATCH("\"1.123456789\"", "\"1\"", "\"buy\""), WB_REJECT_NUMBER_RANGE, "ETH-USD");
-  refused(MATCH("\"1\"", "\"99999999999999999999\"", "\"buy\""), WB_REJECT_NUMBER_RANGE, "ETH-USD");
+Test(coinbase_witness, a_ticker_finer_than_the_books_units_is_passed_by_and_widens_nothing) {
+  says(TICKER(BEST("1.123456789", "2")), "ignored ETH-USD");
+  says(TICKER(BEST("1", "2") SIZES("1", "0.000000001")), "ignored ETH-USD");
+  says(TICKER(BEST("1", "99999999999999999999")), "ignored ETH-USD");
   cr_assert_eq(all.state[0]->product[1].price_decimals, WB_DECIMALS_DEFAULT);
   cr_assert_eq(all.state[0]->product[1].size_decimals, WB_DECIMALS_DEFAULT);
+}
+
+Test(coinbase_witness, a_trade_finer_than_the_books_units_widens_them_as_an_update_does) {
+  static const char frame[] = MATCH("\"1\"", "\"0.123456789\"", "\"sell\"");
+  char text[256];
+  cr_assert_null(roads_decode(&all, frame, sizeof frame - 1, 'x'));
+  cr_assert_eq(all.got[0].count, 2u);
+  capture_print(&all.got[0], 0, text, sizeof text);
+  cr_assert_str_eq(text, "scale ETH-USD 8 9");
+  capture_print(&all.got[0], 1, text, sizeof text);
+  cr_assert_str_eq(text, "trade ETH-USD sequence 9 trade 7 ask:100000000:123456789");
+  says(MATCH("\"1\"", "\"0.5\"", "\"buy\""), "trade ETH-USD sequence 9 trade 7 bid:100000000:500000000");
+}
+
+Test(coinbase_witness, a_trade_that_is_refused_widens_nothing) {
+  refused(MATCH("\"1.0000000000000000001\"", "\"1\"", "\"buy\""), WB_REJECT_NUMBER_RANGE, "ETH-USD");
+  refused(MATCH("\"1\"", "\"99999999999999999999\"", "\"buy\""), WB_REJECT_NUMBER_RANGE, "ETH-USD");
+  refused(MATCH("\"1.123456789\"", "\"1\"", "\"up\""), WB_REJECT_UNKNOWN_SIDE, "ETH-USD");
+  refused(MATCH("\"0.000000000\"", "\"1\"", "\"buy\""), WB_REJECT_BAD_NUMBER, "ETH-USD");
+  cr_assert_eq(all.state[0]->product[1].price_decimals, WB_DECIMALS_DEFAULT);
 }
 
 Test(coinbase_witness, what_is_no_json_is_not_known_to_be_harmless) {

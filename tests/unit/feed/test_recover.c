@@ -132,3 +132,19 @@ Test(recover, every_state_and_reason_has_a_text) {
   cr_assert_str_eq(wb_state_name((wb_state)99), "unknown");
   cr_assert_str_eq(wb_reason_text((wb_reason)99), "unknown");
 }
+
+Test(recover, a_replay_that_reads_of_a_resync_counts_it_and_waits_for_the_snapshot) {
+  wb_recover r;
+  wb_recover_init(&r, &wb_recover_default, 0);
+  wb_recover_connected(&r, 1);
+  wb_recover_asked(&r, 2);
+  cr_assert_eq(r.state, WB_STATE_WAITING);
+  wb_recover_snapshot(&r, 3);
+  wb_recover_asked(&r, 4);
+  cr_assert_eq(r.state, WB_STATE_LIVE, "a snapshot asked for earlier came before the note");
+  wb_recover_suspect(&r, WB_REASON_TICKER, WB_REJECT_NONE, 5);
+  wb_recover_asked(&r, 6);
+  cr_assert_eq(r.state, WB_STATE_RESYNCING);
+  cr_assert_eq(r.reason, WB_REASON_TICKER);
+  cr_assert_eq(r.resyncs, 3u);
+}

@@ -320,6 +320,68 @@ Test(mock_market, the_sequence_of_heartbeats_only_grows) {
 
 /* ------------------------------------------------------------------------------------------------ text */
 
+Test(mock_market, trades_take_from_the_best_level_of_before_and_their_ids_have_no_holes) {
+  wb_mock_market market;
+  cr_assert_eq(wb_mock_market_open(&market, "BTC-USD", 50, 7, 1, 3, NULL), 0);
+  wb_delta delta[WB_MOCK_CHANGES_MAX];
+  uint64_t id = market.last_trade_id, volume = 0, trades = 0;
+  cr_assert_eq(market.last_trade.id, id);
+  for (int step = 0; step < 20000; step++) {
+    uint64_t best[2] = {wb_mock_market_level(&market, WB_SIDE_BID, 0)->price,
+                        wb_mock_market_level(&market, WB_SIDE_ASK, 0)->price};
+    unsigned count = wb_mock_market_step(&market, delta);
+    cr_assert_leq(market.trade_count, count);
+    for (uint32_t i = 0; i < market.trade_count; i++) {
+      const wb_mock_trade *trade = &market.trade[i];
+      cr_assert_eq(trade->id, ++id);
+      cr_assert_gt(trade->size, 0u);
+      if (i == 0 && count == 1) cr_assert_eq(trade->price, best[trade->side]);
+      volume += trade->size;
+      trades++;
+    }
+    cr_assert_eq(market.last_trade_id, id);
+    cr_assert_eq(market.last_trade.id, id);
+  }
+  cr_assert_eq(market.volume, volume);
+  cr_assert_gt(trades, 500u);
+  cr_assert(market.low <= market.open && market.open <= market.high && market.low < market.high);
+  wb_mock_market_close(&market);
+}
+
+Test(mock_text, tickers_and_matches_say_the_market_as_it_is) {
+  for (int spaced = 0; spaced < 2; spaced++) {
+    wb_mock_market market;
+    wb_mock_text text;
+    wb_delta delta[WB_MOCK_CHANGES_MAX];
+    cr_assert_eq(wb_mock_market_open(&market, "BTC-USD", 50, 7, 1, 3, NULL), 0);
+    wb_mock_text_init(&text, &market, spaced);
+    while (!market.trade_count) wb_mock_market_step(&market, delta);
+    char to[WB_MOCK_TICKER_BYTES_MAX];
+    wb_mock_time time = {0};
+    const char *now = wb_mock_time_text(&time, START_US);
+    size_t bytes = wb_mock_text_ticker(&text, now, to);
+    cr_assert_eq(memmem(to, bytes, ": ", 2) != NULL, spaced);
+    json_t *root = json_loadb(to, bytes, JSON_REJECT_DUPLICATES, NULL);
+    cr_assert_not_null(root);
+    cr_assert_str_eq(json_string_value(json_object_get(root, "type")), "ticker");
+    cr_assert_eq(exact(json_string_value(json_object_get(root, "best_bid")), 2),
+                 wb_mock_market_level(&market, WB_SIDE_BID, 0)->price);
+    cr_assert_eq(exact(json_string_value(json_object_get(root, "best_ask_size")), 8),
+                 wb_mock_market_level(&market, WB_SIDE_ASK, 0)->size);
+    cr_assert_eq((uint64_t)json_integer_value(json_object_get(root, "trade_id")), market.last_trade_id);
+    json_decref(root);
+    bytes = wb_mock_text_match(&text, "match", &market.trade[0], now, to);
+    root = json_loadb(to, bytes, JSON_REJECT_DUPLICATES, NULL);
+    cr_assert_not_null(root);
+    cr_assert_eq(exact(json_string_value(json_object_get(root, "price")), 2), market.trade[0].price);
+    cr_assert_eq(exact(json_string_value(json_object_get(root, "size")), 8), market.trade[0].size);
+    cr_assert_str_eq(json_string_value(json_object_get(root, "side")), market.trade[0].side == WB_SIDE_BID ? "buy" : "sell");
+    cr_assert_str_eq(json_string_value(json_object_get(root, "time")), "2026-08-02T05:43:52.535977Z");
+    json_decref(root);
+    wb_mock_market_close(&market);
+  }
+}
+
 Test(mock_text, keys_stand_as_on_the_real_feed) {
   wb_mock_market market;
   wb_mock_text text;

@@ -281,9 +281,92 @@ Test(stages, a_book_crossed_for_longer_than_allowed_is_resynchronised_and_its_an
   cr_assert_eq(commands(r, command, 4), 0);
   r->now_ns += S;
   work(r);
-  cr_assert_eq(commands(r, command, 4), 1);
-  cr_assert_eq(command[0].reason, WB_REASON_CROSSED);
+  cr_assert_eq(commands(r, command, 4), 2);
+  cr_assert_eq(command[0].kind, WB_COMMAND_GAP);
+  cr_assert_eq(command[0].alarm, WB_ALARM_CROSSED);
+  cr_assert_eq(command[0].seen, 150 * E8);
+  cr_assert_eq(command[0].expected, 101 * E8);
+  cr_assert_eq(command[0].decimals, 8u);
+  cr_assert_eq(command[1].kind, WB_COMMAND_RESUBSCRIBE);
+  cr_assert_eq(command[1].reason, WB_REASON_CROSSED);
   cr_assert_eq(view(r, 0).state, WB_STATE_RESYNCING);
+  cr_assert_eq(view(r, 0).alarms[WB_ALARM_CROSSED], 1u);
+}
+
+/* Live and in a replay, from the same messages. */
+static void crosses_and_comes_late(rig *r) {
+  live(r);
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"150\",\"1\"]],\"time\":\"\"}");
+  r->now_ns += S;
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"99\",\"2\"]],\"time\":\"\"}");
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  r->now_ns++;
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"150\",\"0\"]],\"time\":\"\"}");
+}
+
+Test(stages, the_update_that_comes_when_a_book_is_crossed_for_too_long_is_dropped_in_a_replay_too) {
+  for (int interactive = 0; interactive < 2; interactive++) {
+    rig *r = rig_open(false, interactive);
+    crosses_and_comes_late(r);
+    wb_view_data v = view(r, 0);
+    cr_assert_eq(v.state, interactive ? WB_STATE_RESYNCING : WB_STATE_STALE);
+    cr_assert_eq(v.reason, WB_REASON_CROSSED);
+    cr_assert_eq(v.updates, 2u);
+    cr_assert_eq(v.best_bid, 150 * E8);
+    cr_assert_eq(v.alarms[WB_ALARM_CROSSED], 1u);
+    push(r, 1, WB_FRAME_RESYNC, "{\"event\":\"resync\",\"product\":\"BTC-USD\"}");
+    work(r);
+    v = view(r, 0);
+    cr_assert_eq(v.state, WB_STATE_RESYNCING);
+    cr_assert_eq(v.resyncs, 1u);
+    cr_assert_eq(r->book.resyncs, 1u);
+  }
+}
+
+Test(stages, an_alarm_that_the_governor_holds_back_is_counted_and_the_book_stays_live) {
+  rig *r = rig_open(false, true);
+  live(r);
+  wb_command command[8];
+  for (int i = 0; i < 4; i++) {
+    for (int back = 1; back >= 0; back--)
+      say(r,
+          "{\"type\":\"l2update\",\"product_id\":\"ETH-USD\",\"changes\":[[\"buy\",\"9\",\"1\"]],\"time\":\"2026-08-02T05:43:5%"
+          "dZ\"}",
+          back);
+    if (i == 0) { /* the first makes the book suspect */
+      cr_assert_eq(commands(r, command, 8), 2);
+      cr_assert_eq(command[0].kind, WB_COMMAND_GAP);
+      cr_assert_eq(command[0].alarm, WB_ALARM_TIME);
+      cr_assert_eq(command[0].expected - command[0].seen, (uint64_t)S);
+      cr_assert_eq(command[1].reason, WB_REASON_TIME);
+      cr_assert_eq(view(r, 1).state, WB_STATE_RESYNCING);
+      say(r, "{\"type\":\"snapshot\",\"product_id\":\"ETH-USD\",\"asks\":[[\"11\",\"2\"]],\"bids\":[[\"10\",\"1\"]]}");
+    }
+    cr_assert_eq(view(r, 1).state, WB_STATE_LIVE);
+    cr_assert_eq(view(r, 1).alarms[WB_ALARM_TIME], (uint32_t)i + 1);
+    cr_assert_eq(view(r, 1).last_alarm, WB_ALARM_TIME + 1);
+  }
+  cr_assert_eq(commands(r, command, 8), 0, "one record a second");
+  cr_assert_eq(view(r, 1).resyncs, 1u);
+  cr_assert_eq(view(r, 0).alarms[WB_ALARM_TIME], 0u);
+}
+
+Test(stages, heartbeats_that_stop_are_missed_when_messages_of_others_come) {
+  rig *r = rig_open(false, true);
+  live(r);
+  for (int second = 0; second < 20; second++) {
+    r->now_ns += S;
+    for (int product = 0; product < 2; product++)
+      if (product == 0 || second < 3)
+        say(r,
+            "{\"type\":\"heartbeat\",\"sequence\":1,\"last_trade_id\":1,\"product_id\":\"%s\",\"time\":\"2026-08-02T05:43:%"
+            "02dZ\"}",
+            product ? "ETH-USD" : "BTC-USD", second);
+    cr_assert_eq(view(r, 1).alarms[WB_ALARM_HEARTBEAT], second >= 8, "second %d", second);
+    if (second == 8) cr_assert_eq(view(r, 1).reason, WB_REASON_HEARTBEAT);
+  }
+  cr_assert_eq(view(r, 0).alarms[WB_ALARM_HEARTBEAT], 0u);
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
 }
 
 Test(stages, a_lost_line_makes_books_stale_and_a_new_snapshot_makes_them_live_again) {
