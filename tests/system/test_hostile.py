@@ -23,7 +23,7 @@ def report(program, directory):
     program.pump(0.05)
     if program.child.poll() is not None:
         program.fail("ended by itself")
-    return load(f"{directory}/report.json") if os.path.exists(f"{directory}/report.json") else {"products": {}, "lines": [{}], "reconnects": 0}
+    return load(f"{directory}/report.json") if os.path.exists(f"{directory}/report.json") else {"products": {}, "rejected": {}, "lines": [{}], "reconnects": 0}
 
 
 def product(program, directory):
