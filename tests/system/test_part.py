@@ -23,9 +23,10 @@ def recorded(directory, *words, messages=12000):
     exchange.ends(0)
 
 
-def times(directory):
+def times(directory, code=0):
     """Receive times of all messages of the log, in its order."""
-    shown = subprocess.run([WIREBOOK, "inspect", "--frames", "--kind", "text", f"{directory}/data"], capture_output=True, check=True)
+    shown = subprocess.run([WIREBOOK, "inspect", "--frames", "--kind", "text", f"{directory}/data"], capture_output=True)
+    assert shown.returncode == code, shown.stderr
     return [line.split(b" ", 2)[1].decode() for line in shown.stdout.splitlines()]
 
 
@@ -106,6 +107,24 @@ def an_index_that_is_wrong_is_left_aside_with_a_word_and_nothing_changes(directo
     Program("inspect", "--index", f"{directory}/data").ends(0)
     mended, said = part(directory, THREE, *window, "mended")
     assert without(right) == without(mended) and not said and mended["part"]["read_bytes"] <= right["part"]["read_bytes"], said
+
+
+def damage_of_a_compressed_segment_with_an_index_costs_one_block_of_it(directory):
+    recorded(directory, "--rotate-bytes", "64M", "--compress", "zstd", messages=60000)
+    sound = len(times(directory))
+    (segment,) = files(f"{directory}/data", ".zst")
+    changed = os.stat(segment)
+    with open(segment, "r+b") as file:
+        file.seek(changed.st_size // 2)
+        file.write(b"damage")
+    os.utime(segment, ns=(changed.st_atime_ns, changed.st_mtime_ns))
+    told = Program("inspect", "--verify", f"{directory}/data").ends(1).out["stdout"]
+    assert "DAMAGE  1" in told and re.search(r"GAPS  [1-9]", told), told
+    left = len(times(directory, code=1))
+    blocks = 1 + int(re.search(r"(\d+) bytes left out", told)[1]) // (4 << 20)
+    assert blocks < 3 and sound // 2 < left < sound, f"{left} of {sound}: {told}"
+    os.remove(files(f"{directory}/data", ".wbidx")[0])
+    assert len(times(directory, code=1)) < left, "without its index what lies behind the damage is not read"
 
 
 def a_window_of_everything_shows_what_a_whole_replay_shows(directory):
