@@ -529,8 +529,11 @@ static bool pass_damage(wb_log_reader *reader, file *f, int code) {
   }
   const wb_index *index = &way->loaded.index;
   if (!way->step || offset >= index->head.indexed_bytes) return false;
-  for (uint32_t i = 0; f->decoder && i < index->head.block_count && least <= offset; i++)
-    least = wb_index_block_at(index, i).offset;
+  if (f->decoder) { /* of a block that is damaged nothing more can be decoded */
+    least = UINT64_MAX;
+    for (uint32_t i = index->head.block_count; i-- > 0 && wb_index_block_at(index, i).offset > offset;)
+      least = wb_index_block_at(index, i).offset;
+  }
   while (way->next < way->step_count && wb_index_stretch_at(index, way->step[way->next].stretch).offset < least) way->next++;
   uint64_t end =
       way->next < way->step_count ? wb_index_stretch_at(index, way->step[way->next].stretch).offset : index->head.indexed_bytes;

@@ -14,19 +14,21 @@ def files(place, end):
     return sorted(found, key=os.path.basename)
 
 
-def recorded(directory, *words, messages=12000):
+def recorded(directory, *words, messages=12000, rate="max"):
     """A run with snapshots of the last product again and again."""
     count = int(messages / SLOW)
-    exchange = mock("--product", THREE, "--messages", count, "--rate", "max", "--levels", 300, "--scenario", "dupsnapshot", "--scenario-after", count // 40,
+    exchange = mock("--product", THREE, "--messages", count, "--rate", rate, "--levels", 300, "--scenario", "dupsnapshot", "--scenario-after", count // 40,
                     "--scenario-repeat", "--once")
     node(exchange.url, directory, "--product", THREE, "--once", *words).ends(0)
     exchange.ends(0)
 
 
-def times(directory):
-    """Receive times of all messages of the log, in its order."""
-    shown = subprocess.run([WIREBOOK, "inspect", "--frames", "--kind", "text", f"{directory}/data"], capture_output=True, check=True)
-    return [line.split(b" ", 2)[1].decode() for line in shown.stdout.splitlines()]
+def times(directory, code=0, snapshots=False):
+    """Receive times of all messages of the log, in its order; or those of the last product's snapshots."""
+    shown = subprocess.run([WIREBOOK, "inspect", "--frames", "--kind", "text", f"{directory}/data"], capture_output=True)
+    assert shown.returncode == code, shown.stderr
+    wanted = b'"type":"snapshot","product_id":"LTC-USD"' if snapshots else b""
+    return [line.split(b" ", 2)[1].decode() for line in shown.stdout.splitlines() if wanted in line]
 
 
 def part(directory, products, begin, end, name, *words, code=0):
@@ -46,10 +48,11 @@ def window_of(at, begin, count):
 
 
 def reads_little(directory, share, *words, **options):
-    recorded(directory, *words, **options)
+    recorded(directory, *words, rate=20000, **options)  # all products take turns, and chunks are small
     Program("inspect", "--index", f"{directory}/data").ends(0)
     at = times(directory)
-    window = window_of(at, len(at) * 7 // 10, len(at) // 100)
+    snapshots = times(directory, snapshots=True)
+    window = window_of(at, at.index(snapshots[len(snapshots) * 7 // 10]) + 20, len(at) // 100)
     little, _ = part(directory, "LTC-USD", *window, "little")
     assert 0 < little["messages"] < len(at) // 20, little["messages"]
     assert little["products"]["LTC-USD"]["state"] == "live" and little["products"]["LTC-USD"]["bids"], little["products"]
@@ -62,7 +65,8 @@ def reads_little(directory, share, *words, **options):
 
 
 def a_hundredth_of_a_log_is_replayed_without_reading_the_rest(directory):
-    reads_little(directory, 0.05, "--rotate-bytes", "4M", messages=60000)
+    # Of a node that lags behind, on a busy machine, each of the few chunks needed may have 2 MiB; else it is some 2 %.
+    reads_little(directory, 0.15, "--rotate-bytes", "4M", messages=60000)
 
 
 def a_hundredth_of_a_compressed_log_is_replayed_without_reading_the_rest(directory):
@@ -71,7 +75,7 @@ def a_hundredth_of_a_compressed_log_is_replayed_without_reading_the_rest(directo
 
 
 def the_bytes_that_a_part_says_it_read_are_those_that_the_system_counted(directory):
-    recorded(directory, "--rotate-bytes", "16M", "--compress", "zstd", messages=60000)
+    recorded(directory, "--rotate-bytes", "16M", "--compress", "zstd", messages=60000, rate=20000)
     at = times(directory)
     begin, end = window_of(at, len(at) // 2, 50)
     child = subprocess.Popen([WIREBOOK, "replay", "--product", "LTC-USD", "--console", "off", "--report", f"{directory}/part.json", "--from", begin, "--to",
@@ -106,6 +110,24 @@ def an_index_that_is_wrong_is_left_aside_with_a_word_and_nothing_changes(directo
     Program("inspect", "--index", f"{directory}/data").ends(0)
     mended, said = part(directory, THREE, *window, "mended")
     assert without(right) == without(mended) and not said and mended["part"]["read_bytes"] <= right["part"]["read_bytes"], said
+
+
+def damage_of_a_compressed_segment_with_an_index_costs_one_block_of_it(directory):
+    recorded(directory, "--rotate-bytes", "64M", "--compress", "zstd", messages=60000)
+    sound = len(times(directory))
+    (segment,) = files(f"{directory}/data", ".zst")
+    changed = os.stat(segment)
+    with open(segment, "r+b") as file:
+        file.seek(changed.st_size // 2)
+        file.write(b"damage")
+    os.utime(segment, ns=(changed.st_atime_ns, changed.st_mtime_ns))
+    told = Program("inspect", "--verify", f"{directory}/data").ends(1).out["stdout"]
+    assert re.search(r"DAMAGE  [12]\b", told) and re.search(r"GAPS  [1-9]", told), told  # a chunk that reaches into the block is told by itself
+    left = len(times(directory, code=1))
+    lost = sum(map(int, re.findall(r"(\d+) bytes left out", told)))
+    assert 0 < lost < 3 * (4 << 20) and sound // 2 < left < sound, f"{left} of {sound}: {told}"
+    os.remove(files(f"{directory}/data", ".wbidx")[0])
+    assert len(times(directory, code=1)) < left, "without its index what lies behind the damage is not read"
 
 
 def a_window_of_everything_shows_what_a_whole_replay_shows(directory):
