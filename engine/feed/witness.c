@@ -98,7 +98,7 @@ void wb_witness_connected(wb_witness *witness) {
 static uint64_t between(int64_t from_ns, int64_t to_ns) { return to_ns > from_ns ? (uint64_t)to_ns - (uint64_t)from_ns : 0; }
 
 bool wb_witness_heartbeat(wb_witness *witness, const wb_witness_config *config, uint64_t sequence, int64_t time_ns,
-                          uint64_t messages, bool live, wb_finding *finding) {
+                          uint64_t messages, bool live, wb_evidence *finding) {
   witness->late = 0;
   if (time_ns == WB_TIME_NONE) return false;
   witness->beat_time_ns = time_ns;
@@ -106,7 +106,7 @@ bool wb_witness_heartbeat(wb_witness *witness, const wb_witness_config *config, 
                time_ns >= witness->silent_since_ns;
   bool alarm = quiet && between(witness->silent_since_ns, time_ns) >= config->silent_ns &&
                sequence - witness->sequence >= config->silent_sequences;
-  if (alarm) *finding = (wb_finding){.seen = sequence - witness->sequence};
+  if (alarm) *finding = (wb_evidence){.seen = sequence - witness->sequence};
   witness->beats = true;
   if (quiet && !alarm) return false;
   witness->messages = messages;
@@ -115,23 +115,23 @@ bool wb_witness_heartbeat(wb_witness *witness, const wb_witness_config *config, 
   return alarm;
 }
 
-bool wb_witness_late(wb_witness *witness, const wb_witness_config *config, int64_t time_ns, wb_finding *finding) {
+bool wb_witness_late(wb_witness *witness, const wb_witness_config *config, int64_t time_ns, wb_evidence *finding) {
   if (!witness->beats || between(witness->beat_time_ns, time_ns) < config->heartbeat_ns) return false;
   if (++witness->late < LATE_LOOKS) return false;
   *finding =
-      (wb_finding){.seen = between(witness->beat_time_ns, time_ns), .expected = UINT64_C(1000000000), .unit = WB_UNIT_NS};
+      (wb_evidence){.seen = between(witness->beat_time_ns, time_ns), .expected = UINT64_C(1000000000), .unit = WB_UNIT_NS};
   witness->beats = false;
   return true;
 }
 
 /* From the one behind the last on, up to this one, all are missing. */
-static bool lost(wb_witness *witness, uint64_t trade_id, wb_finding *finding) {
-  *finding = (wb_finding){.seen = trade_id, .expected = witness->trade_id + 1};
+static bool lost(wb_witness *witness, uint64_t trade_id, wb_evidence *finding) {
+  *finding = (wb_evidence){.seen = trade_id, .expected = witness->trade_id + 1};
   witness->lost_trades += trade_id - witness->trade_id;
   return true;
 }
 
-bool wb_witness_trade(wb_witness *witness, uint64_t trade_id, wb_finding *finding) {
+bool wb_witness_trade(wb_witness *witness, uint64_t trade_id, wb_evidence *finding) {
   bool alarm = witness->trades && trade_id > witness->trade_id + 1 && lost(witness, trade_id - 1, finding);
   if (!witness->trades || trade_id > witness->trade_id) witness->trade_id = trade_id;
   witness->trades = true;
@@ -139,7 +139,7 @@ bool wb_witness_trade(wb_witness *witness, uint64_t trade_id, wb_finding *findin
 }
 
 bool wb_witness_last_trade(wb_witness *witness, const wb_witness_config *config, uint64_t trade_id, int64_t time_ns,
-                           wb_finding *finding) {
+                           wb_evidence *finding) {
   if (!witness->trades || time_ns == WB_TIME_NONE) return false;
   if (witness->owed_trade_id <= witness->trade_id) witness->owed_trade_id = 0;
   bool alarm = witness->owed_trade_id && between(witness->owed_since_ns, time_ns) >= config->trade_grace_ns;
@@ -192,16 +192,16 @@ void wb_witness_touch(wb_witness *witness, const wb_witness_config *config, uint
   witness->touch = *touch;
 }
 
-static bool contradicts(const wb_witness *witness, wb_finding *finding) {
+static bool contradicts(const wb_witness *witness, wb_evidence *finding) {
   const wb_touch_range *around = &witness->around;
   const wb_touch *ticker = &witness->ticker;
   for (unsigned side = 0; side < 2; side++) {
     if (ticker->price[side] < around->low[side] || ticker->price[side] > around->high[side]) {
-      *finding = (wb_finding){.seen = ticker->price[side], .expected = around->high[side], .unit = WB_UNIT_PRICE};
+      *finding = (wb_evidence){.seen = ticker->price[side], .expected = around->high[side], .unit = WB_UNIT_PRICE};
       return true;
     }
     if (witness->ticker_sizes && !around->moved[side] && ticker->size[side] != around->size[side]) {
-      *finding = (wb_finding){.seen = ticker->size[side], .expected = around->size[side], .unit = WB_UNIT_SIZE};
+      *finding = (wb_evidence){.seen = ticker->size[side], .expected = around->size[side], .unit = WB_UNIT_SIZE};
       return true;
     }
   }
@@ -209,7 +209,7 @@ static bool contradicts(const wb_witness *witness, wb_finding *finding) {
 }
 
 bool wb_witness_ticker(wb_witness *witness, const wb_witness_config *config, uint64_t recv_ns, const wb_touch *ours,
-                       const wb_touch *ticker, bool sizes, wb_finding *finding) {
+                       const wb_touch *ticker, bool sizes, wb_evidence *finding) {
   if (!witness->tickers) {
     witness->tickers = true;
     witness->touch = *ours;

@@ -72,10 +72,10 @@ wb_reason wb_alarm_reason(wb_alarm alarm); /* why the book is suspect then */
 
 /* What an alarm saw, and what it should have seen, in this unit. Of trades: the last and the first id that are missing. */
 typedef enum { WB_UNIT_ONE = 0, WB_UNIT_NS, WB_UNIT_PRICE, WB_UNIT_SIZE } wb_unit;
-typedef struct wb_finding {
+typedef struct wb_evidence {
   uint64_t seen, expected;
   uint8_t unit; /* wb_unit */
-} wb_finding;
+} wb_evidence;
 
 /* Best levels by wb_side; price and size 0 where there is none. */
 typedef struct wb_touch {
@@ -121,12 +121,12 @@ void wb_witness_rescaled(wb_witness *witness);
 /* The functions that return a bool say whether there is an alarm, and then what it saw in *finding. */
 
 /* wb_witness_update takes the time of an update (WB_TIME_NONE: none). For every message: 2 ns. */
-static inline bool wb_witness_update(wb_witness *witness, unsigned line, int64_t time_ns, wb_finding *finding) {
+static inline bool wb_witness_update(wb_witness *witness, unsigned line, int64_t time_ns, wb_evidence *finding) {
   int64_t before_ns = witness->time_ns[line];
   if (time_ns == WB_TIME_NONE) return false;
   witness->time_ns[line] = time_ns;
   if (__builtin_expect(time_ns >= before_ns, 1)) return false;
-  *finding = (wb_finding){.seen = (uint64_t)time_ns, .expected = (uint64_t)before_ns, .unit = WB_UNIT_NS};
+  *finding = (wb_evidence){.seen = (uint64_t)time_ns, .expected = (uint64_t)before_ns, .unit = WB_UNIT_NS};
   return true;
 }
 
@@ -134,13 +134,13 @@ static inline bool wb_witness_update(wb_witness *witness, unsigned line, int64_t
  * takes any. For silent. wb_witness_last_trade takes its last trade, for trades. wb_witness_late looks, once a second or so, whether a heartbeat is
  * missing, time_ns being the newest of its line. */
 bool wb_witness_heartbeat(wb_witness *witness, const wb_witness_config *config, uint64_t sequence, int64_t time_ns,
-                          uint64_t messages, bool live, wb_finding *finding);
+                          uint64_t messages, bool live, wb_evidence *finding);
 bool wb_witness_last_trade(wb_witness *witness, const wb_witness_config *config, uint64_t trade_id, int64_t time_ns,
-                           wb_finding *finding);
-bool wb_witness_late(wb_witness *witness, const wb_witness_config *config, int64_t time_ns, wb_finding *finding);
+                           wb_evidence *finding);
+bool wb_witness_late(wb_witness *witness, const wb_witness_config *config, int64_t time_ns, wb_evidence *finding);
 
 /* wb_witness_trade takes a trade's id. One that is not above the last is a repetition. */
-bool wb_witness_trade(wb_witness *witness, uint64_t trade_id, wb_finding *finding);
+bool wb_witness_trade(wb_witness *witness, uint64_t trade_id, wb_evidence *finding);
 
 /* wb_witness_touch takes the book's touch after a whole message; only needed where witness->tickers. wb_witness_ticker takes the
  * exchange's, ours being the book's as it is (sizes: whether it has any). A side contradicts the book when its price is none between the
@@ -148,7 +148,7 @@ bool wb_witness_trade(wb_witness *witness, uint64_t trade_id, wb_finding *findin
  * the sizes differ: what a batch of 50 ms may hide is no contradiction. One ticker a window is judged. */
 void wb_witness_touch(wb_witness *witness, const wb_witness_config *config, uint64_t recv_ns, const wb_touch *touch);
 bool wb_witness_ticker(wb_witness *witness, const wb_witness_config *config, uint64_t recv_ns, const wb_touch *ours,
-                       const wb_touch *ticker, bool sizes, wb_finding *finding);
+                       const wb_touch *ticker, bool sizes, wb_evidence *finding);
 
 /* wb_witness_alarm counts an alarm, and says whether the book is to be made suspect for it. live: whether it still could be. */
 bool wb_witness_alarm(wb_witness *witness, const wb_witness_config *config, wb_alarm alarm, bool live, uint64_t now_ns);

@@ -116,7 +116,7 @@ static void suspect(wb_book_stage *stage, uint32_t index, wb_reason reason, wb_r
 }
 
 /* Returns whether the book is suspect now. Alarms that count only, or that the governor holds back, leave the book live. */
-static bool alarm(wb_book_stage *stage, uint32_t index, wb_alarm kind, const wb_finding *finding, uint64_t now_ns) {
+static bool alarm(wb_book_stage *stage, uint32_t index, wb_alarm kind, const wb_evidence *finding, uint64_t now_ns) {
   wb_book_product *product = &stage->product[index];
   wb_witness *witness = &product->witness;
   if (stage->config.witness->policy[kind] == WB_WITNESS_OFF) return false;
@@ -145,7 +145,7 @@ static bool stays_crossed(wb_book_stage *stage, uint32_t index, uint64_t now_ns)
   if (!product->crossed_since_ns || !stage->config.crossed_ns || now_ns <= product->crossed_since_ns + stage->config.crossed_ns)
     return false;
   product->crossed_since_ns = now_ns;
-  const wb_finding finding = {
+  const wb_evidence finding = {
       .seen = product->analytics.best_bid, .expected = product->analytics.best_ask, .unit = WB_UNIT_PRICE};
   return alarm(stage, index, WB_ALARM_CROSSED, &finding, now_ns);
 }
@@ -233,7 +233,7 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
 /* Whether the update's time, or that by which the book is crossed, made it suspect: then it is not applied. */
 static inline bool untimely(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
-  wb_finding finding;
+  wb_evidence finding;
   bool backwards = wb_witness_update(&product->witness, message->line, message->time_ns, &finding);
   if (__builtin_expect(backwards, 0) && alarm(stage, message->product, WB_ALARM_TIME, &finding, message->recv_ns)) return true;
   return __builtin_expect(product->crossed_since_ns != 0, 0) && stays_crossed(stage, message->product, message->recv_ns);
@@ -265,7 +265,7 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
   applied(stage, product, message);
   if (__builtin_expect(product->unknown_seen, 0)) {
     product->unknown_seen = false;
-    alarm(stage, message->product, WB_ALARM_UNKNOWN, &(wb_finding){.seen = product->unknown}, message->recv_ns);
+    alarm(stage, message->product, WB_ALARM_UNKNOWN, &(wb_evidence){.seen = product->unknown}, message->recv_ns);
   }
 }
 
@@ -378,7 +378,7 @@ static void take_window(wb_book_stage *stage) {
 static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
   const wb_witness_config *config = stage->config.witness;
   wb_book_product *product = &stage->product[message->product];
-  wb_finding finding;
+  wb_evidence finding;
   if (wb_witness_last_trade(&product->witness, config, message->u.heartbeat.last_trade_id, message->time_ns, &finding))
     alarm(stage, message->product, WB_ALARM_TRADES, &finding, message->recv_ns);
   if (wb_witness_heartbeat(&product->witness, config, message->u.heartbeat.sequence, message->time_ns,
@@ -387,7 +387,7 @@ static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
 }
 
 static void take_trade(wb_book_stage *stage, const wb_message *message) {
-  wb_finding finding;
+  wb_evidence finding;
   if (wb_witness_trade(&stage->product[message->product].witness, message->u.trade.trade_id, &finding))
     alarm(stage, message->product, WB_ALARM_TRADES, &finding, message->recv_ns);
 }
@@ -399,7 +399,7 @@ static void take_ticker(wb_book_stage *stage, const wb_message *message) {
   const wb_touch ours = {.price = {a->best_bid, a->best_ask}, .size = {a->best_bid_size, a->best_ask_size}};
   const wb_touch theirs = {.price = {message->deltas[0].price, message->deltas[1].price},
                            .size = {message->deltas[0].size, message->deltas[1].size}};
-  wb_finding finding;
+  wb_evidence finding;
   if (wb_witness_ticker(&product->witness, stage->config.witness, message->recv_ns, &ours, &theirs, !message->u.ticker.no_sizes,
                         &finding))
     alarm(stage, message->product, WB_ALARM_TICKER, &finding, message->recv_ns);
@@ -417,7 +417,7 @@ static __attribute__((noinline)) void watch(wb_book_stage *stage, const wb_messa
   uint64_t ticks = 1 + (message->recv_ns - stage->watch_due_ns) / TICK_NS;
   if (ticks > WATCHES_PER_ROUND) ticks = WATCHES_PER_ROUND;
   stage->watch_due_ns = message->recv_ns + TICK_NS;
-  wb_finding finding;
+  wb_evidence finding;
   for (uint64_t n = (stage->product_count * ticks + WATCHES_PER_ROUND - 1) / WATCHES_PER_ROUND; n; n--, stage->watched++) {
     if (stage->watched >= stage->product_count) stage->watched = 0;
     wb_book_product *product = &stage->product[stage->watched];

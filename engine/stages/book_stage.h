@@ -31,7 +31,7 @@ typedef struct wb_command {
   uint16_t connection;     /* the one it is about */
   uint8_t alarm, decimals; /* GAP: wb_alarm; seen and expected are in units of 10^-decimals */
   uint16_t reserved[2];
-  uint64_t seen, expected; /* GAP: see wb_finding */
+  uint64_t seen, expected; /* GAP: see wb_evidence */
   uint64_t recv_ns;        /* GAP: of the message that raised the alarm */
 } wb_command;
 _Static_assert(sizeof(wb_command) == 40, "commands are five words");

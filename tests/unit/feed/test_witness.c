@@ -8,7 +8,7 @@
 static const int64_t T = INT64_C(1785649440000000000), MS = 1000000, S = 1000000000;
 static const wb_witness_config *const config = &wb_witness_default;
 static wb_witness w;
-static wb_finding found;
+static wb_evidence found;
 
 static void setup(void) {
   memset(&w, 0, sizeof w);
