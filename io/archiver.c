@@ -18,6 +18,7 @@
 #include "engine/ring/atomic.h"
 #include "engine/store/segment.h"
 #include "io/archive_list.h"
+#include "io/folder.h"
 #include "io/hook.h"
 #include "io/host.h"
 #include "io/log_index.h"
@@ -419,11 +420,8 @@ static void sync_folder(wb_archiver *a) {
   char path[PATH_BYTES];
   full(a, a->entry[a->job.index].path, "", path);
   *strrchr(path, '/') = 0;
-  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  bool good = fd >= 0 && !fsync(fd);
-  int os_errno = errno;
-  if (fd >= 0) close(fd);
-  if (!good) return job_fail(a, "sync of the folder", os_errno);
+  int result = wb_folder_sync(path);
+  if (result) return job_fail(a, "sync of the folder", -result);
   a->job.step = STEP_REMOVE;
 }
 

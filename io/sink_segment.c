@@ -15,6 +15,7 @@
 #include "engine/ring/atomic.h"
 #include "engine/store/gap.h"
 #include "engine/store/segment.h"
+#include "io/folder.h"
 #include "io/host.h"
 
 enum {
@@ -289,37 +290,6 @@ static void place(wb_sink_segment *sink, slot *s) {
 
 /* ------------------------------------------------------------------------------------------------ segments */
 
-static int sync_folder(const char *path) {
-  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return -errno;
-  int result = fsync(fd) ? -errno : 0;
-  close(fd);
-  return result;
-}
-
-/* Makes path and its parents; syncs the parent of each one made. */
-static int make_folders(char *path, bool sync) {
-  size_t parent = 0; /* bytes of the parent's path, 0: "." */
-  for (size_t at = 1;; at++) {
-    if (path[at] != '/' && path[at]) continue;
-    char was = path[at];
-    path[at] = 0;
-    int result = mkdir(path, 0755) ? -errno : 0;
-    if (!result && sync) {
-      char kept = path[parent];
-      path[parent] = 0;
-      result = sync_folder(parent ? path : kept == '/' ? "/" : ".");
-      path[parent] = kept;
-    } else if (result) {
-      struct stat about;
-      if (!stat(path, &about)) result = S_ISDIR(about.st_mode) ? 0 : -ENOTDIR;
-    }
-    path[at] = was;
-    if (result || !was) return result;
-    parent = at;
-  }
-}
-
 /* No frame that is still to be written has a lower number. Numbers have no holes that no gap record names: when as many frames were taken as there are
  * numbers below the highest, all of them were. */
 static uint64_t lowest_number(wb_sink_segment *sink) {
@@ -341,7 +311,7 @@ static int segment_create(wb_sink_segment *sink, int64_t created_utc_ns) {
   strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%S", &at);
   int folder_bytes = snprintf(sink->path, sizeof sink->path, "%s/%s", sink->root, day);
   bool sync = sink->config.sync != WB_SYNC_NONE;
-  int result = make_folders(sink->path, sync);
+  int result = wb_folder_make(sink->path, sync);
   if (result) return result;
   snprintf(sink->path + folder_bytes, sizeof sink->path - (size_t)folder_bytes, "/%s.%09dZ-%06" PRIu64 ".wbseg", stamp,
            (int)(created_utc_ns % 1000000000), sink->segment);
@@ -359,7 +329,7 @@ static int segment_create(wb_sink_segment *sink, int64_t created_utc_ns) {
   if (written != (ssize_t)sizeof header) result = written < 0 ? -errno : -ENOSPC;
   if (!result && sync) {
     sink->path[folder_bytes] = 0;
-    result = sync_folder(sink->path);
+    result = wb_folder_sync(sink->path);
     sink->path[folder_bytes] = '/';
   }
   if (result) {
@@ -741,7 +711,7 @@ wb_sink_segment *wb_sink_segment_open(const wb_sink_segment_config *config, wb_e
   if (!memcmp(checked.node, unset, sizeof unset)) wb_random_fill(sink->info.node, sizeof sink->info.node);
   snprintf(sink->root, sizeof sink->root, "%s/%s", checked.dir, checked.feed);
   sink->config.dir = sink->config.feed = sink->config.info = NULL;
-  int result = make_folders(sink->root, checked.sync != WB_SYNC_NONE);
+  int result = wb_folder_make(sink->root, checked.sync != WB_SYNC_NONE);
   if (!result && access(sink->root, W_OK | X_OK)) result = -errno;
   if (result) {
     wb_error_set(error, WB_E_SYSTEM, -result, "raw log", "cannot write to %s: %s", sink->root, strerror(-result));
@@ -789,7 +759,7 @@ int wb_sink_segment_close(wb_sink_segment *sink, uint64_t timeout_ns, wb_sink_se
       if (length < sink->offset && ftruncate(sink->fd, (off_t)length)) os_errno = errno;
       if (fsync(sink->fd)) os_errno = errno;
       *strrchr(sink->path, '/') = 0;
-      int folder = sync_folder(sink->path);
+      int folder = wb_folder_sync(sink->path);
       if (folder) os_errno = -folder;
       count(os_errno || sink->spoiled ? &sink->status.frames_doubtful : &sink->status.frames_synced, sink->unsynced_frames);
       if (os_errno) {
