@@ -118,7 +118,8 @@ typedef struct wb_message {
   } u;
   uint16_t connection; /* of its frame */
   uint8_t line;
-  uint8_t reserved[13];
+  uint8_t reserved[5];
+  uint64_t hash; /* of its frame, where lines are redundant (engine/feed/arbiter.h) */
   wb_delta deltas[];
 } wb_message;
 _Static_assert(sizeof(wb_message) == 64, "header of a message is one cache line");

@@ -143,7 +143,7 @@ static json_t *build(wb_node *node, wb_error *error) {
   }
   wb_node_status status;
   wb_node_status_get(node, &status);
-  wb_hist *hist = malloc(2 * sizeof *hist);
+  wb_hist *hist = malloc(3 * sizeof *hist);
   if (!hist) {
     wb_error_set(error, WB_E_MEMORY, errno, "report", "no memory");
     return NULL;
@@ -173,9 +173,12 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_t *lines = json_array();
   for (unsigned i = 0; i < status.line_count; i++) {
     const wb_node_line *line = &status.line[i];
-    json_array_append_new(lines, json_pack("{s:s, s:I, s:i, s:s, s:I, s:I}", "url", line->url, "messages",
-                                           (json_int_t)line->messages, "duplicates", 0, "state", line->state, "reconnects",
-                                           (json_int_t)line->reconnects, "stalls", (json_int_t)line->stalls));
+    wb_node_lag(node, i, &hist[2]);
+    json_array_append_new(lines, json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:I, s:I}", "url", line->url, "messages",
+                                           (json_int_t)line->messages, "duplicates", (json_int_t)line->duplicates, "wins",
+                                           (json_int_t)line->wins, "late", (json_int_t)line->late, "lag_ns", latency(&hist[2]),
+                                           "state", line->state, "reconnects", (json_int_t)line->reconnects, "stalls",
+                                           (json_int_t)line->stalls));
   }
   json_object_set_new(report, "lines", lines);
   json_t *latencies = json_object();

@@ -74,6 +74,7 @@ struct wb_source_ws {
   uint32_t stop_asked; /* W any, R ingest */
   uint32_t ended;      /* W ingest (after error), R any */
   bool stopping;
+  uint64_t connect_due_ns; /* lines connect one after the other */
   unsigned turn;
   int brought; /* completions of the last wait, not yet said to the loop */
   wb_error error;

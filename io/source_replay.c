@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/codec/json.h"
 #include "engine/ring/atomic.h"
 #include "io/log_reader.h"
 #include "io/recording.h"
@@ -17,7 +18,7 @@ struct wb_source_replay {
   wb_source_replay_config config;
   wb_log_reader *log;
   wb_recording *recording;
-  unsigned next_path;
+  unsigned next_path, lines;
   bool pending; /* a record was read that did not fit, or is not due */
   wb_frame frame;
   const uint8_t *bytes;
@@ -58,6 +59,19 @@ static int is_log(const char *path, wb_error *error) {
   return S_ISDIR(info.st_mode) || wb_log_is_segment_file(path);
 }
 
+/* How many lines a segment's header names: {...,"lines":["wss://a","wss://b"],...}. */
+static unsigned lines_of(const char *header) {
+  static const char *const names[] = {"lines"};
+  wb_json json = {(const uint8_t *)header, (uint32_t)strlen(header), 0};
+  wb_json_value value, line;
+  uint32_t twice;
+  unsigned count = 0;
+  if (wb_json_members(&json, 0, names, 1, &value, &twice) != 0 || value.at == 0 || header[value.at] != '[') return 1;
+  json.at = value.at + 1;
+  while (wb_json_element(&json, &line)) count++;
+  return count < 1 ? 1 : count < WB_LINE_COUNT_MAX ? count : WB_LINE_COUNT_MAX;
+}
+
 wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error) {
   unsigned count = 0, logs = 0;
   for (; config->path[count]; count++) {
@@ -77,6 +91,7 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
   }
   source->config = *config;
   source->first_utc_ns = WB_TIME_NONE;
+  source->lines = 1;
   if (logs) {
     source->log = wb_log_reader_open(
         &(wb_log_reader_config){
@@ -86,6 +101,11 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
       wb_error_set(error, WB_E_CONFIG, 0, "replay", "%s holds no segment", config->path[0]);
       wb_source_replay_close(source);
       return NULL;
+    }
+    const wb_log_segment *segment;
+    for (size_t i = 0; source->log && (segment = wb_log_reader_segment(source->log, i)); i++) {
+      unsigned lines = segment->readable ? lines_of(segment->text) : 1;
+      if (lines > source->lines) source->lines = lines;
     }
   } else {
     source->recording = wb_recording_open(config->path[source->next_path++], error);
@@ -134,7 +154,12 @@ static bool next_line(wb_source_replay *source) {
 static bool next(wb_source_replay *source) {
   if (!source->log) return next_line(source);
   wb_log_record record;
-  if (wb_log_reader_next(source->log, &record) != 1) return false;
+  do {
+    if (wb_log_reader_next(source->log, &record) != 1) return false;
+    if (source->lines > 1 && record.frame.line >= source->lines && !source->error.code)
+      wb_error_set(&source->error, WB_E_DAMAGED, 0, "replay", "record %llu is of line %u of %u",
+                   (unsigned long long)record.frame.number, record.frame.line + 1, source->lines);
+  } while (source->lines > 1 && record.frame.line >= source->lines);
   source->frame = record.frame;
   source->bytes = record.bytes;
   source->utc_ns = record.utc_ns;
@@ -192,6 +217,8 @@ static int replay_work(void *self) {
   wb_store_release(&source->taken, source->number);
   return count;
 }
+
+unsigned wb_source_replay_lines(const wb_source_replay *source) { return source->lines; }
 
 wb_agent wb_source_replay_agent(wb_source_replay *source) {
   return (wb_agent){.name = "replay", .self = source, .do_work = replay_work};

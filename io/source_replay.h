@@ -26,6 +26,10 @@ typedef struct wb_source_replay_config {
 } wb_source_replay_config;
 
 wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error);
+
+/* wb_source_replay_lines returns how many redundant lines the log was recorded from, as the headers of its segments say: 1..WB_LINE_COUNT_MAX. Where
+ * there are several, a record of a line beyond them is damage. */
+unsigned wb_source_replay_lines(const wb_source_replay *source);
 void wb_source_replay_close(wb_source_replay *source);
 wb_agent wb_source_replay_agent(wb_source_replay *source);
 void wb_source_replay_stop(wb_source_replay *source);

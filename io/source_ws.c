@@ -95,6 +95,7 @@ static void line_begin(wb_line *l, uint64_t now_ns) {
   wb_source_ws *source = l->source;
   l->permanent = false;
   l->due_ns = now_ns + source->config.connect_timeout_ns;
+  source->connect_due_ns = now_ns + WB_LINE_SEND_INTERVAL_NS;
   wb_line_enter(l, WB_LINE_RESOLVING);
   if (wb_resolve_start(l->resolve, l->url.host, l->url.port, resolver_wake, source) != 0)
     wb_line_fail(l, false, "the resolver is busy");
@@ -153,7 +154,7 @@ static void line_time(wb_line *l, uint64_t now_ns) {
   const wb_source_ws_config *config = &l->source->config;
   switch (l->state) {
   case WB_LINE_IDLE:
-    if (now_ns >= l->due_ns && wb_line_allowance(l) > 0) line_begin(l, now_ns);
+    if (now_ns >= l->due_ns && now_ns >= l->source->connect_due_ns && wb_line_allowance(l) > 0) line_begin(l, now_ns);
     break;
   case WB_LINE_RESOLVING: line_resolved(l); break;
   case WB_LINE_OPEN:
@@ -181,7 +182,9 @@ static void line_time(wb_line *l, uint64_t now_ns) {
 }
 
 static int source_commands(wb_source_ws *source) {
-  if (!source->config.commands || wb_line_allowance(&source->line[0]) == 0) return 0;
+  if (!source->config.commands) return 0;
+  for (unsigned i = 0; i < source->config.line_count; i++)
+    if (wb_line_allowance(&source->line[i]) == 0) return 0;
   size_t bytes;
   const wb_command *command = wb_ring_peek(source->config.commands, &bytes);
   size_t count = bytes / sizeof *command;

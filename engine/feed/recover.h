@@ -30,7 +30,8 @@ typedef enum { WB_STATE_WAITING = 0, WB_STATE_LIVE, WB_STATE_STALE, WB_STATE_RES
   X(WB_REASON_NOT_ACKNOWLEDGED, "not acknowledged by the exchange")                                                            \
   X(WB_REASON_RANGE, "number out of range of the book")                                                                        \
   X(WB_REASON_LEVELS, "more levels than the book holds")                                                                       \
-  X(WB_REASON_SILENT, "no snapshot in time")
+  X(WB_REASON_SILENT, "no snapshot in time")                                                                                   \
+  X(WB_REASON_OUT_OF_STEP, "out of step with the other lines")
 
 typedef enum {
 #define X(name, text) name,

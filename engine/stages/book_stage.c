@@ -76,28 +76,58 @@ static void command(wb_book_stage *stage, const wb_command *what) {
     return;
   }
   *slot = *what;
-  slot->connection = stage->connection;
+  slot->connection = stage->connection[what->line];
   wb_ring_commit(stage->config.commands);
+}
+
+/* Redundant lines: brings the product's state up to date, and forgets the snapshot of a line that is not live any more. Returns whether the state
+ * changed. */
+static bool show(wb_book_stage *stage, uint32_t index) {
+  wb_arbiter *arbiter = stage->config.arbiter;
+  if (!arbiter) return false;
+  wb_book_product *product = &stage->product[index];
+  wb_arbiter_book *book = wb_arbiter_book_of(arbiter, index);
+  if (book->waiting != WB_LINE_NONE && wb_arbiter_place_of(arbiter, index, book->waiting)->recover.state != WB_STATE_LIVE) {
+    book->waiting = WB_LINE_NONE;
+    wb_book_load_drop(product->book);
+  }
+  return wb_arbiter_show(arbiter, index, product->snapshots != 0, &product->recover);
 }
 
 static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
   wb_book_product *product = &stage->product[index];
+  wb_arbiter *arbiter = stage->config.arbiter;
   if (!stage->config.commands) return;
-  wb_action action = wb_recover_poll(&product->recover, now_ns);
-  if (action == WB_ACTION_NONE) return;
-  if (action == WB_ACTION_RESUBSCRIBE) add(&stage->resyncs, 1);
-  command(stage, &(wb_command){
-                     .kind = action == WB_ACTION_RESUBSCRIBE ? WB_COMMAND_RESUBSCRIBE : WB_COMMAND_RECONNECT,
-                     .product = (uint16_t)index,
-                     .close_code = 1000,
-                     .reason = product->recover.reason,
-                     .reject = product->recover.reject,
-                 });
+  bool acted = false;
+  for (uint32_t line = 0; line < (arbiter ? arbiter->line_count : 1); line++) {
+    wb_recover *recover = arbiter ? &wb_arbiter_place_of(arbiter, index, line)->recover : &product->recover;
+    wb_action action = wb_recover_poll(recover, now_ns);
+    if (action == WB_ACTION_NONE) continue;
+    if (action == WB_ACTION_RESUBSCRIBE) add(&stage->resyncs, 1);
+    command(stage, &(wb_command){
+                       .kind = action == WB_ACTION_RESUBSCRIBE ? WB_COMMAND_RESUBSCRIBE : WB_COMMAND_RECONNECT,
+                       .line = (uint8_t)line,
+                       .product = (uint16_t)index,
+                       .close_code = 1000,
+                       .reason = recover->reason,
+                       .reject = recover->reject,
+                   });
+    acted = true;
+  }
+  if (!acted) return;
+  show(stage, index);
   publish(product);
 }
 
-static void suspect(wb_book_stage *stage, uint32_t index, wb_reason reason, wb_reject reject, uint64_t now_ns) {
-  wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
+/* line: the one that is suspect; WB_LINE_NONE: the book itself is. */
+static void doubt(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
+  if (stage->config.arbiter) wb_arbiter_suspect(stage->config.arbiter, index, line, reason, reject, now_ns);
+  else wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
+  show(stage, index);
+}
+
+static void suspect(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
+  doubt(stage, index, line, reason, reject, now_ns);
   publish(&stage->product[index]);
   act(stage, index, now_ns);
 }
@@ -155,13 +185,13 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
   uint64_t now_ns = message->recv_ns;
   if (message->product != WB_PRODUCT_NONE) {
     stage->product[message->product].rejected++;
-    suspect(stage, message->product, WB_REASON_REJECTED, reason, now_ns);
+    suspect(stage, message->product, message->line, WB_REASON_REJECTED, reason, now_ns);
     return;
   }
   if (reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   /* Nobody can tell whose change was lost. */
   for (uint32_t i = 0; i < stage->product_count; i++) {
-    wb_recover_suspect(&stage->product[i].recover, WB_REASON_REJECTED, reason, now_ns);
+    doubt(stage, i, message->line, WB_REASON_REJECTED, reason, now_ns);
     publish(&stage->product[i]);
   }
   command(stage, &(wb_command){
@@ -176,28 +206,91 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
                  });
 }
 
+static void too_many_levels(wb_book_stage *stage, const wb_message *message, uint32_t line) {
+  add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
+  stage->product[message->product].rejected++;
+  suspect(stage, message->product, line, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
+}
+
+/* Redundant lines: whether the book takes this update. */
+static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_message *message) {
+  wb_arbiter *arbiter = stage->config.arbiter;
+  wb_book_product *product = &stage->product[message->product];
+  wb_arbiter_book *book = wb_arbiter_book_of(arbiter, message->product);
+  bool waited = book->waiting == message->line;
+  wb_verdict verdict =
+      wb_arbiter_update(arbiter, message->product, message->line, message->hash, message->time_ns, message->recv_ns);
+  switch (verdict) {
+  case WB_VERDICT_APPLY: return true;
+  case WB_VERDICT_REPLACE:
+    if (wb_book_load_end(product->book) == 0) {
+      product->snapshots++;
+      product->crossed_since_ns = 0;
+      return true;
+    }
+    too_many_levels(stage, message, message->line);
+    return false;
+  case WB_VERDICT_LATE:
+  case WB_VERDICT_OWED:
+  case WB_VERDICT_DUPLICATE:
+    if (waited) wb_book_load_drop(product->book);
+    if (verdict == WB_VERDICT_DUPLICATE) return false;
+    if (show(stage, message->product)) publish(product);
+    act(stage, message->product, message->recv_ns);
+    return false;
+  case WB_VERDICT_NOT_LIVE: break;
+  }
+  if (wb_arbiter_place_of(arbiter, message->product, message->line)->recover.state == WB_STATE_WAITING && !product->skipped++)
+    reject(stage, message, WB_REJECT_NO_SNAPSHOT);
+  return false;
+}
+
 static void take_update(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   if (message->part & WB_PART_FIRST) {
-    product->applying = product->recover.state == WB_STATE_LIVE;
-    if (!product->applying && product->recover.state == WB_STATE_WAITING && !product->skipped++) {
-      reject(stage, message, WB_REJECT_NO_SNAPSHOT);
-      return;
+    if (stage->config.arbiter) {
+      product->applying = arbitrate(stage, message);
+    } else {
+      product->applying = product->recover.state == WB_STATE_LIVE;
+      if (!product->applying && product->recover.state == WB_STATE_WAITING && !product->skipped++) {
+        reject(stage, message, WB_REJECT_NO_SNAPSHOT);
+        return;
+      }
     }
   }
   if (!product->applying) return;
   if (wb_book_apply(product->book, message->deltas, message->delta_count, &product->unknown) != 0) {
     product->applying = false;
-    add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
-    product->rejected++;
-    suspect(stage, message->product, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
+    too_many_levels(stage, message, WB_LINE_NONE);
     return;
   }
   product->changes += message->delta_count;
   add(&stage->changes, message->delta_count);
   if (!(message->part & WB_PART_LAST)) return;
   product->updates++;
+  if (stage->config.arbiter)
+    wb_arbiter_applied(stage->config.arbiter, message->product, message->line, message->hash, message->time_ns,
+                       message->recv_ns);
   applied(stage, product, message);
+}
+
+/* The end of a snapshot that is well formed. Returns whether it is the book now. */
+static bool load(wb_book_stage *stage, const wb_message *message) {
+  wb_book_product *product = &stage->product[message->product];
+  wb_arbiter *arbiter = stage->config.arbiter;
+  bool same = arbiter && stage->load_hash == wb_book_hash(product->book);
+  wb_load when = arbiter ? wb_arbiter_load(arbiter, message->product, message->line, same) : WB_LOAD_NOW;
+  if (product->load_failed || (when == WB_LOAD_NOW && wb_book_load_end(product->book) != 0)) {
+    if (product->load_failed) wb_book_load_drop(product->book);
+    too_many_levels(stage, message, message->line);
+    return false;
+  }
+  if (when == WB_LOAD_NEVER) wb_book_load_drop(product->book);
+  if (arbiter) wb_arbiter_loaded(arbiter, message->product, message->line, when, same, message->recv_ns);
+  else wb_recover_snapshot(&product->recover, message->recv_ns);
+  show(stage, message->product);
+  if (when != WB_LOAD_NOW) publish(product);
+  return when == WB_LOAD_NOW;
 }
 
 static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
@@ -207,26 +300,24 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
     wb_book_load_begin(product->book);
     product->loading = true;
     product->load_failed = false;
+    stage->load_hash = 0;
+    if (stage->config.arbiter) wb_arbiter_book_of(stage->config.arbiter, message->product)->waiting = WB_LINE_NONE;
   }
   if (!product->loading) return;
   if (!product->load_failed && !(message->part & WB_PART_ABORT))
     product->load_failed = wb_book_load_add(product->book, message->deltas, message->delta_count) != 0;
+  for (uint32_t i = 0; stage->config.arbiter && i < message->delta_count; i++)
+    if (message->deltas[i].size)
+      stage->load_hash += wb_level_hash((wb_side)message->deltas[i].side, message->deltas[i].price, message->deltas[i].size);
   if (!(message->part & WB_PART_LAST)) return;
   product->loading = false;
   if (message->part & WB_PART_ABORT) {
     wb_book_load_drop(product->book);
     return;
   }
-  if (product->load_failed || wb_book_load_end(product->book) != 0) {
-    if (product->load_failed) wb_book_load_drop(product->book);
-    add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
-    product->rejected++;
-    suspect(stage, message->product, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
-    return;
-  }
+  if (!load(stage, message)) return;
   product->snapshots++;
   product->crossed_since_ns = 0;
-  wb_recover_snapshot(&product->recover, message->recv_ns);
   applied(stage, product, message);
 }
 
@@ -238,7 +329,7 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
     wb_book_clear(product->book);
     wb_analytics_restart(&product->analytics);
     wb_analytics_update(&product->analytics, 0, 0, 0, 0);
-    wb_recover_suspect(&product->recover, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
+    doubt(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
   } else {
     uint64_t price_factor = wb_pow10(price - product->price_decimals), size_factor = wb_pow10(size - product->size_decimals);
     if (wb_book_scale(product->book, price_factor, size_factor) == 0) {
@@ -251,7 +342,7 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
       product->size_decimals = (uint8_t)size;
       add(&stage->rejected[WB_REJECT_NUMBER_RANGE], 1);
       product->rejected++;
-      suspect(stage, message->product, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
+      suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
       return;
     }
   }
@@ -265,21 +356,25 @@ static void take_subscriptions(wb_book_stage *stage, const wb_message *message) 
     for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].marked = false;
   if (message->product != WB_PRODUCT_NONE) stage->product[message->product].marked = true;
   if (!(message->part & WB_PART_LAST)) return;
-  for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].recover.acknowledged = stage->product[i].marked;
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    wb_arbiter *arbiter = stage->config.arbiter;
+    wb_recover *recover = arbiter ? &wb_arbiter_place_of(arbiter, i, message->line)->recover : &stage->product[i].recover;
+    recover->acknowledged = stage->product[i].marked;
+  }
 }
 
 static void take_line(wb_book_stage *stage, const wb_message *message) {
-  if (message->kind == WB_MESSAGE_CONNECT) stage->connection = message->connection;
+  wb_arbiter *arbiter = stage->config.arbiter;
+  bool up = message->kind == WB_MESSAGE_CONNECT;
+  if (up) stage->connection[message->line % WB_LINE_COUNT_MAX] = message->connection;
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_book_product *product = &stage->product[i];
     if (product->loading) wb_book_load_drop(product->book);
     product->loading = product->applying = false;
-    if (message->kind == WB_MESSAGE_CONNECT) {
-      product->skipped = 0;
-      wb_recover_connected(&product->recover, message->recv_ns);
-    } else {
-      wb_recover_disconnected(&product->recover, message->recv_ns);
-    }
+    if (up) product->skipped = 0;
+    if (arbiter) (up ? wb_arbiter_connected : wb_arbiter_disconnected)(arbiter, i, message->line, message->recv_ns);
+    else (up ? wb_recover_connected : wb_recover_disconnected)(&product->recover, message->recv_ns);
+    show(stage, i);
     publish(product);
   }
 }
@@ -303,7 +398,7 @@ static void tick(wb_book_stage *stage, uint64_t now_ns) {
     wb_book_product *product = &stage->product[i];
     if (stage->config.crossed_ns && product->crossed_since_ns && product->recover.state == WB_STATE_LIVE &&
         now_ns > product->crossed_since_ns + stage->config.crossed_ns)
-      suspect(stage, i, WB_REASON_CROSSED, WB_REJECT_NONE, now_ns);
+      suspect(stage, i, WB_LINE_NONE, WB_REASON_CROSSED, WB_REJECT_NONE, now_ns);
     else act(stage, i, now_ns);
   }
 }

@@ -14,6 +14,7 @@
 #include "engine/base/hist.h"
 #include "engine/book/analytics.h"
 #include "engine/book/book.h"
+#include "engine/feed/arbiter.h"
 #include "engine/feed/recover.h"
 #include "engine/port.h"
 #include "engine/ring/ring.h"
@@ -35,7 +36,7 @@ _Static_assert(sizeof(wb_command) == 16, "commands are two words");
 typedef struct wb_book_product {
   wb_book *book;
   wb_view *view;
-  wb_recover recover;
+  wb_recover recover; /* with an arbiter: the state of its best line, for readers only */
   wb_analytics analytics;
   uint64_t snapshots, updates, changes, rejected, unknown, skipped, crossed;
   uint64_t crossed_since_ns; /* 0: not crossed */
@@ -60,6 +61,7 @@ typedef struct wb_book_stage_config {
   uint32_t mid_window;
   uint32_t depth;                   /* levels a side in a capture */
   bool timed;                       /* measure latencies (live); replay does not */
+  wb_arbiter *arbiter;              /* of redundant lines; NULL: there is one line */
   const wb_recover_config *recover; /* NULL: wb_recover_default */
 } wb_book_stage_config;
 
@@ -78,8 +80,9 @@ typedef struct wb_book_stage {
   uint64_t rejected[WB_REJECT_COUNT];                                    /* W book, R any */
   uint64_t changes, messages_applied, errors, resyncs, commands_dropped; /* W book, R any */
   uint64_t tick_due_ns;
-  uint16_t connection;   /* of the last CONNECT */
-  int64_t utc_offset_ns; /* as of the last tick */
+  uint16_t connection[WB_LINE_COUNT_MAX]; /* of each line's last CONNECT */
+  uint64_t load_hash;                     /* of the snapshot that is being loaded */
+  int64_t utc_offset_ns;                  /* as of the last tick */
 
   /* capture of depth on request [B2] */
   uint64_t capture_asked;     /* W any one thread, R book */

@@ -55,6 +55,7 @@ static wb_message *claim(wb_out *out, uint32_t delta_count) {
 static void commit(wb_out *out, wb_message *message) {
   wb_parse_stage *stage = (wb_parse_stage *)out;
   if (message->kind == WB_MESSAGE_REJECT || message->kind == WB_MESSAGE_ERROR) log_trouble(stage, message);
+  if (stage->redundant) message->hash = stage->hash;
   uint32_t used = wb_message_bytes(message->delta_count);
   if (!stage->messages) {
     stage->batch_bytes += used;
@@ -73,6 +74,15 @@ void wb_parse_stage_init(wb_parse_stage *stage) {
   stage->claimed_bytes = stage->batch_bytes = 0;
 }
 
+/* Redundant lines: whether the books have had this frame from another one. They can tell only while nothing is on its way to them. */
+static bool is_copy(wb_parse_stage *stage) {
+  const wb_frame *frame = stage->frame;
+  bool hashed = frame->kind == WB_FRAME_TEXT && frame->bytes <= WB_ARBITER_BYTES_MAX;
+  stage->hash = hashed ? wb_arbiter_hash(stage->frame_bytes, frame->bytes) : 0;
+  return hashed && !stage->messages && !stage->batch_bytes &&
+         wb_arbiter_copy(stage->book->config.arbiter, frame->line, stage->hash, frame->recv_ns);
+}
+
 /* Decodes a run of frames of one ring that carry the next numbers. */
 static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
   int done = 0;
@@ -84,7 +94,8 @@ static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
     while (used < count && frame[used].number == stage->next_number) {
       stage->frame = &frame[used];
       stage->frame_bytes = wb_frames_at(ring, frame[used].position);
-      stage->codec->decode(stage->codec_state, stage->frame, stage->frame_bytes, &stage->out);
+      if (!stage->redundant || !is_copy(stage))
+        stage->codec->decode(stage->codec_state, stage->frame, stage->frame_bytes, &stage->out);
       if (frame[used].kind == WB_FRAME_TEXT || frame[used].kind == WB_FRAME_BINARY) {
         messages++;
         bytes += frame[used].bytes;
@@ -124,7 +135,7 @@ int wb_parse_stage_work(void *self) {
     if (more) stage->current = i;
     done += more;
   }
-  if (!done && stage->codec->ahead) done = read_ahead(stage);
+  if (!done && stage->codec->ahead && !stage->redundant) done = read_ahead(stage);
   if (!stage->messages) wb_book_stage_settle(stage->book);
   return done;
 }
