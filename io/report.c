@@ -132,6 +132,19 @@ static json_t *confinement(const wb_confine *confine) {
   return object;
 }
 
+/* A replay knows nothing of a line's connections but what came of its messages. */
+static json_t *line_of(const wb_node_line *line, const wb_hist *lag) {
+  json_t *object = json_pack("{s:I, s:I, s:I, s:o}", "duplicates", (json_int_t)line->duplicates, "wins", (json_int_t)line->wins,
+                             "late", (json_int_t)line->late, "lag_ns", latency(lag));
+  if (!*line->url) return object;
+  json_object_set_new(object, "url", json_string(line->url));
+  json_object_set_new(object, "messages", json_integer((json_int_t)line->messages));
+  json_object_set_new(object, "state", json_string(line->state));
+  json_object_set_new(object, "reconnects", json_integer((json_int_t)line->reconnects));
+  json_object_set_new(object, "stalls", json_integer((json_int_t)line->stalls));
+  return object;
+}
+
 static json_t *build(wb_node *node, wb_error *error) {
   const wb_node_config *config = wb_node_config_of(node);
   const wb_level *level;
@@ -174,11 +187,7 @@ static json_t *build(wb_node *node, wb_error *error) {
   for (unsigned i = 0; i < status.line_count; i++) {
     const wb_node_line *line = &status.line[i];
     wb_node_lag(node, i, &hist[2]);
-    json_array_append_new(lines, json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:I, s:I}", "url", line->url, "messages",
-                                           (json_int_t)line->messages, "duplicates", (json_int_t)line->duplicates, "wins",
-                                           (json_int_t)line->wins, "late", (json_int_t)line->late, "lag_ns", latency(&hist[2]),
-                                           "state", line->state, "reconnects", (json_int_t)line->reconnects, "stalls",
-                                           (json_int_t)line->stalls));
+    json_array_append_new(lines, line_of(line, &hist[2]));
   }
   json_object_set_new(report, "lines", lines);
   json_t *latencies = json_object();

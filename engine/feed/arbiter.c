@@ -120,7 +120,7 @@ static void check_places(wb_arbiter *arbiter, uint32_t product, uint64_t now_ns)
 
 static void put_at(wb_arbiter_place *place, uint64_t step) {
   place->step = step;
-  place->hash = place->owed_ns = 0;
+  place->chain = place->owed_ns = 0;
   place->placed = true;
 }
 
@@ -151,15 +151,19 @@ static bool counts(const wb_arbiter_book *book, const wb_arbiter_entry *entry) {
 
 /* ------------------------------------------------------------------------------------------------ updates */
 
-bool wb_arbiter_copy(wb_arbiter *arbiter, uint32_t line, uint64_t hash, uint64_t recv_ns) {
+static bool take_copy(wb_arbiter *arbiter, uint32_t line, uint64_t hash, bool certain, uint64_t recv_ns) {
   wb_arbiter_entry *entry = find(arbiter, line, hash);
   if (!entry) return false;
   wb_arbiter_book *book = wb_arbiter_book_of(arbiter, entry->product);
   wb_arbiter_place *place = wb_arbiter_place_of(arbiter, entry->product, line);
-  if (!is_live(place) || (place->placed && in_step(book, place)) || !counts(book, entry)) return false;
+  if (!is_live(place) || (place->placed ? in_step(book, place) : !certain) || !counts(book, entry)) return false;
   put_at(place, book->step - (uint32_t)((uint32_t)book->step - entry->step));
   count_copy(arbiter, line, entry, recv_ns);
   return true;
+}
+
+bool wb_arbiter_copy(wb_arbiter *arbiter, uint32_t line, uint64_t hash, uint64_t recv_ns) {
+  return take_copy(arbiter, line, hash, false, recv_ns);
 }
 
 wb_verdict wb_arbiter_update(wb_arbiter *arbiter, uint32_t product, uint32_t line, uint64_t hash, int64_t time_ns,
@@ -170,14 +174,16 @@ wb_verdict wb_arbiter_update(wb_arbiter *arbiter, uint32_t product, uint32_t lin
   if (place->placed && in_step(book, place)) return WB_VERDICT_APPLY;
   bool waiting = book->waiting == line;
   if (waiting) book->waiting = WB_LINE_NONE;
-  if (hash && wb_arbiter_copy(arbiter, line, hash, recv_ns)) return WB_VERDICT_DUPLICATE;
+  /* Out of place within one time, it may say the same bytes a second time before the book has heard the first. */
+  bool again = !place->placed && time_ns == place->time_ns;
+  if (hash && take_copy(arbiter, line, hash, !again, recv_ns)) return WB_VERDICT_DUPLICATE;
   if (time_ns != WB_TIME_NONE && time_ns > book->time_max_ns) {
     if (waiting) return WB_VERDICT_REPLACE;
     if (place->placed || in_step(book, place)) return WB_VERDICT_APPLY;
   }
   bool late = time_ns != WB_TIME_NONE && time_ns < book->time_ns;
   place->placed = late;
-  place->hash = late ? 0 : hash;
+  place->chain = late || !hash ? 0 : again && place->chain ? fold(place->chain ^ KEY0, hash ^ KEY1) : hash;
   place->time_ns = time_ns != WB_TIME_NONE ? time_ns : INT64_MAX;
   drop(arbiter, product, line, !late || !live_elsewhere(arbiter, product, line), recv_ns);
   return late ? WB_VERDICT_LATE : WB_VERDICT_OWED;
@@ -187,12 +193,13 @@ void wb_arbiter_applied(wb_arbiter *arbiter, uint32_t product, uint32_t line, ui
                         uint64_t recv_ns) {
   wb_arbiter_book *book = wb_arbiter_book_of(arbiter, product);
   book->step++;
+  book->chain = book->chain && time_ns == book->time_max_ns ? fold(book->chain ^ KEY0, hash ^ KEY1) : hash;
   if (time_ns != WB_TIME_NONE) book->time_ns = time_ns;
   book->time_max_ns = time_ns != WB_TIME_NONE ? time_ns : INT64_MAX;
   uint32_t shown = 0;
   for (uint32_t i = 0; i < arbiter->line_count; i++) {
     wb_arbiter_place *place = wb_arbiter_place_of(arbiter, product, i);
-    bool same = i == line || (hash && place->hash == hash);
+    bool same = i == line || (hash && place->chain == book->chain);
     if (same) put_at(place, book->step);
     else if (!place->placed && place->time_ns < book->time_ns) place->placed = true;
     shown |= (uint32_t)same << i;
@@ -218,11 +225,12 @@ void wb_arbiter_loaded(wb_arbiter *arbiter, uint32_t product, uint32_t line, wb_
       book->first_step = book->step;
       book->time_ns = INT64_MIN;
     }
+    book->chain = 0;
     book->time_max_ns = INT64_MAX;
     put_at(place, book->step);
   } else {
     place->step = same ? book->step : 0;
-    place->hash = place->owed_ns = 0;
+    place->chain = place->owed_ns = 0;
     place->time_ns = INT64_MAX;
     place->placed = false;
   }

@@ -57,7 +57,7 @@ typedef struct wb_arbiter_line {
 /* What one line has of one product. */
 typedef struct wb_arbiter_place {
   uint64_t step;    /* of the book that its last message is; 0: none that is known */
-  uint64_t hash;    /* of its last message while that is owed; else 0 */
+  uint64_t chain;   /* of the messages of time_ns that it is owed; else 0 */
   int64_t time_ns;  /* while not placed: a time that its last message does not exceed; INT64_MAX: unknown */
   uint64_t owed_ns; /* since when its updates have been dropped for want of a place; 0: they are not */
   bool placed;      /* its last message is known not to be ahead of the book */
@@ -68,6 +68,7 @@ typedef struct wb_arbiter_place {
 typedef struct wb_arbiter_book {
   uint64_t step, first_step;    /* newest, and that of the snapshot with which the book began anew */
   int64_t time_ns, time_max_ns; /* where the book stands: between these; the same after an update with a time */
+  uint64_t chain;               /* of the messages of time_ns that were applied */
   uint8_t waiting;              /* line whose snapshot is staged; WB_LINE_NONE */
 } wb_arbiter_book;
 
@@ -109,7 +110,7 @@ static inline wb_arbiter_place *wb_arbiter_place_of(const wb_arbiter *arbiter, u
 uint64_t wb_arbiter_hash(const uint8_t *bytes, size_t count);
 
 /* wb_arbiter_copy says whether an update of the line, known by its hash alone, is a copy of what was applied; then it is counted and nothing more is to
- * be done about it. False where only the message itself can tell. A few ns, one miss of the second cache. */
+ * be done about it. False where only the message itself can tell: the line is not placed, or this is news. A few ns, one miss of the second cache. */
 bool wb_arbiter_copy(wb_arbiter *arbiter, uint32_t line, uint64_t hash, uint64_t recv_ns);
 
 /* wb_arbiter_update says what becomes of an update, and counts it if it is dropped. hash 0: it has none. After APPLY or REPLACE the caller changes
