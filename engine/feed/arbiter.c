@@ -27,7 +27,7 @@ void wb_arbiter_init(wb_arbiter *arbiter, void *memory, uint32_t line_count, uin
   for (uint32_t i = 0; i < line_count; i++) wb_hist_init(&arbiter->line[i].lag);
   for (uint32_t i = 0; i < product_count; i++) {
     *wb_arbiter_book_of(arbiter, i) =
-        (wb_arbiter_book){.time_ns = INT64_MIN, .time_max_ns = INT64_MAX, .waiting = WB_LINE_NONE};
+        (wb_arbiter_book){.time_ns = INT64_MIN, .time_max_ns = INT64_MAX, .joint_ns = INT64_MAX, .waiting = WB_LINE_NONE};
     for (uint32_t j = 0; j < line_count; j++) wb_recover_init(&wb_arbiter_place_of(arbiter, i, j)->recover, recover, now_ns);
   }
 }
@@ -174,16 +174,23 @@ wb_verdict wb_arbiter_update(wb_arbiter *arbiter, uint32_t product, uint32_t lin
   if (place->placed && in_step(book, place)) return WB_VERDICT_APPLY;
   bool waiting = book->waiting == line;
   if (waiting) book->waiting = WB_LINE_NONE;
-  /* Out of place within one time, it may say the same bytes a second time before the book has heard the first. */
-  bool again = !place->placed && time_ns == place->time_ns;
-  if (hash && take_copy(arbiter, line, hash, !again, recv_ns)) return WB_VERDICT_DUPLICATE;
+  /* A line out of place is not yet known to be past what it may say twice within one time. */
+  bool certain = time_ns == WB_TIME_NONE || time_ns < book->time_ns || time_ns > place->time_ns;
+  if (hash && take_copy(arbiter, line, hash, certain, recv_ns)) return WB_VERDICT_DUPLICATE;
   if (time_ns != WB_TIME_NONE && time_ns > book->time_max_ns) {
-    if (waiting) return WB_VERDICT_REPLACE;
+    if (waiting) {
+      book->joint_ns = INT64_MAX;
+      return WB_VERDICT_REPLACE;
+    }
     if (place->placed || in_step(book, place)) return WB_VERDICT_APPLY;
   }
   bool late = time_ns != WB_TIME_NONE && time_ns < book->time_ns;
+  bool again = time_ns == place->time_ns && place->chain;
+  place->chain = late || !hash              ? 0
+                 : time_ns > place->time_ns ? hash
+                 : again && !place->placed  ? fold(place->chain ^ KEY0, hash ^ KEY1)
+                                            : 0;
   place->placed = late;
-  place->chain = late || !hash ? 0 : again && place->chain ? fold(place->chain ^ KEY0, hash ^ KEY1) : hash;
   place->time_ns = time_ns != WB_TIME_NONE ? time_ns : INT64_MAX;
   drop(arbiter, product, line, !late || !live_elsewhere(arbiter, product, line), recv_ns);
   return late ? WB_VERDICT_LATE : WB_VERDICT_OWED;
@@ -192,6 +199,9 @@ wb_verdict wb_arbiter_update(wb_arbiter *arbiter, uint32_t product, uint32_t lin
 void wb_arbiter_applied(wb_arbiter *arbiter, uint32_t product, uint32_t line, uint64_t hash, int64_t time_ns,
                         uint64_t recv_ns) {
   wb_arbiter_book *book = wb_arbiter_book_of(arbiter, product);
+  /* A snapshot may lie between messages of one time, and hold one that says the same bytes as one behind it: of that time nothing is known by its hash. */
+  if (book->joint_ns == INT64_MAX) book->joint_ns = time_ns;
+  if (time_ns == book->joint_ns && time_ns != WB_TIME_NONE) hash = 0;
   book->step++;
   book->chain = book->chain && time_ns == book->time_max_ns ? fold(book->chain ^ KEY0, hash ^ KEY1) : hash;
   if (time_ns != WB_TIME_NONE) book->time_ns = time_ns;
@@ -225,8 +235,7 @@ void wb_arbiter_loaded(wb_arbiter *arbiter, uint32_t product, uint32_t line, wb_
       book->first_step = book->step;
       book->time_ns = INT64_MIN;
     }
-    book->chain = 0;
-    book->time_max_ns = INT64_MAX;
+    book->time_max_ns = book->joint_ns = INT64_MAX;
     put_at(place, book->step);
   } else {
     place->step = same ? book->step : 0;

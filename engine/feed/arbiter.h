@@ -69,6 +69,7 @@ typedef struct wb_arbiter_book {
   uint64_t step, first_step;    /* newest, and that of the snapshot with which the book began anew */
   int64_t time_ns, time_max_ns; /* where the book stands: between these; the same after an update with a time */
   uint64_t chain;               /* of the messages of time_ns that were applied */
+  int64_t joint_ns;             /* of the first update after a snapshot; INT64_MAX: it is still to come */
   uint8_t waiting;              /* line whose snapshot is staged; WB_LINE_NONE */
 } wb_arbiter_book;
 
