@@ -211,7 +211,7 @@ void wb_arbiter_applied(wb_arbiter *arbiter, uint32_t product, uint32_t line, ui
     wb_arbiter_place *place = wb_arbiter_place_of(arbiter, product, i);
     bool same = i == line || (hash && place->chain == book->chain);
     if (same) put_at(place, book->step);
-    else if (!place->placed && place->time_ns < book->time_ns) place->placed = true;
+    else if (!place->placed && place->time_ns < book->time_ns) place->placed = true, place->owed_ns = 0;
     shown |= (uint32_t)same << i;
   }
   if (hash) enter(arbiter, product, line, hash, recv_ns, shown);

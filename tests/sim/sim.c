@@ -173,6 +173,18 @@ static void plan(uint64_t seed) {
     uint32_t rate = rates[i] < 4 ? rates[i] : rates[i] / 2 + (uint32_t)sim_draw(rates[i] + 1);
     sim.one_in[i] = clean || !has ? 0 : rate;
   }
+  c->lines = sim_chance(3) ? SIM_LINES_MAX : 1;
+  if (c->lines == 1) return;
+  c->batches = sim_chance(3);
+  c->alike = !sim_chance(4);
+  /* What nobody can see, on two lines as on one. */
+  sim.one_in[SIM_LOSS] = sim.one_in[SIM_REORDER] = sim.one_in[SIM_DUPLICATE] = sim.one_in[SIM_EARLY] = 0;
+}
+
+sim_conn *sim_conn_of(unsigned line) {
+  for (size_t i = sim.conns; i-- > 0;)
+    if (sim.conn[i]->connected && sim.conn[i]->line == line) return sim.conn[i];
+  return NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ the log of a life */
@@ -217,7 +229,7 @@ static void compare_print(const sim_life *life, const sim_print *live, const sim
   for (unsigned i = 0; i < sim.config.products; i++) {
     bool diverged = life->diverged[i] <= live->number;
     any |= diverged;
-    if ((!diverged || live->live[i]) && live->product[i] != again->product[i])
+    if ((!diverged || (live->live[i] && sim.config.lines == 1)) && live->product[i] != again->product[i])
       sim_fail("replay", "the book of %s in a replay is not that of the live run at record %" PRIu64, sim_product_id(i),
                live->number);
     if (!diverged && live->counts[i] != again->counts[i])
@@ -306,7 +318,7 @@ typedef struct rig {
   wb_source_ws *source;
   wb_agent ingest;
   wb_sink_segment *sink;
-  wb_frames *line[2];
+  wb_frames *line[SIM_LINES_MAX + 1]; /* the notes behind the lines */
   uint8_t node[16];
   uint64_t parser_back_ns, flusher_back_ns;
   bool restful; /* nothing but time passes: larger steps */
@@ -322,18 +334,18 @@ static void rig_open(rig *r, unsigned index) {
   sim_wire_reset();
   r->engine = sim_engine_open(true);
   sim_model_reset(r->engine, life);
-  r->line[0] = &r->engine->ring[0];
-  r->line[1] = &r->engine->ring[1];
+  const unsigned lines = sim.config.lines;
+  for (unsigned i = 0; i <= lines; i++) r->line[i] = &r->engine->ring[i];
   wb_error error;
-  r->source = wb_source_ws_open(&(wb_source_ws_config){.url = {"ws://127.0.0.1:9"},
-                                                       .line_count = 1,
+  r->source = wb_source_ws_open(&(wb_source_ws_config){.url = {"ws://127.0.0.1:9", "ws://127.0.0.1:9"},
+                                                       .line_count = lines,
                                                        .spins = sim.config.spins,
                                                        .codec = wb_codec_find("coinbase-exchange"),
                                                        .products = &r->engine->products,
                                                        .channels = channels,
                                                        .message_bytes_max = sim.config.message_bytes_max,
-                                                       .frames = {r->line[0]},
-                                                       .notes = r->line[1],
+                                                       .frames = {r->line[0], r->line[1]},
+                                                       .notes = r->line[lines],
                                                        .commands = &r->engine->commands,
                                                        .host = &r->engine->host,
                                                        .backoff_max_ns = (1 + sim_draw(10)) * SIM_S},
@@ -353,7 +365,7 @@ static void rig_open(rig *r, unsigned index) {
                                    .direct_bytes = sim.config.direct_bytes,
                                    .writes = sim.config.writes,
                                    .line = r->line,
-                                   .line_count = 2,
+                                   .line_count = lines + 1,
                                    .reader = 1,
                                    .ring = wb_uring_open(256, 0, &error),
                                    .host = &r->engine->host};
@@ -382,7 +394,8 @@ static void plant(rig *r) {
   } else if (sim.canary == SIM_CANARY_STORM) {
     wb_command *command = wb_ring_claim(&r->engine->commands, sizeof *command);
     if (!command) return;
-    *command = (wb_command){.kind = WB_COMMAND_RESUBSCRIBE, .connection = (uint16_t)sim.connects, .reason = WB_REASON_CROSSED};
+    *command =
+        (wb_command){.kind = WB_COMMAND_RESUBSCRIBE, .connection = (uint16_t)sim.line_connects[0], .reason = WB_REASON_CROSSED};
     wb_ring_commit(&r->engine->commands);
     sim.planted = true;
   }
@@ -410,7 +423,8 @@ static void pass_time(rig *r) {
   case 3: most = 5 * SIM_MS; break;
   default: most = 2 * sim.config.interval_ns;
   }
-  bool online = sim.conns && sim.conn[sim.conns - 1]->connected && !sim.conn[sim.conns - 1]->closed;
+  bool online = false;
+  for (unsigned line = 0; line < sim.config.lines; line++) online |= sim_conn_of(line) && !sim_conn_of(line)->closed;
   if (r->restful || !online) most = 100 * SIM_MS;
   uint64_t by = 1 + sim_draw(most);
   if (sim_fault(SIM_PAUSE)) by += sim_draw(sim_chance(5) ? 20 * SIM_S : 2 * SIM_S);
@@ -444,7 +458,7 @@ static void check_life(rig *r, reading *log) {
 static reading promises(rig *r, bool machine) {
   sim_life *life = r->life;
   reading log = {.life = life, .node = r->node, .promised = sim_alloc(life->records + 1)};
-  uint64_t at[2] = {0, 0};
+  uint64_t at[SIM_LINES_MAX + 1] = {0};
   for (size_t i = 0; i < life->records; i++) {
     unsigned ring = life->record[i].ring;
     bool released = at[ring]++ < r->line[ring]->reader[1].released;
@@ -480,21 +494,29 @@ static void recover(rig *r) {
       r->restful = turns > 200;
       if (sim.now_ns - begun_ns > RECOVERY_NS) {
         for (unsigned i = 0; i < sim.config.products; i++)
-          if (r->engine->product[i].recover.state != WB_STATE_LIVE)
-            sim_fail("recovery", "%s is still %s (%s) %u s after the last fault", sim_product_id(i),
-                     wb_state_name((wb_state)r->engine->product[i].recover.state),
-                     wb_reason_text((wb_reason)r->engine->product[i].recover.reason), (unsigned)(RECOVERY_NS / SIM_S));
+          for (unsigned line = 0; line < sim.config.lines; line++) {
+            const wb_recover *recover = sim_engine_recover(r->engine, i, line);
+            if (recover->state != WB_STATE_LIVE)
+              sim_fail("recovery", "%s is still %s (%s) on line %c %u s after the last fault", sim_product_id(i),
+                       wb_state_name((wb_state)recover->state), wb_reason_text((wb_reason)recover->reason), 'A' + (int)line,
+                       (unsigned)(RECOVERY_NS / SIM_S));
+          }
         sim_fail("recovery", "the books do not stay live");
       }
     }
     sim.quiet = true;
     for (uint64_t until_ns = sim.now_ns + 3 * SIM_S; sim.now_ns < until_ns;) turn(r);
     sim.quiet = false;
-    const sim_conn *conn = sim.conn[sim.conns - 1];
-    if (sim_engine_all_live(r->engine) && conn->covered == conn->down_bytes) break;
+    bool all = sim_engine_all_live(r->engine);
+    for (unsigned line = 0; line < sim.config.lines; line++) {
+      const sim_conn *conn = sim_conn_of(line);
+      all = all && conn && conn->covered == conn->down_bytes;
+    }
+    if (all) break;
   }
   sim_model_equal_truth();
-  if (sim.connects - connects > 6) sim_fail("rate", "%u connects after the last fault", sim.connects - connects);
+  if (sim.connects - connects > 6 * sim.config.lines)
+    sim_fail("rate", "%u connects after the last fault", sim.connects - connects);
 }
 
 static void end_cleanly(rig *r) {

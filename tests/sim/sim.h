@@ -14,7 +14,14 @@
 #include "engine/event.h"
 #include "engine/stages/parse_stage.h"
 
-enum { SIM_PRODUCTS_MAX = 6, SIM_LEVELS_MAX = 4096, SIM_CHANGES_MAX = 32, SIM_MS = 1000000 };
+enum {
+  SIM_LINES_MAX = 2,
+  SIM_PRODUCTS_MAX = 6,
+  SIM_LEVELS_MAX = 4096,
+  SIM_CHANGES_MAX = 32,
+  SIM_BATCH_MAX = 4,
+  SIM_MS = 1000000
+};
 #define SIM_S UINT64_C(1000000000)
 #define SIM_DIR "/sim"
 
@@ -75,7 +82,8 @@ typedef enum {
   X(SYNC, "sync")             /* a sync says done without having been */                                                       \
   X(COMMAND, "command")       /* what the books ask of the line is never done */                                               \
   X(STORM, "storm")           /* a resynchronisation is asked for at every turn */                                             \
-  X(BYTE, "byte")             /* one byte of the journal changes after it was received */
+  X(BYTE, "byte")             /* one byte of the journal changes after it was received */                                      \
+  X(ARBITER, "arbiter")       /* every line counts as being in step with the book */
 typedef enum {
 #define X(name, text) SIM_CANARY_##name,
   SIM_CANARY_LIST(X)
@@ -112,8 +120,9 @@ typedef struct sim_item {
   uint8_t product;                 /* UINT8_MAX: all */
   uint8_t listed;                  /* LIST: a bit a product */
   bool nested, fragmented, counts; /* counts: the node must count it as rejected */
-  bool tainted;   /* the exchange lost, doubled or swapped a message of the product since its snapshot: nobody can see that */
-  uint64_t truth; /* hash of the exchange's book after it */
+  bool tainted;     /* the exchange lost, doubled or swapped a message of the product since its snapshot: nobody can see that */
+  uint64_t truth;   /* hash of the exchange's book after it */
+  uint64_t version; /* of that book: how many updates it has had */
   size_t start, end; /* in the connection's stream */
   const uint8_t *bytes;
   uint32_t count, delta_count;
@@ -128,8 +137,9 @@ typedef struct sim_arrival {
 
 typedef struct sim_conn {
   bool connected, closed; /* by the node */
-  uint16_t connection;    /* the node's number for it */
-  uint8_t *down, *up;     /* to the node, from it */
+  uint8_t line;
+  uint16_t connection; /* the line's number for it */
+  uint8_t *down, *up;  /* to the node, from it */
   size_t down_bytes, down_room, up_bytes, up_room;
   size_t given, given_counted; /* handed to the node; of that before it gave the connection up */
   sim_arrival *arrival;
@@ -147,6 +157,9 @@ typedef struct sim_conn {
     bool on, wanted;
     bool tainted;
     uint64_t snapshot_ns;
+    wb_delta *batch; /* of updates that are still to be sent as one; room for SIM_CHANGES_MAX times SIM_BATCH_MAX */
+    uint32_t batched, batch_count;
+    uint64_t batch_ns; /* time of the last of them */
   } sub[SIM_PRODUCTS_MAX];
   bool heartbeats;
   sim_item *item;
@@ -163,7 +176,9 @@ typedef struct sim_conn {
 
 /* ---- the world of one seed */
 typedef struct sim_config {
-  unsigned products, lives;
+  unsigned products, lives, lines;
+  bool alike;        /* a number is written in one way, so that both lines get the same bytes */
+  bool batches;      /* the last line gets several updates in one message */
   uint32_t messages; /* of the exchange, over all lives */
   uint64_t interval_ns, latency_ns;
   uint32_t journal_bytes, frame_count, message_bytes_max, level_count_max, window_ticks;
@@ -192,7 +207,7 @@ typedef struct sim_world {
 
   sim_conn **conn; /* of this life, in order of connecting */
   size_t conns, conns_room;
-  unsigned connects;
+  unsigned connects, line_connects[SIM_LINES_MAX];
   uint64_t messages_sent;
   bool lost_log; /* the node said that it lost a record */
 
@@ -205,6 +220,7 @@ extern sim_world sim;
 uint64_t sim_draw(uint64_t below); /* 0..below-1 */
 bool sim_chance(uint32_t one_in);
 bool sim_fault(sim_fault_kind kind);           /* whether it happens now; counted */
+sim_conn *sim_conn_of(unsigned line);          /* the last that it made; NULL: none */
 void sim_mix(const void *bytes, size_t count); /* into the hash of the run */
 void *sim_alloc(size_t bytes);                 /* zeroed, until the seed ends */
 void *sim_grow(void *array, size_t used, size_t *room, size_t element);
@@ -233,6 +249,7 @@ void sim_exchange_pump(void);
 void sim_exchange_heal(void);
 const char *sim_product_id(unsigned product);
 const sim_book *sim_truth(unsigned product);
+uint64_t sim_truth_at(unsigned product, uint64_t version); /* its hash */
 unsigned sim_price_decimals(unsigned product);
 unsigned sim_size_decimals(unsigned product);
 
@@ -240,11 +257,12 @@ unsigned sim_size_decimals(unsigned product);
 typedef struct sim_engine {
   wb_products products;
   wb_host host;
-  wb_frames ring[2];
+  wb_frames ring[SIM_LINES_MAX + 1]; /* the lines', then the notes */
   wb_ring commands, messages;
   wb_parse_stage parse;
   wb_book_stage book;
   wb_book_product *product;
+  wb_arbiter arbiter;
   wb_view *views;
   void *arena;
   size_t arena_bytes;
@@ -254,12 +272,14 @@ void sim_engine_close(sim_engine *engine);
 /* sim_engine_step lets the parser and the books work. Returns the number up to which all frames have reached the books. */
 uint64_t sim_engine_step(sim_engine *engine, void (*between)(sim_engine *engine, uint64_t number));
 bool sim_engine_all_live(const sim_engine *engine);
+/* What a line has of a product; with one line, the product's own state. */
+const wb_recover *sim_engine_recover(const sim_engine *engine, unsigned product, unsigned line);
 
 /* ---- sim_model.c: what has to come of the frames of one life */
 typedef struct sim_record {
   wb_frame frame;
   const uint8_t *bytes;
-  unsigned ring; /* 0 the line's, 1 the notes */
+  unsigned ring; /* of the engine */
 } sim_record;
 typedef struct sim_print {
   uint64_t number; /* all frames below have reached the books */

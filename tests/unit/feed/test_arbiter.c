@@ -196,6 +196,16 @@ Test(arbiter, a_line_out_of_place_for_too_long_asks_for_a_snapshot_while_the_boo
   cr_assert_eq(state_of(a, B), WB_STATE_LIVE);
 }
 
+Test(arbiter, a_line_that_finds_its_place_again_and_again_is_left_alone) {
+  wb_arbiter *a = both();
+  for (uint64_t i = 0; i < 100; i++) {
+    uint64_t recv_ns = S + i * WB_ARBITER_PATIENCE_NS / 10;
+    cr_assert_eq(say(a, A, 1000 + i, 200 + 10 * (int64_t)i, recv_ns), WB_VERDICT_APPLY);
+    cr_assert_eq(say(a, B, 5000 + i, 200 + 10 * (int64_t)i, recv_ns), WB_VERDICT_OWED);
+  }
+  cr_assert_eq(state_of(a, B), WB_STATE_LIVE);
+}
+
 Test(arbiter, the_only_live_line_is_not_late_for_ever) {
   wb_arbiter *a = both();
   say(a, A, 2, 1000, S);
