@@ -18,7 +18,9 @@ struct wb_source_replay {
   wb_source_replay_config config;
   wb_log_reader *log;
   wb_recording *recording;
-  unsigned next_path, lines;
+  unsigned next_path, lines, run;
+  unsigned closing; /* lines of the run before that are still to be told as down, in front of the record */
+  wb_log_record record;
   bool pending; /* a record was read that did not fit, or is not due */
   wb_frame frame;
   const uint8_t *bytes;
@@ -153,16 +155,25 @@ static bool next_line(wb_source_replay *source) {
 
 static bool next(wb_source_replay *source) {
   if (!source->log) return next_line(source);
-  wb_log_record record;
-  do {
-    if (wb_log_reader_next(source->log, &record) != 1) return false;
-    if (source->lines > 1 && record.frame.line >= source->lines && !source->error.code)
+  wb_log_record *record = &source->record;
+  while (!source->closing) {
+    if (wb_log_reader_next(source->log, record) != 1) return false;
+    if (source->lines == 1) break;
+    if (record->frame.line < source->lines) {
+      if (record->run != source->run) source->closing = source->lines + 1;
+      source->run = record->run;
+      break;
+    }
+    if (!source->error.code)
       wb_error_set(&source->error, WB_E_DAMAGED, 0, "replay", "record %llu is of line %u of %u",
-                   (unsigned long long)record.frame.number, record.frame.line + 1, source->lines);
-  } while (source->lines > 1 && record.frame.line >= source->lines);
-  source->frame = record.frame;
-  source->bytes = record.bytes;
-  source->utc_ns = record.utc_ns;
+                   (unsigned long long)record->frame.number, record->frame.line + 1, source->lines);
+  }
+  source->utc_ns = record->utc_ns;
+  source->frame = record->frame;
+  source->bytes = record->bytes;
+  if (source->closing && --source->closing)
+    source->frame =
+        (wb_frame){.recv_ns = record->frame.recv_ns, .line = (uint8_t)(source->closing - 1), .kind = WB_FRAME_DISCONNECT};
   return true;
 }
 

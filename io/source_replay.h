@@ -2,7 +2,9 @@
  * live ones.
  *
  * A segment's records keep their kind, line, connection and receive time; a recording's lines become TEXT records of line 0.
- * Numbers are given anew, in the order of the files. Paths: files or folders; segments and recordings may not be mixed.
+ * Numbers are given anew, in the order of the files. Where a log of redundant lines goes on with another run, all lines are said to be down first: the run
+ * before may have ended them without a word.
+ * Paths: files or folders; segments and recordings may not be mixed.
  * Pace:    speed 0: as fast as the stages take them; n: n times as fast as they were received.
  * Threads: do_work from the ingest thread; stop and the state from any.
  * Memory:  allocated at open, and in the readers for the largest record. */

@@ -266,6 +266,23 @@ def a_line_that_nobody_answers_does_not_keep_the_other_from_its_work(directory):
     exchange.ends(0)
 
 
+def two_runs_in_one_log_replay_to_the_book_of_the_second(directory):
+    exchange = exchange_of(directory, "--rate", 400)
+    for _ in range(2):
+        watched = Watched(directory, [exchange.url], "--lines", 2, "--product", PRODUCTS)
+        watched.program.wait_for("connected to", times=2)
+        watched.until(lambda report: all(product["updates"] > 100 for product in report["products"].values()), "updates", live=False)
+        watched.both_at_work()
+        watched.program.signal(signal.SIGINT)
+        watched.program.ends(0)
+    exchange.signal(signal.SIGINT)
+    exchange.ends(0)
+    Program("replay", "--product", PRODUCTS, "--depth", 1000, "--console", "off", "--report", f"{directory}/replay.json", f"{directory}/data").ends(0)
+    same(f"{directory}/report.json", f"{directory}/replay.json", "--state", *BOOK)
+    again = load(f"{directory}/replay.json")
+    assert all(product["state"] == "live" and product["snapshots"] == 2 for product in again["products"].values()), again["products"]
+
+
 def lines_connect_one_after_the_other(directory):
     exchange = exchange_of(directory, "--rate", 100)
     watched = Watched(directory, [exchange.url], "--lines", 4, "--product", PRODUCTS)
