@@ -35,6 +35,8 @@ typedef struct memory_node {
   void *journal, *arena;
   size_t arena_bytes, book_bytes;
   uint64_t number;
+  uint8_t line;       /* which the next frames are of */
+  wb_arbiter arbiter; /* with several lines */
   void *owned[24];
   unsigned owned_count;
 } memory_node;
@@ -57,7 +59,8 @@ static inline void memory_node_drain(memory_node *n) {
 
 /* A record of bytes that lie at the head, of which more were received before. */
 static inline void memory_node_describe(memory_node *n, uint64_t position, uint32_t bytes) {
-  wb_frame frame = {.position = position, .recv_ns = 1, .number = n->number++, .bytes = bytes, .kind = WB_FRAME_TEXT};
+  wb_frame frame = {
+      .position = position, .recv_ns = 1, .number = n->number++, .bytes = bytes, .line = n->line, .kind = WB_FRAME_TEXT};
   wb_frames_push(&n->frames, &frame);
 }
 

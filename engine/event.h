@@ -120,11 +120,15 @@ typedef struct wb_message {
     struct {
       uint64_t sequence, trade_id;
     } trade;
+    struct {
+      uint64_t expected, came; /* sequence of a line's messages; both 0: records of all lines are missing in a log */
+    } gap;
     uint64_t words[2];
   } u;
   uint16_t connection; /* of its frame */
   uint8_t line;
-  uint8_t reserved[13];
+  uint8_t reserved[5];
+  uint64_t hash; /* of its frame, where lines are redundant (engine/feed/arbiter.h) */
   wb_delta deltas[];
 } wb_message;
 _Static_assert(sizeof(wb_message) == 64, "header of a message is one cache line");

@@ -79,6 +79,8 @@ struct wb_node {
   wb_parse_stage parse;
   wb_book_stage book;
   wb_witness_config witness;
+  wb_arbiter arbiter;
+  void *arbiter_memory; /* NULL: there is one line */
   wb_ring commands, messages;
   void *commands_memory, *messages_memory;
   wb_book_product *product;
@@ -204,7 +206,7 @@ static int open_spill(wb_node *node, wb_error *error) {
 
 static int open_books(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
-  uint32_t count = config->products->count;
+  uint32_t count = config->products->count, lines = node->replay ? wb_source_replay_lines(node->replay) : config->line_count;
   size_t one = wb_book_bytes(&config->book);
   node->books_bytes = one * count;
   node->books = wb_arena_open(node->books_bytes, error);
@@ -216,6 +218,11 @@ static int open_books(wb_node *node, wb_error *error) {
   node->capture_view = calloc(count, sizeof *node->capture_view);
   node->codec_state = lines_alloc(config->codec->size(config->products));
   node->batch = lines_alloc(WB_PARSE_BATCH_BYTES);
+  if (lines > 1) {
+    node->arbiter_memory = lines_alloc(wb_arbiter_bytes(lines, count));
+    if (!node->arbiter_memory) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u lines", lines);
+    wb_arbiter_init(&node->arbiter, node->arbiter_memory, lines, count, &wb_recover_default, node->started_ns);
+  }
   if (!node->books || !node->product || !node->mid2 || !node->views || !node->capture || !node->capture_count ||
       !node->capture_view || !node->codec_state || !node->batch)
     return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u books of up to %zu bytes", count, one);
@@ -241,6 +248,7 @@ static int open_books(wb_node *node, wb_error *error) {
                          .depth = config->depth,
                          .timed = live,
                          .witness = &node->witness,
+                         .arbiter = lines > 1 ? &node->arbiter : NULL,
                      },
                      node->product, node->capture, node->capture_count, node->capture_view);
   if (node->layout == WB_LAYOUT_PIPELINED) node->book.messages = &node->messages;
@@ -255,24 +263,30 @@ static int open_books(wb_node *node, wb_error *error) {
       .messages = node->layout == WB_LAYOUT_PIPELINED ? &node->messages : NULL,
       .book = &node->book,
       .batch = node->batch,
+      .redundant = lines > 1,
   };
   for (unsigned i = 0; i < node->ring_count; i++) node->parse.ring[i] = &node->frames[i];
   wb_parse_stage_init(&node->parse);
   return 0;
 }
 
+/* Before the books: the log says how many lines it is of. */
+static int open_replay(wb_node *node, wb_error *error) {
+  const wb_node_config *config = &node->config;
+  if (config->line_count) return 0;
+  node->part = (wb_log_window){config->from_utc_ns, config->to_utc_ns, config->products};
+  node->replay = wb_source_replay_open(&(wb_source_replay_config){.path = config->path,
+                                                                  .speed = config->speed,
+                                                                  .frames = node->frames,
+                                                                  .host = &node->host,
+                                                                  .part = config->part ? &node->part : NULL},
+                                       error);
+  return node->replay ? 0 : WB_E_INVALID;
+}
+
 static int open_source(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
-  if (!config->line_count) {
-    node->part = (wb_log_window){config->from_utc_ns, config->to_utc_ns, config->products};
-    node->replay = wb_source_replay_open(&(wb_source_replay_config){.path = config->path,
-                                                                    .speed = config->speed,
-                                                                    .frames = node->frames,
-                                                                    .host = &node->host,
-                                                                    .part = config->part ? &node->part : NULL},
-                                         error);
-    return node->replay ? 0 : WB_E_INVALID;
-  }
+  if (!config->line_count) return 0;
   wb_source_ws_config source = {
       .line_count = config->line_count,
       .ca_file = config->ca_file,
@@ -301,8 +315,9 @@ static int open_source(wb_node *node, wb_error *error) {
 static void describe_log(const wb_node *node, char *text, size_t size) {
   const wb_node_config *config = &node->config;
   size_t n = (size_t)snprintf(text, size, "{\"wirebook\":\"" WB_VERSION "\",\"feed\":\"%s\",\"lines\":[", config->codec->name);
-  for (unsigned i = 0; i < config->line_count && n + strlen(config->url[i]) + 128 < size; i++)
-    n += (size_t)snprintf(text + n, size - n, "%s\"%s\"", i ? "," : "", config->url[i]);
+  for (unsigned i = 0; i < config->line_count; i++) /* a replay counts them: one that is too long is there without its name */
+    n += (size_t)snprintf(text + n, size - n, "%s\"%s\"", i ? "," : "",
+                          n + strlen(config->url[i]) + 256 < size ? config->url[i] : "");
   n += (size_t)snprintf(text + n, size - n, "],\"product_count\":%u,\"products\":[", config->products->count);
   /* As many ids as there is room for; the whole list is in the subscribe messages of the log. */
   for (uint32_t i = 0; i < config->products->count && n + WB_PRODUCT_ID_BYTES + 8 < size; i++)
@@ -488,9 +503,9 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   node->started_utc_ns = wb_clock_utc_ns();
   int placed = place(node, error);
   node->wait = wait_of(node);
-  if (placed != 0 || open_rings(node, error) != 0 || open_spill(node, error) != 0 || open_books(node, error) != 0 ||
-      (config->confine && wb_confine_enter(config->confine, error) != 0) || open_source(node, error) != 0 ||
-      open_sink(node, error) != 0 || open_archiver(node, error) != 0) {
+  if (placed != 0 || open_rings(node, error) != 0 || open_replay(node, error) != 0 || open_spill(node, error) != 0 ||
+      open_books(node, error) != 0 || (config->confine && wb_confine_enter(config->confine, error) != 0) ||
+      open_source(node, error) != 0 || open_sink(node, error) != 0 || open_archiver(node, error) != 0) {
     wb_node_close(node);
     return NULL;
   }
@@ -611,6 +626,7 @@ void wb_node_close(wb_node *node) {
   free(node->capture_view);
   free(node->codec_state);
   free(node->batch);
+  free(node->arbiter_memory);
   free(node);
 }
 
@@ -659,6 +675,17 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
                                      .stalls = wb_load_relaxed(&stats->stalls)};
     status->reconnects += status->line[i].reconnects;
   }
+  if (node->arbiter_memory) {
+    status->line_count = node->arbiter.line_count;
+    for (unsigned i = 0; i < status->line_count; i++) {
+      const wb_arbiter_line *arbitrated = &node->arbiter.line[i];
+      wb_node_line *line = &status->line[i];
+      if (node->replay) *line = (wb_node_line){.url = "", .state = "replay"};
+      line->duplicates = wb_load_relaxed(&arbitrated->duplicates);
+      line->wins = wb_load_relaxed(&arbitrated->wins);
+      line->late = wb_load_relaxed(&arbitrated->late);
+    }
+  }
   status->layout = layouts[node->layout].name;
   static const char *const waits[] = {"spin", "yield", "block"};
   status->wait = waits[node->wait];
@@ -687,6 +714,11 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
 void wb_node_latency(const wb_node *node, wb_hist *wire_to_book, wb_hist *exchange_to_book) {
   wb_hist_copy(wire_to_book, &node->book.wire_to_book);
   wb_hist_copy(exchange_to_book, &node->book.exchange_to_book);
+}
+
+void wb_node_lag(const wb_node *node, unsigned line, wb_hist *lag) {
+  if (node->arbiter_memory) wb_hist_copy(lag, &node->arbiter.line[line].lag);
+  else wb_hist_init(lag);
 }
 
 const wb_node_config *wb_node_config_of(const wb_node *node) { return &node->config; }

@@ -39,7 +39,7 @@ typedef struct wb_node_config {
   wb_confine
       *confine; /* NULL: none. Entered by open before its first thread, sealed when start has started all; outlives the node */
 
-  /* live source: */
+  /* live source; several URLs are redundant lines of one feed, the same one twice is two connections: */
   const char *url[WB_LINE_COUNT_MAX];
   unsigned line_count; /* 0: replay */
   const char *ca_file;
@@ -109,9 +109,10 @@ const wb_view *wb_node_view(const wb_node *node, uint32_t product);
 bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view);
 
 typedef struct wb_node_line {
-  const char *url;
-  const char *state;
+  const char *url;   /* "": replay */
+  const char *state; /* "replay": replay */
   uint64_t messages, bytes, connects, reconnects, stalls;
+  uint64_t duplicates, wins, late; /* see wb_arbiter_line */
 } wb_node_line;
 
 typedef struct wb_node_status {
@@ -120,7 +121,7 @@ typedef struct wb_node_status {
   uint64_t messages, bytes, changes, applied, errors;
   uint64_t reconnects, resyncs, stored_frames, synced_frames, stored_bytes, store_errors;
   uint64_t rejected[WB_REJECT_COUNT];
-  unsigned line_count;
+  unsigned line_count; /* replay: 0, or the lines of a log of redundant ones */
   wb_node_line line[WB_LINE_COUNT_MAX];
   const char *layout, *wait;
   bool storing, archiving;
@@ -132,6 +133,9 @@ void wb_node_status_get(wb_node *node, wb_node_status *status);
 
 /* Copies of the histograms, good enough while running, exact after finish. */
 void wb_node_latency(const wb_node *node, wb_hist *wire_to_book, wb_hist *exchange_to_book);
+
+/* wb_node_lag copies the lag of a line, 0..line_count-1, behind the one that was first. */
+void wb_node_lag(const wb_node *node, unsigned line, wb_hist *lag);
 
 const wb_node_config *wb_node_config_of(const wb_node *node);
 

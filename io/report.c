@@ -150,6 +150,19 @@ static json_t *confinement(const wb_confine *confine) {
   return object;
 }
 
+/* A replay knows nothing of a line's connections but what came of its messages. */
+static json_t *line_of(const wb_node_line *line, const wb_hist *lag) {
+  json_t *object = json_pack("{s:I, s:I, s:I, s:o}", "duplicates", (json_int_t)line->duplicates, "wins", (json_int_t)line->wins,
+                             "late", (json_int_t)line->late, "lag_ns", latency(lag));
+  if (!*line->url) return object;
+  json_object_set_new(object, "url", json_string(line->url));
+  json_object_set_new(object, "messages", json_integer((json_int_t)line->messages));
+  json_object_set_new(object, "state", json_string(line->state));
+  json_object_set_new(object, "reconnects", json_integer((json_int_t)line->reconnects));
+  json_object_set_new(object, "stalls", json_integer((json_int_t)line->stalls));
+  return object;
+}
+
 static json_t *build(wb_node *node, wb_error *error) {
   const wb_node_config *config = wb_node_config_of(node);
   const wb_level *level;
@@ -161,7 +174,7 @@ static json_t *build(wb_node *node, wb_error *error) {
   }
   wb_node_status status;
   wb_node_status_get(node, &status);
-  wb_hist *hist = malloc(2 * sizeof *hist);
+  wb_hist *hist = malloc(3 * sizeof *hist);
   if (!hist) {
     wb_error_set(error, WB_E_MEMORY, errno, "report", "no memory");
     return NULL;
@@ -198,9 +211,8 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_t *lines = json_array();
   for (unsigned i = 0; i < status.line_count; i++) {
     const wb_node_line *line = &status.line[i];
-    json_array_append_new(lines, json_pack("{s:s, s:I, s:i, s:s, s:I, s:I}", "url", line->url, "messages",
-                                           (json_int_t)line->messages, "duplicates", 0, "state", line->state, "reconnects",
-                                           (json_int_t)line->reconnects, "stalls", (json_int_t)line->stalls));
+    wb_node_lag(node, i, &hist[2]);
+    json_array_append_new(lines, line_of(line, &hist[2]));
   }
   json_object_set_new(report, "lines", lines);
   json_t *latencies = json_object();

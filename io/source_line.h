@@ -79,6 +79,7 @@ struct wb_source_ws {
   bool stopping;
   uint64_t gap_logs_ns; /* alarms said in words since then */
   unsigned gap_logs;
+  uint64_t connect_due_ns; /* lines connect one after the other */
   unsigned turn;
   int brought; /* completions of the last wait, not yet said to the loop */
   wb_error error;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/codec/json.h"
 #include "engine/ring/atomic.h"
 #include "engine/store/gap.h"
 #include "io/recording.h"
@@ -18,7 +19,9 @@ struct wb_source_replay {
   wb_source_replay_config config;
   wb_log_reader *log;
   wb_recording *recording;
-  unsigned next_path;
+  unsigned next_path, lines, run;
+  unsigned closing; /* lines of the run before that are still to be told as down, in front of the record */
+  wb_log_record record;
   bool pending; /* a record was read that did not fit, or is not due */
   wb_frame frame;
   const uint8_t *bytes;
@@ -67,6 +70,19 @@ static int is_log(const char *path, wb_error *error) {
   return S_ISDIR(info.st_mode) || wb_log_is_segment_file(path);
 }
 
+/* How many lines a segment's header names: {...,"lines":["wss://a","wss://b"],...}. */
+static unsigned lines_of(const char *header) {
+  static const char *const names[] = {"lines"};
+  wb_json json = {(const uint8_t *)header, (uint32_t)strlen(header), 0};
+  wb_json_value value, line;
+  uint32_t twice;
+  unsigned count = 0;
+  if (wb_json_members(&json, 0, names, 1, &value, &twice) != 0 || value.at == 0 || header[value.at] != '[') return 1;
+  json.at = value.at + 1;
+  while (wb_json_element(&json, &line)) count++;
+  return count < 1 ? 1 : count < WB_LINE_COUNT_MAX ? count : WB_LINE_COUNT_MAX;
+}
+
 wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error) {
   unsigned count = 0, logs = 0;
   for (; config->path[count]; count++) {
@@ -87,6 +103,7 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
   source->config = *config;
   source->first_utc_ns = WB_TIME_NONE;
   source->began = !config->part;
+  source->lines = 1;
   if (logs) {
     source->log = wb_log_reader_open(&(wb_log_reader_config){.path = (const char *const *)config->path,
                                                              .path_count = count,
@@ -99,6 +116,11 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
       wb_error_set(error, WB_E_CONFIG, 0, "replay", "%s holds no segment", config->path[0]);
       wb_source_replay_close(source);
       return NULL;
+    }
+    const wb_log_segment *segment;
+    for (size_t i = 0; source->log && (segment = wb_log_reader_segment(source->log, i)); i++) {
+      unsigned lines = segment->readable ? lines_of(segment->text) : 1;
+      if (lines > source->lines) source->lines = lines;
     }
   } else {
     source->recording = wb_recording_open(config->path[source->next_path++], error);
@@ -152,17 +174,31 @@ static bool next(wb_source_replay *source, bool *within) {
     *within = timed && source->utc_ns >= part->from_utc_ns;
     return !timed || source->utc_ns < part->to_utc_ns;
   }
-  wb_log_record record;
-  if (wb_log_reader_next(source->log, &record) != 1) return false;
-  source->frame = record.frame;
+  wb_log_record *record = &source->record;
+  while (!source->closing) {
+    if (wb_log_reader_next(source->log, record) != 1) return false;
+    if (source->lines == 1) break;
+    if (record->frame.line < source->lines) {
+      if (record->run != source->run) source->closing = source->lines + 1;
+      source->run = record->run;
+      break;
+    }
+    if (!source->error.code)
+      wb_error_set(&source->error, WB_E_DAMAGED, 0, "replay", "record %llu is of line %u of %u",
+                   (unsigned long long)record->frame.number, record->frame.line + 1, source->lines);
+  }
+  source->utc_ns = record->utc_ns;
+  source->frame = record->frame;
   if (source->frame.kind == WB_FRAME_WINDOW) source->frame.kind = 0; /* that of nobody else */
-  source->bytes = record.bytes;
-  source->utc_ns = record.utc_ns;
-  *within = record.within;
+  source->bytes = record->bytes;
+  *within = record->within;
   wb_gap gap;
-  if (record.frame.kind == WB_FRAME_GAP && wb_gap_read(&record.frame, record.bytes, &gap) && !source->error.code)
+  if (record->frame.kind == WB_FRAME_GAP && wb_gap_read(&record->frame, record->bytes, &gap) && !source->error.code)
     wb_error_set(&source->error, WB_E_DAMAGED, 0, "replay", "records %llu to %llu were not stored, storage was behind",
                  (unsigned long long)gap.first, (unsigned long long)gap.last);
+  if (source->closing && --source->closing)
+    source->frame =
+        (wb_frame){.recv_ns = record->frame.recv_ns, .line = (uint8_t)(source->closing - 1), .kind = WB_FRAME_DISCONNECT};
   return true;
 }
 
@@ -238,6 +274,8 @@ static int replay_work(void *self) {
   wb_store_release(&source->taken, source->number);
   return count;
 }
+
+unsigned wb_source_replay_lines(const wb_source_replay *source) { return source->lines; }
 
 wb_agent wb_source_replay_agent(wb_source_replay *source) {
   return (wb_agent){.name = "replay", .self = source, .do_work = replay_work};

@@ -2,7 +2,9 @@
  * live ones.
  *
  * A segment's records keep their kind, line, connection and receive time; a recording's lines become TEXT records of line 0.
- * Numbers are given anew, in the order of the files. Paths: files or folders; segments and recordings may not be mixed.
+ * Numbers are given anew, in the order of the files. Where a log of redundant lines goes on with another run, all lines are said to be down first: the run
+ * before may have ended them without a word.
+ * Paths: files or folders; segments and recordings may not be mixed.
  * Pace:    speed 0: as fast as the stages take them; n: n times as fast as they were received.
  * Part:    with a window, what is needed to make the books of its beginning comes first, as fast as it goes; then a WINDOW record; then
  *          the window's own records, and nothing behind them (io/log_part.h). Lines of a recording without a time belong to where they stand.
@@ -30,6 +32,10 @@ typedef struct wb_source_replay_config {
 } wb_source_replay_config;
 
 wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error);
+
+/* wb_source_replay_lines returns how many redundant lines the log was recorded from, as the headers of its segments say: 1..WB_LINE_COUNT_MAX. Where
+ * there are several, a record of a line beyond them is damage. */
+unsigned wb_source_replay_lines(const wb_source_replay *source);
 void wb_source_replay_close(wb_source_replay *source);
 wb_agent wb_source_replay_agent(wb_source_replay *source);
 void wb_source_replay_stop(wb_source_replay *source);

@@ -96,6 +96,7 @@ static void line_begin(wb_line *l, uint64_t now_ns) {
   wb_source_ws *source = l->source;
   l->permanent = false;
   l->due_ns = now_ns + source->config.connect_timeout_ns;
+  source->connect_due_ns = now_ns + WB_LINE_SEND_INTERVAL_NS;
   wb_line_enter(l, WB_LINE_RESOLVING);
   if (wb_resolve_start(l->resolve, l->url.host, l->url.port, resolver_wake, source) != 0)
     wb_line_fail(l, false, "the resolver is busy");
@@ -158,7 +159,7 @@ static void line_time(wb_line *l, uint64_t now_ns) {
   const wb_source_ws_config *config = &l->source->config;
   switch (l->state) {
   case WB_LINE_IDLE:
-    if (now_ns >= l->due_ns && wb_line_allowance(l) > 0) line_begin(l, now_ns);
+    if (now_ns >= l->due_ns && now_ns >= l->source->connect_due_ns && wb_line_allowance(l) > 0) line_begin(l, now_ns);
     break;
   case WB_LINE_RESOLVING: line_resolved(l); break;
   case WB_LINE_OPEN:
@@ -209,7 +210,12 @@ static void line_gap(wb_line *l, const wb_command *command) {
 }
 
 static int source_commands(wb_source_ws *source) {
-  size_t bytes, allowed = source->config.commands ? wb_line_allowance(&source->line[0]) : 0;
+  if (!source->config.commands) return 0;
+  size_t bytes, allowed = SIZE_MAX;
+  for (unsigned i = 0; i < source->config.line_count; i++) {
+    size_t own = wb_line_allowance(&source->line[i]);
+    if (own < allowed) allowed = own;
+  }
   if (allowed == 0) return 0;
   const wb_command *command = wb_ring_peek(source->config.commands, &bytes);
   size_t count = bytes / sizeof *command;

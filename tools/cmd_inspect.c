@@ -87,6 +87,8 @@ typedef struct inspection {
     bool known;
     unsigned run;
     uint16_t connection;
+    tally all;
+    uint64_t connections;
   } line[UINT8_MAX + 1];
   json_t *runs;
 } inspection;
@@ -238,12 +240,15 @@ static void count_record(inspection *in, const wb_log_record *record) {
   const wb_frame *frame = &record->frame;
   path_totals *path = &in->path[record->segment->path_index];
   count_frame(in, path, frame->kind, record->bytes, frame->bytes, record->utc_ns);
+  if (!in->line[frame->line].all.frames) in->line[frame->line].all = empty;
+  add(&in->line[frame->line].all, frame->bytes, record->utc_ns);
   bool of_connection = frame->kind <= WB_FRAME_CONNECT;
   if (of_connection && (!in->line[frame->line].known || in->line[frame->line].run != record->run ||
                         in->line[frame->line].connection != frame->connection)) {
     in->line[frame->line].known = true;
     in->line[frame->line].run = record->run;
     in->line[frame->line].connection = frame->connection;
+    in->line[frame->line].connections++;
     path->connections++;
   }
   wb_gap named;
@@ -462,6 +467,17 @@ static void show_text(inspection *in) {
             in->paths > 1 ? "\f" : "", in->path[i].kind[k].frames, in->path[i].kind[k].bytes);
   show(&t);
 
+  t = (table){.columns = 6, .right = 0x26};
+  putchar('\n');
+  row(&t, "LINE\fFRAMES\fBYTES\fFIRST (UTC)\fLAST (UTC)\fCONNECTIONS");
+  for (unsigned i = 0; i <= UINT8_MAX; i++) {
+    const tally *l = &in->line[i].all;
+    if (l->frames)
+      row(&t, "%u\f%" PRIu64 "\f%" PRIu64 "\f%s\f%s\f%" PRIu64, i, l->frames, l->bytes, time_text(l->first_utc_ns, first),
+          time_text(l->last_utc_ns, last), in->line[i].connections);
+  }
+  show(&t);
+
   t = (table){.columns = 5, .right = 0x6};
   putchar('\n');
   row(&t, "PRODUCT\fFRAMES\fBYTES\fFIRST (UTC)\fLAST (UTC)");
@@ -518,8 +534,8 @@ static json_t *json_text(const char *text) {
 }
 
 static void show_json(inspection *in) {
-  json_t *paths = json_array(), *products = json_object(), *gaps = json_array(), *named = json_array(), *events = json_array(),
-         *damages = json_array();
+  json_t *paths = json_array(), *products = json_object(), *lines = json_array(), *gaps = json_array(), *named = json_array(),
+         *events = json_array(), *damages = json_array();
   for (unsigned i = 0; i < in->paths; i++) {
     const path_totals *p = &in->path[i];
     json_t *path = json_tally(&p->all), *kinds = json_object();
@@ -537,6 +553,13 @@ static void show_json(inspection *in) {
     json_object_set_new(path, "connections", json_integer((json_int_t)p->connections));
     json_object_set_new(path, "kinds", kinds);
     json_array_append_new(paths, path);
+  }
+  for (unsigned i = 0; i <= UINT8_MAX; i++) {
+    if (!in->line[i].all.frames) continue;
+    json_t *line = json_tally(&in->line[i].all);
+    json_object_set_new(line, "line", json_integer(i));
+    json_object_set_new(line, "connections", json_integer((json_int_t)in->line[i].connections));
+    json_array_append_new(lines, line);
   }
   for (uint32_t i = 0; i < in->products.count; i++)
     json_object_set_new(products, in->products.product[i].id, json_tally(&in->product[i]));
@@ -559,9 +582,9 @@ static void show_json(inspection *in) {
     json_array_append_new(damages, json_pack("{so sI sI ss}", "path", json_text(in->damage[i].path), "offset",
                                              (json_int_t)in->damage[i].offset, "bytes", (json_int_t)in->damage[i].bytes,
                                              "reason", in->damage[i].reason));
-  json_t *all = json_pack("{so sO so so so so so so so}", "paths", paths, "runs", in->runs, "products", products, "no_product",
-                          json_tally(&in->no_product), "gaps", gaps, "dropped", named, "events", events, "damage", damages,
-                          "verified", json_boolean(in->verify));
+  json_t *all = json_pack("{so sO so so so so so so so so}", "paths", paths, "runs", in->runs, "lines", lines, "products",
+                          products, "no_product", json_tally(&in->no_product), "gaps", gaps, "dropped", named, "events", events,
+                          "damage", damages, "verified", json_boolean(in->verify));
   json_t *totals =
       json_pack("{sI sI sI sI sI sI sI}", "gaps", (json_int_t)in->gaps, "numbers_missing", (json_int_t)in->numbers_missing,
                 "numbers_dropped", (json_int_t)in->numbers_dropped, "gap_records", (json_int_t)in->gap_records, "duplicates",

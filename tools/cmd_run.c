@@ -17,7 +17,9 @@
 #include "tools/products.h"
 
 static const wb_option options[] = {
-    {"url", WB_OPTION_LIST, "WIREBOOK_URL", NULL, NULL, "URL", "feed (default: the feed's own)", false, false},
+    {"url", WB_OPTION_LIST, "WIREBOOK_URL", NULL, NULL, "URL",
+     "feed (default: the feed's own); repeat or comma: redundant lines of the same feed", false, false},
+    {"lines", WB_OPTION_COUNT, "WIREBOOK_LINES", "1", NULL, "N", "so many redundant connections to one --url", false, false},
     {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange|coinbase-advanced", NULL,
      "dialect of the feed", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
@@ -156,14 +158,19 @@ static int feed(const wb_config *config, wb_node_config *node, char *mock_url, s
     snprintf(mock_url, size, "ws://%s:%llu/", wb_config_text(config, "mock-server"),
              (unsigned long long)wb_config_count(config, "mock-port"));
     node->url[node->line_count++] = mock_url;
-    return 0;
-  }
-  for (; *urls; urls++) {
-    if (node->line_count == 1)
-      return wb_error_set(error, WB_E_CONFIG, 0, "url", "one --url in this version: redundant lines are not arbitrated yet");
-    node->url[node->line_count++] = *urls;
+  } else {
+    for (; *urls; urls++) {
+      if (node->line_count == WB_LINE_COUNT_MAX)
+        return wb_error_set(error, WB_E_CONFIG, 0, "url", "more than %d lines (--url)", WB_LINE_COUNT_MAX);
+      node->url[node->line_count++] = *urls;
+    }
   }
   if (!node->line_count) node->url[node->line_count++] = node->codec->url;
+  uint64_t lines;
+  if (limited(config, "lines", 1, WB_LINE_COUNT_MAX, &lines, error) != 0) return WB_E_CONFIG;
+  if (lines > 1 && node->line_count > 1)
+    return wb_error_set(error, WB_E_CONFIG, 0, "lines", "--lines is for one --url; several are a line each");
+  while (node->line_count < lines) node->url[node->line_count++] = node->url[0];
   return 0;
 }
 

@@ -15,7 +15,7 @@ struct wb_console {
   uint64_t then_ns, then_messages, then_bytes, then_stored;
   uint64_t *then_updates;
   double rate, byte_rate, store_rate;
-  wb_hist hist[2];
+  wb_hist hist[2], lag;
 };
 
 static const char *human_bytes(double n, char *text, size_t size) {
@@ -104,6 +104,24 @@ static void latency_row(wb_console *console, const char *name, const wb_hist *hi
   line_end(console);
 }
 
+static void line_rows(wb_console *console, const wb_node_status *status) {
+  for (unsigned i = 0; i < status->line_count; i++) {
+    const wb_node_line *line = &status->line[i];
+    printf("line %c %s%s%s", 'A' + (int)i, line->url, *line->url ? " " : "", line->state);
+    if (*line->url) printf(", reconnects %llu", (unsigned long long)line->reconnects);
+    if (status->line_count > 1) {
+      char text[2][24];
+      wb_node_lag(console->node, i, &console->lag);
+      printf(", first %llu, copies %llu, late %llu", (unsigned long long)line->wins, (unsigned long long)line->duplicates,
+             (unsigned long long)line->late);
+      if (console->lag.count)
+        printf(", behind by p50 %s, p99 %s", human_ns(wb_hist_percentile(&console->lag, 50), text[0], 24),
+               human_ns(wb_hist_percentile(&console->lag, 99), text[1], 24));
+    }
+    line_end(console);
+  }
+}
+
 static void products(wb_console *console, double seconds, bool rates_over_run) {
   const wb_products *list = wb_node_config_of(console->node)->products;
   unsigned rows = list->count;
@@ -151,11 +169,7 @@ void wb_console_draw(wb_console *console) {
   if (status.dropped_frames)
     printf("; %llu dropped in %llu gaps", (unsigned long long)status.dropped_frames, (unsigned long long)status.gaps);
   line_end(console);
-  for (unsigned i = 0; i < status.line_count; i++) {
-    printf("line %c %s %s, reconnects %llu", 'A' + (int)i, status.line[i].url, status.line[i].state,
-           (unsigned long long)status.line[i].reconnects);
-    line_end(console);
-  }
+  line_rows(console, &status);
   products(console, seconds, false);
   latency_row(console, "wire to book", &console->hist[0]);
   latency_row(console, "exchange to book", &console->hist[1]);
@@ -187,6 +201,7 @@ void wb_console_summary(wb_console *console) {
       any = true;
     }
   if (any) putchar('\n');
+  if (status.line_count > 1) line_rows(console, &status);
   if (status.storing)
     printf("stored %llu frames, %s in %s\n", (unsigned long long)status.stored_frames,
            human_bytes((double)status.stored_bytes, text[1], 24), wb_node_config_of(console->node)->data_dir);

@@ -34,8 +34,8 @@ void wb_coinbase_advanced_next(wb_coinbase *state, const wb_frame *frame, uint64
   wb_coinbase_sequence *own = &state->sequence[frame->line % WB_LINE_COUNT_MAX];
   if (own->known && sequence != own->next) {
     wb_message *message = wb_coinbase_claim(out, frame, WB_MESSAGE_GAP, WB_PRODUCT_NONE, 0);
-    message->u.words[0] = own->next;
-    message->u.words[1] = sequence;
+    message->u.gap.expected = own->next;
+    message->u.gap.came = sequence;
     out->commit(out, message);
   }
   *own = (wb_coinbase_sequence){.next = sequence + 1, .known = true};

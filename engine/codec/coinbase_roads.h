@@ -158,6 +158,7 @@ static inline wb_message *wb_coinbase_claim(wb_out *out, const wb_frame *frame, 
   message->connection = frame->connection;
   message->line = frame->line;
   memset(message->reserved, 0, sizeof message->reserved);
+  message->hash = 0;
   return message;
 }
 

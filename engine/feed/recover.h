@@ -37,7 +37,8 @@ typedef enum { WB_STATE_WAITING = 0, WB_STATE_LIVE, WB_STATE_STALE, WB_STATE_RES
   X(WB_REASON_WITHHELD, "updates are withheld")                                                                                \
   X(WB_REASON_HEARTBEAT, "heartbeats stopped")                                                                                 \
   X(WB_REASON_TICKER, "ticker contradicts the book")                                                                           \
-  X(WB_REASON_TRADES, "trades are missing")
+  X(WB_REASON_TRADES, "trades are missing")                                                                                    \
+  X(WB_REASON_OUT_OF_STEP, "out of step with the other lines")
 
 typedef enum {
 #define X(name, text) name,

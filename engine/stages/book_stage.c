@@ -5,7 +5,10 @@
 #include "engine/base/decimal.h"
 #include "engine/ring/atomic.h"
 
-enum { TICK_NS = 50000000, TOLD_NS = 1000000000, QUIET_NS = 1000000000, WATCHES_PER_ROUND = 20, MESSAGES_PER_WORK = 4096 };
+enum { TICK_NS = 50000000, TOLD_NS = 1000000000, WATCHES_PER_ROUND = 20, MESSAGES_PER_WORK = 4096 };
+
+/* So long a line says nothing, not even by a heartbeat, before the clock speaks for it. */
+static const uint64_t QUIET_NS = UINT64_C(3000000000);
 
 /* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. */
 enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16 };
@@ -89,34 +92,74 @@ static void command(wb_book_stage *stage, const wb_command *what) {
     return;
   }
   *slot = *what;
-  slot->connection = stage->connection;
+  slot->connection = stage->connection[what->line];
   wb_ring_commit(stage->config.commands);
+}
+
+/* Redundant lines: brings the product's state up to date, and forgets the snapshot of a line that is not live any more. Returns whether the state
+ * changed. */
+static bool show(wb_book_stage *stage, uint32_t index) {
+  wb_arbiter *arbiter = stage->config.arbiter;
+  if (!arbiter) return false;
+  wb_book_product *product = &stage->product[index];
+  wb_arbiter_book *book = wb_arbiter_book_of(arbiter, index);
+  if (book->waiting != WB_LINE_NONE && wb_arbiter_place_of(arbiter, index, book->waiting)->recover.state != WB_STATE_LIVE) {
+    book->waiting = WB_LINE_NONE;
+    wb_book_load_drop(product->book);
+  }
+  return wb_arbiter_show(arbiter, index, product->snapshots != 0, &product->recover);
 }
 
 static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
   wb_book_product *product = &stage->product[index];
+  wb_arbiter *arbiter = stage->config.arbiter;
   if (!stage->config.commands) return;
-  wb_action action = wb_recover_poll(&product->recover, now_ns);
-  if (action == WB_ACTION_NONE) return;
-  if (action == WB_ACTION_RESUBSCRIBE) add(&stage->resyncs, 1);
-  command(stage, &(wb_command){
-                     .kind = action == WB_ACTION_RESUBSCRIBE ? WB_COMMAND_RESUBSCRIBE : WB_COMMAND_RECONNECT,
-                     .product = (uint16_t)index,
-                     .close_code = 1000,
-                     .reason = product->recover.reason,
-                     .reject = product->recover.reject,
-                 });
+  bool acted = false;
+  for (uint32_t line = 0; line < (arbiter ? arbiter->line_count : 1); line++) {
+    wb_recover *recover = arbiter ? &wb_arbiter_place_of(arbiter, index, line)->recover : &product->recover;
+    wb_action action = wb_recover_poll(recover, now_ns);
+    if (action == WB_ACTION_NONE) continue;
+    if (action == WB_ACTION_RESUBSCRIBE) add(&stage->resyncs, 1);
+    command(stage, &(wb_command){
+                       .kind = action == WB_ACTION_RESUBSCRIBE ? WB_COMMAND_RESUBSCRIBE : WB_COMMAND_RECONNECT,
+                       .line = (uint8_t)line,
+                       .product = (uint16_t)index,
+                       .close_code = 1000,
+                       .reason = recover->reason,
+                       .reject = recover->reject,
+                   });
+    acted = true;
+  }
+  if (!acted) return;
+  show(stage, index);
   publish(product);
 }
 
-static void suspect(wb_book_stage *stage, uint32_t index, wb_reason reason, wb_reject reject, uint64_t now_ns) {
-  wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
+/* line: the one that is suspect; WB_LINE_NONE: the book itself is. */
+static void doubt(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
+  if (stage->config.arbiter) wb_arbiter_suspect(stage->config.arbiter, index, line, reason, reject, now_ns);
+  else wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
+  show(stage, index);
+}
+
+static void suspect(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
+  doubt(stage, index, line, reason, reject, now_ns);
   publish(&stage->product[index]);
   act(stage, index, now_ns);
 }
 
-/* Returns whether the book is suspect now. Alarms that count only, or that the governor holds back, leave the book live. */
-static bool alarm(wb_book_stage *stage, uint32_t index, wb_alarm kind, const wb_evidence *finding, uint64_t now_ns) {
+/* The line whose witnesses are listened to, as each line has its own: the first that is up. */
+static uint32_t witness_line(const wb_book_stage *stage, uint32_t index) {
+  const wb_arbiter *arbiter = stage->config.arbiter;
+  uint32_t line = 0;
+  while (arbiter && line + 1 < arbiter->line_count && !wb_arbiter_place_of(arbiter, index, line)->recover.connected) line++;
+  return line;
+}
+
+/* Returns whether the book is suspect now: on the line, if its own time went back, else on all. Alarms that count only, or that the governor holds back,
+ * leave the book live. */
+static bool alarm(wb_book_stage *stage, uint32_t index, uint32_t line, wb_alarm kind, const wb_evidence *finding,
+                  uint64_t now_ns) {
   wb_book_product *product = &stage->product[index];
   wb_witness *witness = &product->witness;
   if (stage->config.witness->policy[kind] == WB_WITNESS_OFF) return false;
@@ -126,6 +169,7 @@ static bool alarm(wb_book_stage *stage, uint32_t index, wb_alarm kind, const wb_
     witness->told_ns = now_ns;
     command(stage, &(wb_command){
                        .kind = WB_COMMAND_GAP,
+                       .line = (uint8_t)line,
                        .product = (uint16_t)index,
                        .reason = (uint8_t)wb_alarm_reason(kind),
                        .alarm = (uint8_t)kind,
@@ -135,7 +179,7 @@ static bool alarm(wb_book_stage *stage, uint32_t index, wb_alarm kind, const wb_
                        .recv_ns = now_ns,
                    });
   }
-  if (resync) suspect(stage, index, wb_alarm_reason(kind), WB_REJECT_NONE, now_ns);
+  if (resync) suspect(stage, index, kind == WB_ALARM_TIME ? line : WB_LINE_NONE, wb_alarm_reason(kind), WB_REJECT_NONE, now_ns);
   else publish(product);
   return resync;
 }
@@ -147,7 +191,7 @@ static bool stays_crossed(wb_book_stage *stage, uint32_t index, uint64_t now_ns)
   product->crossed_since_ns = now_ns;
   const wb_evidence finding = {
       .seen = product->analytics.best_bid, .expected = product->analytics.best_ask, .unit = WB_UNIT_PRICE};
-  return alarm(stage, index, WB_ALARM_CROSSED, &finding, now_ns);
+  return alarm(stage, index, witness_line(stage, index), WB_ALARM_CROSSED, &finding, now_ns);
 }
 
 /* Publishes what changed, then takes the time of all of it: no reader could have seen it later than that. */
@@ -209,13 +253,13 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
   if (message->product != WB_PRODUCT_NONE) {
     stage->product[message->product].rejected++;
     if (harmless) publish(&stage->product[message->product]);
-    else suspect(stage, message->product, WB_REASON_REJECTED, reason, now_ns);
+    else suspect(stage, message->product, message->line, WB_REASON_REJECTED, reason, now_ns);
     return;
   }
   if (harmless || reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   /* Nobody can tell whose change was lost. */
   for (uint32_t i = 0; i < stage->product_count; i++) {
-    wb_recover_suspect(&stage->product[i].recover, WB_REASON_REJECTED, reason, now_ns);
+    doubt(stage, i, message->line, WB_REASON_REJECTED, reason, now_ns);
     publish(&stage->product[i]);
   }
   command(stage, &(wb_command){
@@ -230,20 +274,89 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
                  });
 }
 
+static void too_many_levels(wb_book_stage *stage, const wb_message *message, uint32_t line) {
+  add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
+  stage->product[message->product].rejected++;
+  suspect(stage, message->product, line, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
+}
+
 /* Whether the update's time, or that by which the book is crossed, made it suspect: then it is not applied. */
 static inline bool untimely(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   wb_evidence finding;
   bool backwards = wb_witness_update(&product->witness, message->line, message->time_ns, &finding);
-  if (__builtin_expect(backwards, 0) && alarm(stage, message->product, WB_ALARM_TIME, &finding, message->recv_ns)) return true;
+  if (__builtin_expect(backwards, 0) &&
+      alarm(stage, message->product, message->line, WB_ALARM_TIME, &finding, message->recv_ns))
+    return true;
   return __builtin_expect(product->crossed_since_ns != 0, 0) && stays_crossed(stage, message->product, message->recv_ns);
+}
+
+/* What only time makes wrong, by the messages' clock: a round of all products takes a second. */
+static __attribute__((noinline)) void watch(wb_book_stage *stage, uint32_t line, uint64_t recv_ns, int64_t time_ns) {
+  uint64_t ticks = 1 + (recv_ns - stage->watch_due_ns) / TICK_NS;
+  if (ticks > WATCHES_PER_ROUND) ticks = WATCHES_PER_ROUND;
+  stage->watch_due_ns = recv_ns + TICK_NS;
+  wb_evidence finding;
+  for (uint64_t n = (stage->product_count * ticks + WATCHES_PER_ROUND - 1) / WATCHES_PER_ROUND; n; n--, stage->watched++) {
+    if (stage->watched >= stage->product_count) stage->watched = 0;
+    wb_book_product *product = &stage->product[stage->watched];
+    if (product->recover.state != WB_STATE_LIVE || stays_crossed(stage, stage->watched, recv_ns)) continue;
+    if (time_ns != WB_TIME_NONE && line == witness_line(stage, stage->watched) &&
+        wb_witness_late(&product->witness, stage->config.witness, time_ns, &finding))
+      alarm(stage, stage->watched, line, WB_ALARM_HEARTBEAT, &finding, recv_ns);
+  }
+}
+
+static inline void look(wb_book_stage *stage, uint32_t line, uint64_t recv_ns, int64_t time_ns) {
+  if (__builtin_expect(recv_ns > stage->watch_due_ns, 0)) watch(stage, line, recv_ns, time_ns);
+}
+
+void wb_book_stage_copy(wb_book_stage *stage, const wb_frame *frame) { look(stage, frame->line, frame->recv_ns, WB_TIME_NONE); }
+
+/* Redundant lines: whether the book takes this update. */
+static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_message *message) {
+  wb_arbiter *arbiter = stage->config.arbiter;
+  wb_book_product *product = &stage->product[message->product];
+  wb_arbiter_book *book = wb_arbiter_book_of(arbiter, message->product);
+  bool waited = book->waiting == message->line;
+  wb_verdict verdict =
+      wb_arbiter_update(arbiter, message->product, message->line, message->hash, message->time_ns, message->recv_ns);
+  /* Where a copy is not met before it is parsed, it must make no difference. */
+  look(stage, message->line, message->recv_ns, verdict == WB_VERDICT_DUPLICATE ? WB_TIME_NONE : message->time_ns);
+  switch (verdict) {
+  case WB_VERDICT_APPLY:
+    return wb_arbiter_place_of(arbiter, message->product, message->line)->recover.state == WB_STATE_LIVE &&
+           !untimely(stage, message);
+  case WB_VERDICT_REPLACE:
+    if (wb_book_load_end(product->book) == 0) {
+      product->snapshots++;
+      product->crossed_since_ns = 0;
+      product->changed_all = true;
+      return true;
+    }
+    too_many_levels(stage, message, message->line);
+    return false;
+  case WB_VERDICT_LATE:
+  case WB_VERDICT_OWED:
+  case WB_VERDICT_DUPLICATE:
+    if (waited) wb_book_load_drop(product->book);
+    if (verdict == WB_VERDICT_DUPLICATE) return false;
+    if (show(stage, message->product)) publish(product);
+    act(stage, message->product, message->recv_ns);
+    return false;
+  case WB_VERDICT_NOT_LIVE: break;
+  }
+  if (wb_arbiter_place_of(arbiter, message->product, message->line)->recover.state == WB_STATE_WAITING && !product->skipped++)
+    reject(stage, message, WB_REJECT_NO_SNAPSHOT);
+  return false;
 }
 
 static void take_update(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   if (message->part & WB_PART_FIRST) {
-    product->applying = product->recover.state == WB_STATE_LIVE && !untimely(stage, message);
-    if (!product->applying && product->recover.state == WB_STATE_WAITING && !product->skipped++) {
+    product->applying = stage->config.arbiter ? arbitrate(stage, message)
+                                              : product->recover.state == WB_STATE_LIVE && !untimely(stage, message);
+    if (!product->applying && !stage->config.arbiter && product->recover.state == WB_STATE_WAITING && !product->skipped++) {
       reject(stage, message, WB_REJECT_NO_SNAPSHOT);
       return;
     }
@@ -252,9 +365,7 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
   uint64_t unknown = product->unknown;
   if (wb_book_apply(product->book, message->deltas, message->delta_count, &product->unknown) != 0) {
     product->applying = false;
-    add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
-    product->rejected++;
-    suspect(stage, message->product, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
+    too_many_levels(stage, message, WB_LINE_NONE);
     return;
   }
   product->changes += message->delta_count;
@@ -262,11 +373,34 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
   if (__builtin_expect(product->unknown != unknown, 0)) product->unknown_seen = true;
   if (!(message->part & WB_PART_LAST)) return;
   product->updates++;
+  if (stage->config.arbiter)
+    wb_arbiter_applied(stage->config.arbiter, message->product, message->line, message->hash, message->time_ns,
+                       message->recv_ns);
   applied(stage, product, message);
   if (__builtin_expect(product->unknown_seen, 0)) {
     product->unknown_seen = false;
-    alarm(stage, message->product, WB_ALARM_UNKNOWN, &(wb_evidence){.seen = product->unknown}, message->recv_ns);
+    alarm(stage, message->product, message->line, WB_ALARM_UNKNOWN, &(wb_evidence){.seen = product->unknown}, message->recv_ns);
   }
+}
+
+/* The end of a snapshot that is well formed. Returns whether it is the book now. */
+static bool load(wb_book_stage *stage, const wb_message *message) {
+  wb_book_product *product = &stage->product[message->product];
+  wb_arbiter *arbiter = stage->config.arbiter;
+  bool same = arbiter && stage->load_hash == wb_book_hash(product->book);
+  wb_load when = arbiter ? wb_arbiter_load(arbiter, message->product, message->line, same) : WB_LOAD_NOW;
+  if (product->load_failed || (when == WB_LOAD_NOW && wb_book_load_end(product->book) != 0)) {
+    if (product->load_failed) wb_book_load_drop(product->book);
+    too_many_levels(stage, message, message->line);
+    return false;
+  }
+  if (when == WB_LOAD_NEVER) wb_book_load_drop(product->book);
+  wb_witness_snapshot(&product->witness, message->line);
+  if (arbiter) wb_arbiter_loaded(arbiter, message->product, message->line, when, same, message->recv_ns);
+  else wb_recover_snapshot(&product->recover, message->recv_ns);
+  show(stage, message->product);
+  if (when != WB_LOAD_NOW) publish(product);
+  return when == WB_LOAD_NOW;
 }
 
 static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
@@ -276,27 +410,24 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
     wb_book_load_begin(product->book);
     product->loading = true;
     product->load_failed = false;
+    stage->load_hash = 0;
+    if (stage->config.arbiter) wb_arbiter_book_of(stage->config.arbiter, message->product)->waiting = WB_LINE_NONE;
   }
   if (!product->loading) return;
   if (!product->load_failed && !(message->part & WB_PART_ABORT))
     product->load_failed = wb_book_load_add(product->book, message->deltas, message->delta_count) != 0;
+  for (uint32_t i = 0; stage->config.arbiter && i < message->delta_count; i++)
+    if (message->deltas[i].size)
+      stage->load_hash += wb_level_hash((wb_side)message->deltas[i].side, message->deltas[i].price, message->deltas[i].size);
   if (!(message->part & WB_PART_LAST)) return;
   product->loading = false;
   if (message->part & WB_PART_ABORT) {
     wb_book_load_drop(product->book);
     return;
   }
-  if (product->load_failed || wb_book_load_end(product->book) != 0) {
-    if (product->load_failed) wb_book_load_drop(product->book);
-    add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
-    product->rejected++;
-    suspect(stage, message->product, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
-    return;
-  }
+  if (!load(stage, message)) return;
   product->snapshots++;
   product->crossed_since_ns = 0;
-  wb_witness_snapshot(&product->witness, message->line);
-  wb_recover_snapshot(&product->recover, message->recv_ns);
   product->changed_all = true;
   applied(stage, product, message);
 }
@@ -310,7 +441,7 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
     wb_book_clear(product->book);
     wb_analytics_restart(&product->analytics);
     wb_analytics_update(&product->analytics, 0, 0, 0, 0);
-    wb_recover_suspect(&product->recover, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
+    doubt(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
   } else {
     uint64_t price_factor = wb_pow10(price - product->price_decimals), size_factor = wb_pow10(size - product->size_decimals);
     if (wb_book_scale(product->book, price_factor, size_factor) == 0) {
@@ -323,7 +454,7 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
       product->size_decimals = (uint8_t)size;
       add(&stage->rejected[WB_REJECT_NUMBER_RANGE], 1);
       product->rejected++;
-      suspect(stage, message->product, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
+      suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
       return;
     }
   }
@@ -337,31 +468,34 @@ static void take_subscriptions(wb_book_stage *stage, const wb_message *message) 
     for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].marked = false;
   if (message->product != WB_PRODUCT_NONE) stage->product[message->product].marked = true;
   if (!(message->part & WB_PART_LAST)) return;
-  for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].recover.acknowledged = stage->product[i].marked;
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    wb_arbiter *arbiter = stage->config.arbiter;
+    wb_recover *recover = arbiter ? &wb_arbiter_place_of(arbiter, i, message->line)->recover : &stage->product[i].recover;
+    recover->acknowledged = stage->product[i].marked;
+  }
 }
 
 static void take_line(wb_book_stage *stage, const wb_message *message) {
-  if (message->kind == WB_MESSAGE_CONNECT) {
-    stage->connection = message->connection;
-    stage->watch_due_ns = 0; /* in a replay another machine's clock may begin here */
-  }
+  wb_arbiter *arbiter = stage->config.arbiter;
+  bool up = message->kind == WB_MESSAGE_CONNECT;
+  if (up) stage->connection[message->line % WB_LINE_COUNT_MAX] = message->connection;
+  if (up) stage->watch_due_ns = 0; /* in a replay another machine's clock may begin here */
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_book_product *product = &stage->product[i];
     if (product->loading) wb_book_load_drop(product->book);
     product->loading = product->applying = false;
-    if (message->kind == WB_MESSAGE_CONNECT) {
-      product->skipped = 0;
-      wb_witness_connected(&product->witness);
-      wb_recover_connected(&product->recover, message->recv_ns);
-    } else {
-      wb_recover_disconnected(&product->recover, message->recv_ns);
-    }
+    if (up) product->skipped = 0;
+    if (up || arbiter) wb_witness_connected(&product->witness);
+    if (arbiter) (up ? wb_arbiter_connected : wb_arbiter_disconnected)(arbiter, i, message->line, message->recv_ns);
+    else (up ? wb_recover_connected : wb_recover_disconnected)(&product->recover, message->recv_ns);
+    show(stage, i);
     publish(product);
   }
 }
 
 static void take_window(wb_book_stage *stage) {
   publish_changed(stage);
+  if (stage->config.arbiter) wb_arbiter_restart(stage->config.arbiter);
   uint64_t *count[] = {&stage->changes, &stage->messages_applied, &stage->errors, &stage->resyncs};
   for (unsigned i = 0; i < sizeof count / sizeof *count; i++) wb_store_relaxed(count[i], 0);
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) wb_store_relaxed(&stage->rejected[i], 0);
@@ -376,60 +510,61 @@ static void take_window(wb_book_stage *stage) {
 }
 
 static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
+  if (message->product == WB_PRODUCT_NONE || message->line != witness_line(stage, message->product)) return;
   const wb_witness_config *config = stage->config.witness;
   wb_book_product *product = &stage->product[message->product];
   wb_evidence finding;
   if (wb_witness_last_trade(&product->witness, config, message->u.heartbeat.last_trade_id, message->time_ns, &finding))
-    alarm(stage, message->product, WB_ALARM_TRADES, &finding, message->recv_ns);
+    alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
   if (wb_witness_heartbeat(&product->witness, config, message->u.heartbeat.sequence, message->time_ns,
                            product->snapshots + product->updates, product->recover.state == WB_STATE_LIVE, &finding))
-    alarm(stage, message->product, WB_ALARM_SILENT, &finding, message->recv_ns);
+    alarm(stage, message->product, message->line, WB_ALARM_SILENT, &finding, message->recv_ns);
 }
 
 static void take_trade(wb_book_stage *stage, const wb_message *message) {
+  if (message->line != witness_line(stage, message->product)) return;
   wb_evidence finding;
   if (wb_witness_trade(&stage->product[message->product].witness, message->u.trade.trade_id, &finding))
-    alarm(stage, message->product, WB_ALARM_TRADES, &finding, message->recv_ns);
+    alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
 }
 
 static void take_ticker(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   const wb_analytics *a = &product->analytics;
-  if (product->recover.state != WB_STATE_LIVE) return;
+  const wb_arbiter *arbiter = stage->config.arbiter;
+  if (product->recover.state != WB_STATE_LIVE || message->line != witness_line(stage, message->product)) return;
+  if (arbiter && !wb_arbiter_in_step(arbiter, message->product, message->line)) return; /* it speaks of another moment */
   const wb_touch ours = {.price = {a->best_bid, a->best_ask}, .size = {a->best_bid_size, a->best_ask_size}};
   const wb_touch theirs = {.price = {message->deltas[0].price, message->deltas[1].price},
                            .size = {message->deltas[0].size, message->deltas[1].size}};
   wb_evidence finding;
   if (wb_witness_ticker(&product->witness, stage->config.witness, message->recv_ns, &ours, &theirs, !message->u.ticker.no_sizes,
                         &finding))
-    alarm(stage, message->product, WB_ALARM_TICKER, &finding, message->recv_ns);
+    alarm(stage, message->product, message->line, WB_ALARM_TICKER, &finding, message->recv_ns);
 }
 
 static void take_resync(wb_book_stage *stage, const wb_message *message) {
   if (stage->config.commands) return; /* it asked for it */
   add(&stage->resyncs, 1);
-  wb_recover_asked(&stage->product[message->product].recover, message->recv_ns);
+  wb_arbiter *arbiter = stage->config.arbiter;
+  wb_recover_asked(arbiter ? &wb_arbiter_place_of(arbiter, message->product, message->line)->recover
+                           : &stage->product[message->product].recover,
+                   message->recv_ns);
+  show(stage, message->product);
   publish(&stage->product[message->product]);
 }
 
-/* What only time makes wrong, by the messages' clock: a round of all products takes a second. */
-static __attribute__((noinline)) void watch(wb_book_stage *stage, const wb_message *message) {
-  uint64_t ticks = 1 + (message->recv_ns - stage->watch_due_ns) / TICK_NS;
-  if (ticks > WATCHES_PER_ROUND) ticks = WATCHES_PER_ROUND;
-  stage->watch_due_ns = message->recv_ns + TICK_NS;
-  wb_evidence finding;
-  for (uint64_t n = (stage->product_count * ticks + WATCHES_PER_ROUND - 1) / WATCHES_PER_ROUND; n; n--, stage->watched++) {
-    if (stage->watched >= stage->product_count) stage->watched = 0;
-    wb_book_product *product = &stage->product[stage->watched];
-    if (product->recover.state != WB_STATE_LIVE || stays_crossed(stage, stage->watched, message->recv_ns)) continue;
-    if (message->time_ns != WB_TIME_NONE &&
-        wb_witness_late(&product->witness, stage->config.witness, message->time_ns, &finding))
-      alarm(stage, stage->watched, WB_ALARM_HEARTBEAT, &finding, message->recv_ns);
+static void take_gap(wb_book_stage *stage, const wb_message *message) {
+  bool of_line = message->u.gap.expected || message->u.gap.came;
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    stage->product[i].skipped++; /* an update before its snapshot is then nobody's fault */
+    suspect(stage, i, of_line ? message->line : WB_LINE_NONE, WB_REASON_GAP, WB_REJECT_NONE, message->recv_ns);
   }
 }
 
 void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
-  if (__builtin_expect(message->recv_ns > stage->watch_due_ns, 0)) watch(stage, message);
+  if (!stage->config.arbiter || message->kind != WB_MESSAGE_UPDATE)
+    look(stage, message->line, message->recv_ns, message->time_ns);
   switch (message->kind) {
   case WB_MESSAGE_UPDATE: take_update(stage, message); break;
   case WB_MESSAGE_SNAPSHOT: take_snapshot(stage, message); break;
@@ -442,12 +577,7 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
   case WB_MESSAGE_RESYNC: take_resync(stage, message); break;
   case WB_MESSAGE_CONNECT:
   case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
-  case WB_MESSAGE_GAP:
-    for (uint32_t i = 0; i < stage->product_count; i++) {
-      stage->product[i].skipped++; /* an update before its snapshot is then nobody's fault */
-      suspect(stage, i, WB_REASON_GAP, WB_REJECT_NONE, message->recv_ns);
-    }
-    break;
+  case WB_MESSAGE_GAP: take_gap(stage, message); break;
   case WB_MESSAGE_ERROR: add(&stage->errors, 1); break;
   case WB_MESSAGE_WINDOW: take_window(stage); break;
   default: break;

@@ -14,6 +14,7 @@
 #include "engine/base/hist.h"
 #include "engine/book/analytics.h"
 #include "engine/book/book.h"
+#include "engine/feed/arbiter.h"
 #include "engine/feed/recover.h"
 #include "engine/feed/witness.h"
 #include "engine/port.h"
@@ -73,6 +74,7 @@ typedef struct wb_book_stage_config {
   uint64_t *mid2;                   /* mid_window words a product */
   uint32_t depth;                   /* levels a side in a capture */
   bool timed;                       /* measure latencies (live); replay does not */
+  wb_arbiter *arbiter;              /* of redundant lines; NULL: there is one line */
   const wb_recover_config *recover; /* NULL: wb_recover_default */
   const wb_witness_config *witness; /* NULL: wb_witness_default */
 } wb_book_stage_config;
@@ -94,8 +96,9 @@ typedef struct wb_book_stage {
   uint64_t tick_due_ns;
   uint64_t watch_due_ns; /* by the messages' clock: what only time makes wrong is looked for, with some products at a time */
   uint32_t watched;      /* where that goes on */
-  uint16_t connection;   /* of the last CONNECT */
-  int64_t utc_offset_ns; /* as of the last tick */
+  uint16_t connection[WB_LINE_COUNT_MAX]; /* of each line's last CONNECT */
+  uint64_t load_hash;                     /* of the snapshot that is being loaded */
+  int64_t utc_offset_ns;                  /* as of the last tick */
 
   /* capture of depth on request [B2] */
   uint64_t capture_asked;     /* W any one thread, R book */
@@ -117,6 +120,9 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message);
  * how many bytes they were; *taken grows by their number. As if each were taken by itself, but what they will touch is fetched
  * into the cache for all of them at once. */
 size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t count, uint32_t *taken);
+
+/* wb_book_stage_copy: a frame of one of several lines passed by that the arbiter knew for a copy (wb_arbiter_copy); nothing but its time is of interest. */
+void wb_book_stage_copy(wb_book_stage *stage, const wb_frame *frame);
 
 /* wb_book_stage_settle ends a burst: publishes what is not yet published and records the latencies of those messages (all against
  * one clock reading taken afterwards, so that none is understated), runs what is due by time, answers a capture. Call it at the

@@ -57,6 +57,7 @@ static void commit(wb_out *out, wb_message *message) {
   stage->counts |= message->product != WB_PRODUCT_NONE;
   if (stage->part && message->kind == WB_MESSAGE_REJECT && message->u.reject.reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   if (message->kind == WB_MESSAGE_REJECT || message->kind == WB_MESSAGE_ERROR) log_trouble(stage, message);
+  if (stage->redundant) message->hash = stage->hash;
   uint32_t used = wb_message_bytes(message->delta_count);
   if (!stage->messages) {
     stage->batch_bytes += used;
@@ -89,6 +90,18 @@ static void begin_window(wb_parse_stage *stage, const wb_frame *frame) {
   wb_store_relaxed(&stage->bytes_in, 0);
 }
 
+/* Redundant lines: whether the books have had this frame from another one. They can tell only while nothing is on its way to them. */
+static bool is_copy(wb_parse_stage *stage) {
+  const wb_frame *frame = stage->frame;
+  bool hashed = frame->kind == WB_FRAME_TEXT && frame->bytes <= WB_ARBITER_BYTES_MAX;
+  stage->hash = hashed ? wb_arbiter_hash(stage->frame_bytes, frame->bytes) : 0;
+  if (!hashed || stage->messages || stage->batch_bytes ||
+      !wb_arbiter_copy(stage->book->config.arbiter, frame->line, stage->hash, frame->recv_ns))
+    return false;
+  wb_book_stage_copy(stage->book, frame);
+  return true;
+}
+
 /* Decodes a run of frames of one ring that carry the next numbers. */
 static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
   int done = 0;
@@ -104,6 +117,8 @@ static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
       if (frame[used].kind == WB_FRAME_WINDOW) {
         begin_window(stage, stage->frame);
         messages = bytes = 0;
+      } else if (stage->redundant && is_copy(stage)) {
+        stage->counts = true;
       } else {
         stage->codec->decode(stage->codec_state, stage->frame, stage->frame_bytes, &stage->out);
       }
@@ -146,7 +161,7 @@ int wb_parse_stage_work(void *self) {
     if (more) stage->current = i;
     done += more;
   }
-  if (!done && stage->codec->ahead) done = read_ahead(stage);
+  if (!done && stage->codec->ahead && !stage->redundant) done = read_ahead(stage);
   if (!stage->messages) wb_book_stage_settle(stage->book);
   return done;
 }

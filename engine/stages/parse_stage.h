@@ -31,6 +31,9 @@ typedef struct wb_parse_stage {
   wb_book_stage *book; /* where messages is NULL */
   uint8_t *batch;      /* where messages is NULL: WB_PARSE_BATCH_BYTES, 64-byte aligned; messages on their way to it */
   uint32_t batch_bytes;
+  bool
+      redundant; /* lines bring the same messages: each bears its frame's hash, and copies are dropped where the books tell at once */
+  uint64_t hash; /* of the frame that is being decoded; 0: none */
   uint32_t claimed_bytes;
   const wb_frame *frame; /* being decoded */
   const uint8_t *frame_bytes;

@@ -176,6 +176,18 @@ static void plan(uint64_t seed) {
     uint32_t rate = rates[i] < 4 ? rates[i] : rates[i] / 2 + (uint32_t)sim_draw(rates[i] + 1);
     sim.one_in[i] = clean || !has ? 0 : rate;
   }
+  c->lines = sim_chance(3) ? SIM_LINES_MAX : 1;
+  if (c->lines == 1) return;
+  c->batches = sim_chance(3);
+  c->alike = !sim_chance(4);
+  /* What nobody can see, on two lines as on one. */
+  sim.one_in[SIM_LOSS] = sim.one_in[SIM_REORDER] = sim.one_in[SIM_DUPLICATE] = sim.one_in[SIM_EARLY] = 0;
+}
+
+sim_conn *sim_conn_of(unsigned line) {
+  for (size_t i = sim.conns; i-- > 0;)
+    if (sim.conn[i]->connected && sim.conn[i]->line == line) return sim.conn[i];
+  return NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ the log of a life */
@@ -228,7 +240,7 @@ static void compare_print(const sim_life *life, const sim_print *live, const sim
   for (unsigned i = 0; i < sim.config.products; i++) {
     bool diverged = life->diverged[i] <= live->number;
     any |= diverged;
-    if ((!diverged || live->live[i]) && live->product[i] != again->product[i])
+    if ((!diverged || (live->live[i] && sim.config.lines == 1)) && live->product[i] != again->product[i])
       sim_fail("replay", "the book of %s in a replay is not that of the live run at record %" PRIu64, sim_product_id(i),
                live->number);
     if (!diverged && live->counts[i] != again->counts[i])
@@ -258,9 +270,9 @@ static bool gap_of(const sim_life *life, const wb_log_record *record, uint64_t *
   if (record->frame.kind != WB_FRAME_GAP || !wb_gap_read(&record->frame, record->bytes, &gap)) return false;
   uint64_t bytes = 0;
   for (uint64_t i = gap.first; i <= gap.last && i < life->records; i++) bytes += life->record[i].frame.bytes;
-  for (size_t i = 0; i < life->spills[1]; i++)
-    if (life->spilled[1][i].number == gap.first && life->spilled[1][i].last == gap.last && gap.bytes == bytes)
-      return *last = gap.last, true;
+  const sim_spilled *notes = life->spilled[sim.config.lines];
+  for (size_t i = 0; i < life->spills[sim.config.lines]; i++)
+    if (notes[i].number == gap.first && notes[i].last == gap.last && gap.bytes == bytes) return *last = gap.last, true;
   sim_fail("log", "a gap record names %" PRIu64 " to %" PRIu64 ", which is not what was dropped", gap.first, gap.last);
 }
 
@@ -311,8 +323,9 @@ static void check_log(reading *r) {
     const sim_print *live = print_at(life, next, &hint);
     if (!live) continue;
     sim_print print = sim_print_of(again, next);
-    if (gapped) compare_behind_gap(live, &print);
-    else compare_print(life, live, &print);
+    if (!gapped) compare_print(life, live, &print);
+    else if (sim.config.lines == 1)
+      compare_behind_gap(live, &print); /* of several, the live run had what another line brought */
     compared++;
   }
   for (uint64_t i = next; i < life->records; i++)
@@ -344,7 +357,7 @@ typedef struct rig {
   wb_source_ws *source;
   wb_agent ingest;
   wb_sink_segment *sink;
-  wb_frames *line[2]; /* what the sink reads: the lines, or their spill */
+  wb_frames *line[SIM_LINES_MAX + 1]; /* what the sink reads: the lines and behind them the notes, or their spill */
   unsigned reader;
   uint8_t node[16];
   uint64_t parser_back_ns, flusher_back_ns;
@@ -362,19 +375,20 @@ static void rig_open(rig *r, unsigned index) {
   sim_wire_reset();
   r->engine = sim_engine_open(true);
   sim_model_reset(r->engine, life);
+  const unsigned lines = sim.config.lines;
   bool spills = sim.config.spill_bytes;
   r->reader = !spills;
-  for (unsigned i = 0; i < 2; i++) r->line[i] = spills ? &r->engine->spilled[i] : &r->engine->ring[i];
+  for (unsigned i = 0; i <= lines; i++) r->line[i] = spills ? &r->engine->spilled[i] : &r->engine->ring[i];
   wb_error error;
-  r->source = wb_source_ws_open(&(wb_source_ws_config){.url = {"ws://127.0.0.1:9"},
-                                                       .line_count = 1,
+  r->source = wb_source_ws_open(&(wb_source_ws_config){.url = {"ws://127.0.0.1:9", "ws://127.0.0.1:9"},
+                                                       .line_count = lines,
                                                        .spins = sim.config.spins,
                                                        .codec = wb_codec_find("coinbase-exchange"),
                                                        .products = &r->engine->products,
                                                        .channels = channels,
                                                        .message_bytes_max = sim.config.message_bytes_max,
-                                                       .frames = {&r->engine->ring[0]},
-                                                       .notes = &r->engine->ring[1],
+                                                       .frames = {&r->engine->ring[0], &r->engine->ring[1]},
+                                                       .notes = &r->engine->ring[lines],
                                                        .commands = &r->engine->commands,
                                                        .host = &r->engine->host,
                                                        .backoff_max_ns = (1 + sim_draw(10)) * SIM_S},
@@ -394,7 +408,7 @@ static void rig_open(rig *r, unsigned index) {
                                    .direct_bytes = sim.config.direct_bytes,
                                    .writes = sim.config.writes,
                                    .line = r->line,
-                                   .line_count = 2,
+                                   .line_count = lines + 1,
                                    .reader = r->reader,
                                    .ring = wb_uring_open(256, 0, &error),
                                    .host = &r->engine->host};
@@ -427,7 +441,8 @@ static void plant(rig *r) {
   } else if (sim.canary == SIM_CANARY_STORM) {
     wb_command *command = wb_ring_claim(&r->engine->commands, sizeof *command);
     if (!command) return;
-    *command = (wb_command){.kind = WB_COMMAND_RESUBSCRIBE, .connection = (uint16_t)sim.connects, .reason = WB_REASON_CROSSED};
+    *command =
+        (wb_command){.kind = WB_COMMAND_RESUBSCRIBE, .connection = (uint16_t)sim.line_connects[0], .reason = WB_REASON_CROSSED};
     wb_ring_commit(&r->engine->commands);
     sim.planted = true;
   }
@@ -444,7 +459,7 @@ static void ingest(rig *r) {
 /* Notes what came into the spill rings. */
 static void note_spilled(rig *r) {
   sim_life *life = r->life;
-  for (unsigned i = 0; i < 2; i++) {
+  for (unsigned i = 0; i <= sim.config.lines; i++) {
     wb_frames *ring = &r->engine->spilled[i];
     for (uint64_t at = life->spills[i]; at < ring->published; at++) {
       const wb_frame *frame = &ring->frame[at & ring->frame_mask];
@@ -480,7 +495,8 @@ static void pass_time(rig *r) {
   case 3: most = 5 * SIM_MS; break;
   default: most = 2 * sim.config.interval_ns;
   }
-  bool online = sim.conns && sim.conn[sim.conns - 1]->connected && !sim.conn[sim.conns - 1]->closed;
+  bool online = false;
+  for (unsigned line = 0; line < sim.config.lines; line++) online |= sim_conn_of(line) && !sim_conn_of(line)->closed;
   if (r->restful || !online) most = 100 * SIM_MS;
   uint64_t by = 1 + sim_draw(most);
   if (sim_fault(SIM_PAUSE)) by += sim_draw(sim_chance(5) ? 20 * SIM_S : 2 * SIM_S);
@@ -518,7 +534,7 @@ static void check_life(rig *r, reading *log) {
 static reading promises(rig *r, bool machine) {
   sim_life *life = r->life;
   reading log = {.life = life, .node = r->node, .promised = sim_alloc(life->records + 1)};
-  uint64_t at[2] = {0, 0}, durable = 0;
+  uint64_t at[SIM_LINES_MAX + 1] = {0}, durable = 0;
   uint8_t safe = !machine || sim.config.sync == WB_SYNC_BATCH ? 2 : 0;
   if (machine) sim_disk_durable(promise, &log);
   for (size_t i = 0; i < life->records; i++) durable += log.promised[i] != 0;
@@ -526,7 +542,7 @@ static reading promises(rig *r, bool machine) {
     unsigned ring = life->record[i].ring;
     log.promised[i] |= safe | (at[ring]++ < r->line[ring]->reader[1].released);
   }
-  for (unsigned ring = 0; ring < 2 && sim.config.spill_bytes; ring++)
+  for (unsigned ring = 0; ring <= sim.config.lines && sim.config.spill_bytes; ring++)
     for (size_t i = 0; i < life->spills[ring]; i++)
       log.promised[life->spilled[ring][i].number] |= safe | (i < r->line[ring]->reader[0].released);
   wb_sink_segment_status status;
@@ -547,6 +563,26 @@ static void end_abruptly(rig *r, bool machine) {
   check_life(r, &log);
 }
 
+/* Everything that was sent has been taken, on each line. */
+static bool all_taken(void) {
+  for (unsigned line = 0; line < sim.config.lines; line++) {
+    const sim_conn *conn = sim_conn_of(line);
+    if (!conn || conn->covered != conn->down_bytes) return false;
+  }
+  return true;
+}
+
+/* The exchange's books stand still, as long as QUIET_NS without a delivery that hangs. */
+static void be_quiet(rig *r) {
+  sim.quiet = true;
+  for (uint64_t even_ns = sim.now_ns, until_ns = sim.now_ns + QUIET_NS; sim.now_ns < until_ns;) {
+    turn(r);
+    if (sim.now_ns - even_ns > SIM_S) until_ns = sim.now_ns + QUIET_NS;
+    if (all_taken() || sim.now_ns - even_ns > SIM_S) even_ns = sim.now_ns;
+  }
+  sim.quiet = false;
+}
+
 static void recover(rig *r) {
   uint64_t begun_ns = sim.now_ns;
   unsigned connects = sim.connects;
@@ -562,21 +598,22 @@ static void recover(rig *r) {
       r->restful = turns > 200;
       if (sim.now_ns - begun_ns > RECOVERY_NS) {
         for (unsigned i = 0; i < sim.config.products; i++)
-          if (r->engine->product[i].recover.state != WB_STATE_LIVE)
-            sim_fail("recovery", "%s is still %s (%s) %u s after the last fault", sim_product_id(i),
-                     wb_state_name((wb_state)r->engine->product[i].recover.state),
-                     wb_reason_text((wb_reason)r->engine->product[i].recover.reason), (unsigned)(RECOVERY_NS / SIM_S));
+          for (unsigned line = 0; line < sim.config.lines; line++) {
+            const wb_recover *recover = sim_engine_recover(r->engine, i, line);
+            if (recover->state != WB_STATE_LIVE)
+              sim_fail("recovery", "%s is still %s (%s) on line %c %u s after the last fault", sim_product_id(i),
+                       wb_state_name((wb_state)recover->state), wb_reason_text((wb_reason)recover->reason), 'A' + (int)line,
+                       (unsigned)(RECOVERY_NS / SIM_S));
+          }
         sim_fail("recovery", "the books do not stay live");
       }
     }
-    sim.quiet = true;
-    for (uint64_t until_ns = sim.now_ns + QUIET_NS; sim.now_ns < until_ns;) turn(r);
-    sim.quiet = false;
-    const sim_conn *conn = sim.conn[sim.conns - 1];
-    if (sim_engine_all_live(r->engine) && conn->covered == conn->down_bytes) break;
+    be_quiet(r);
+    if (sim_engine_all_live(r->engine) && all_taken()) break;
   }
   sim_model_equal_truth();
-  if (sim.connects - connects > 6) sim_fail("rate", "%u connects after the last fault", sim.connects - connects);
+  if (sim.connects - connects > 6 * sim.config.lines)
+    sim_fail("rate", "%u connects after the last fault", sim.connects - connects);
 }
 
 static void end_cleanly(rig *r) {

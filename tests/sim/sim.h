@@ -15,7 +15,14 @@
 #include "engine/stages/parse_stage.h"
 #include "engine/stages/spill_stage.h"
 
-enum { SIM_PRODUCTS_MAX = 6, SIM_LEVELS_MAX = 4096, SIM_CHANGES_MAX = 32, SIM_MS = 1000000 };
+enum {
+  SIM_LINES_MAX = 2,
+  SIM_PRODUCTS_MAX = 6,
+  SIM_LEVELS_MAX = 4096,
+  SIM_CHANGES_MAX = 32,
+  SIM_BATCH_MAX = 4,
+  SIM_MS = 1000000
+};
 #define SIM_S UINT64_C(1000000000)
 #define SIM_DIR "/sim"
 
@@ -80,7 +87,8 @@ typedef enum {
   X(WITNESS, "witness")       /* the books do not listen to tickers */                                                         \
   X(BYTE, "byte")             /* one byte of the journal changes after it was received */                                      \
   X(REPLAY, "replay")         /* one change of an update is not applied when the log is decoded again */                       \
-  X(GAP, "gap")               /* a gap record leaves out the last record that was dropped */
+  X(GAP, "gap")               /* a gap record leaves out the last record that was dropped */                                   \
+  X(ARBITER, "arbiter")       /* every line counts as being in step with the book */
 typedef enum {
 #define X(name, text) SIM_CANARY_##name,
   SIM_CANARY_LIST(X)
@@ -121,6 +129,7 @@ typedef struct sim_item {
       tainted; /* the exchange lost, doubled or swapped a message of the product since its snapshot: only a witness can see that */
   bool disturbed;    /* the same, on this connection: a witness may say so */
   uint64_t truth;    /* hash of the exchange's book after it */
+  uint64_t version;  /* of that book: how many updates it has had */
   size_t start, end; /* in the connection's stream */
   const uint8_t *bytes;
   uint32_t count, delta_count;
@@ -135,8 +144,9 @@ typedef struct sim_arrival {
 
 typedef struct sim_conn {
   bool connected, closed; /* by the node */
-  uint16_t connection;    /* the node's number for it */
-  uint8_t *down, *up;     /* to the node, from it */
+  uint8_t line;
+  uint16_t connection; /* the line's number for it */
+  uint8_t *down, *up;  /* to the node, from it */
   size_t down_bytes, down_room, up_bytes, up_room;
   size_t given, given_counted; /* handed to the node; of that before it gave the connection up */
   sim_arrival *arrival;
@@ -154,6 +164,9 @@ typedef struct sim_conn {
     bool on, wanted;
     bool tainted, disturbed;
     uint64_t snapshot_ns;
+    wb_delta *batch; /* of updates that are still to be sent as one; room for SIM_CHANGES_MAX times SIM_BATCH_MAX */
+    uint32_t batched, batch_count;
+    uint64_t batch_ns; /* time of the last of them */
   } sub[SIM_PRODUCTS_MAX];
   bool heartbeats; /* it subscribed to something */
   uint64_t beat_ns;
@@ -171,7 +184,9 @@ typedef struct sim_conn {
 
 /* ---- the world of one seed */
 typedef struct sim_config {
-  unsigned products, lives;
+  unsigned products, lives, lines;
+  bool alike;        /* a number is written in one way, so that both lines get the same bytes */
+  bool batches;      /* the last line gets several updates in one message */
   uint32_t messages; /* of the exchange, over all lives */
   uint64_t interval_ns, latency_ns;
   uint32_t journal_bytes, turn_bytes, spill_bytes, frame_count, message_bytes_max, level_count_max, window_ticks;
@@ -200,7 +215,7 @@ typedef struct sim_world {
 
   sim_conn **conn; /* of this life, in order of connecting */
   size_t conns, conns_room;
-  unsigned connects;
+  unsigned connects, line_connects[SIM_LINES_MAX];
   uint64_t messages_sent;
   bool lost_log; /* the node said that it lost a record */
 
@@ -213,6 +228,7 @@ extern sim_world sim;
 uint64_t sim_draw(uint64_t below); /* 0..below-1 */
 bool sim_chance(uint32_t one_in);
 bool sim_fault(sim_fault_kind kind);           /* whether it happens now; counted */
+sim_conn *sim_conn_of(unsigned line);          /* the last that it made; NULL: none */
 void sim_mix(const void *bytes, size_t count); /* into the hash of the run */
 void *sim_alloc(size_t bytes);                 /* zeroed, until the seed ends */
 void *sim_grow(void *array, size_t used, size_t *room, size_t element);
@@ -241,6 +257,7 @@ void sim_exchange_pump(void);
 void sim_exchange_heal(void);
 const char *sim_product_id(unsigned product);
 const sim_book *sim_truth(unsigned product);
+uint64_t sim_truth_at(unsigned product, uint64_t version); /* its hash */
 unsigned sim_price_decimals(unsigned product);
 unsigned sim_size_decimals(unsigned product);
 
@@ -248,13 +265,15 @@ unsigned sim_size_decimals(unsigned product);
 typedef struct sim_engine {
   wb_products products;
   wb_host host;
-  wb_frames ring[2], spilled[2];
+  wb_frames ring[SIM_LINES_MAX + 1]; /* the lines', then the notes */
+  wb_frames spilled[SIM_LINES_MAX + 1];
   wb_spill_stage spill; /* with spill_bytes */
   wb_ring commands, messages;
   wb_parse_stage parse;
   wb_book_stage book;
   wb_witness_config witness;
   wb_book_product *product;
+  wb_arbiter arbiter;
   wb_view *views;
   void *arena;
   size_t arena_bytes;
@@ -264,12 +283,14 @@ void sim_engine_close(sim_engine *engine);
 /* sim_engine_step lets the parser and the books work. Returns the number up to which all frames have reached the books. */
 uint64_t sim_engine_step(sim_engine *engine, void (*between)(sim_engine *engine, uint64_t number));
 bool sim_engine_all_live(const sim_engine *engine);
+/* What a line has of a product; with one line, the product's own state. */
+const wb_recover *sim_engine_recover(const sim_engine *engine, unsigned product, unsigned line);
 
 /* ---- sim_model.c: what has to come of the frames of one life */
 typedef struct sim_record {
   wb_frame frame;
   const uint8_t *bytes;
-  unsigned ring; /* 0 the line's, 1 the notes */
+  unsigned ring; /* of the engine */
 } sim_record;
 typedef struct sim_print {
   uint64_t number; /* all frames below have reached the books */
@@ -285,8 +306,8 @@ typedef struct sim_life {
   size_t records, records_room;
   sim_print *print;
   size_t prints, prints_room;
-  sim_spilled *spilled[2];
-  size_t spills[2], spills_room[2];
+  sim_spilled *spilled[SIM_LINES_MAX + 1];
+  size_t spills[SIM_LINES_MAX + 1], spills_room[SIM_LINES_MAX + 1];
   uint64_t diverged[SIM_PRODUCTS_MAX]; /* from this number on a replay counts otherwise (a timer decided); UINT64_MAX: never */
   bool clean;
 } sim_life;

@@ -9,7 +9,7 @@ static void (*real_commit)(wb_out *out, wb_message *message);
 
 /* Mirrored memory is kept from seed to seed: what lies in it may matter to nobody. */
 static void *mirror(unsigned use, size_t bytes) {
-  static void *kept[10][MIRRORS];
+  static void *kept[13][MIRRORS];
   unsigned size = (unsigned)__builtin_ctzl(bytes);
   if (!kept[use][size]) kept[use][size] = wb_mirror_open(bytes, true, NULL);
   if (!kept[use][size]) sim_fail("simulator", "no memory");
@@ -51,27 +51,30 @@ sim_engine *sim_engine_open(bool live) {
   wb_products_init(&e->products, sim_alloc(wb_products_bytes(SIM_PRODUCTS_MAX)), SIM_PRODUCTS_MAX);
   for (unsigned i = 0; i < c->products; i++) wb_products_add(&e->products, sim_product_id(i), strlen(sim_product_id(i)));
   e->host = (wb_host){.self = e, .now_ns = now, .utc_offset_ns = offset, .log = take_log};
-  unsigned use = live ? 0 : 4;
-  if (wb_frames_init(&e->ring[0], mirror(use, c->journal_bytes), c->journal_bytes, sim_alloc(c->frame_count * sizeof(wb_frame)),
-                     c->frame_count, live ? 3 : 1) ||
-      wb_frames_init(&e->ring[1], mirror(use + 1, NOTES_BYTES), NOTES_BYTES, sim_alloc(NOTES_FRAMES * sizeof(wb_frame)),
-                     NOTES_FRAMES, live ? 3 : 1) ||
-      wb_ring_init(&e->commands, mirror(use + 2, COMMANDS_BYTES), COMMANDS_BYTES) ||
-      wb_ring_init(&e->messages, mirror(use + 3, MESSAGES_BYTES), MESSAGES_BYTES))
+  unsigned use = live ? 0 : 5;
+  for (unsigned i = 0; i <= c->lines; i++) {
+    uint64_t bytes = i == c->lines ? NOTES_BYTES : c->journal_bytes;
+    size_t frames = i == c->lines ? NOTES_FRAMES : c->frame_count;
+    void *memory = mirror(use + (i == c->lines ? SIM_LINES_MAX : i), bytes);
+    if (wb_frames_init(&e->ring[i], memory, bytes, sim_alloc(frames * sizeof(wb_frame)), frames, live ? 3 : 1))
+      sim_fail("simulator", "the rings");
+  }
+  if (wb_ring_init(&e->commands, mirror(use + 3, COMMANDS_BYTES), COMMANDS_BYTES) ||
+      wb_ring_init(&e->messages, mirror(use + 4, MESSAGES_BYTES), MESSAGES_BYTES))
     sim_fail("simulator", "the rings");
-  if (live) e->ring[0].turn_bytes = c->turn_bytes;
+  for (unsigned i = 0; live && i < c->lines; i++) e->ring[i].turn_bytes = c->turn_bytes;
   if (live && c->spill_bytes) {
-    if (wb_frames_init(&e->spilled[0], mirror(8, c->spill_bytes), c->spill_bytes, sim_alloc(c->frame_count * sizeof(wb_frame)),
-                       c->frame_count, 1) ||
-        wb_frames_init(&e->spilled[1], mirror(9, NOTES_BYTES), NOTES_BYTES, sim_alloc(NOTES_FRAMES * sizeof(wb_frame)),
-                       NOTES_FRAMES, 1))
-      sim_fail("simulator", "the spill rings");
-    e->spilled[0].turn_bytes = c->turn_bytes;
-    e->spill = (wb_spill_stage){.from = {&e->ring[0], &e->ring[1]},
-                                .to = {&e->spilled[0], &e->spilled[1]},
-                                .ring_count = 2,
-                                .reader = 1,
-                                .host = &e->host};
+    e->spill = (wb_spill_stage){.ring_count = c->lines + 1, .reader = 1, .host = &e->host};
+    for (unsigned i = 0; i <= c->lines; i++) {
+      uint64_t bytes = i == c->lines ? NOTES_BYTES : c->spill_bytes;
+      size_t frames = i == c->lines ? NOTES_FRAMES : c->frame_count;
+      void *memory = mirror(10 + (i == c->lines ? SIM_LINES_MAX : i), bytes);
+      if (wb_frames_init(&e->spilled[i], memory, bytes, sim_alloc(frames * sizeof(wb_frame)), frames, 1))
+        sim_fail("simulator", "the spill rings");
+      if (i < c->lines) e->spilled[i].turn_bytes = c->turn_bytes;
+      e->spill.from[i] = &e->ring[i];
+      e->spill.to[i] = &e->spilled[i];
+    }
     wb_spill_stage_init(&e->spill);
   }
   wb_book_config book = {.window_ticks = c->window_ticks, .level_count_max = c->level_count_max};
@@ -86,6 +89,9 @@ sim_engine *sim_engine_open(bool live) {
     e->product[i].view = &e->views[i];
   }
   e->witness = witness_of(live);
+  if (c->lines > 1)
+    wb_arbiter_init(&e->arbiter, sim_alloc(wb_arbiter_bytes(c->lines, c->products)), c->lines, c->products, &wb_recover_default,
+                    sim.now_ns);
   wb_book_stage_init(&e->book,
                      &(wb_book_stage_config){.products = &e->products,
                                              .host = &e->host,
@@ -95,13 +101,15 @@ sim_engine *sim_engine_open(bool live) {
                                              .mid2 = sim_alloc(c->products * 10 * sizeof(uint64_t)),
                                              .depth = 4,
                                              .timed = live,
-                                             .witness = &e->witness},
+                                             .witness = &e->witness,
+                                             .arbiter = c->lines > 1 ? &e->arbiter : NULL},
                      e->product, sim_alloc(c->products * 2 * 4 * sizeof(wb_level)),
                      sim_alloc(c->products * 2 * sizeof(uint32_t)), sim_alloc(c->products * sizeof(wb_view_data)));
   const wb_codec *codec = wb_codec_find("coinbase-exchange");
   bool over_ring = live && c->drive != SIM_DRIVE_INLINE;
-  e->parse = (wb_parse_stage){.ring = {&e->ring[0], &e->ring[1]},
-                              .ring_count = live ? 2 : 1,
+  e->parse = (wb_parse_stage){.ring = {&e->ring[0], &e->ring[1], &e->ring[2]},
+                              .ring_count = live ? c->lines + 1 : 1,
+                              .redundant = c->lines > 1,
                               .codec = codec,
                               .codec_state = sim_alloc(codec->size(&e->products)),
                               .products = &e->products,
@@ -121,7 +129,18 @@ sim_engine *sim_engine_open(bool live) {
 
 void sim_engine_close(sim_engine *e) { wb_arena_close(e->arena, e->arena_bytes); }
 
+/* The planted bug of the arbiter. */
+static void confuse(sim_engine *e) {
+  for (uint32_t i = 0; i < e->arbiter.product_count; i++)
+    for (uint32_t line = 0; line < e->arbiter.line_count; line++) {
+      wb_arbiter_place *place = wb_arbiter_place_of(&e->arbiter, i, line);
+      place->step = wb_arbiter_book_of(&e->arbiter, i)->step;
+      place->placed = sim.planted = true;
+    }
+}
+
 uint64_t sim_engine_step(sim_engine *e, void (*between)(sim_engine *engine, uint64_t number)) {
+  if (sim.canary == SIM_CANARY_ARBITER) confuse(e);
   while (wb_parse_stage_work(&e->parse)) /* each call may end with what is due by time */
     if (!e->parse.messages && between) between(e, e->parse.next_number);
   if (!e->parse.messages) return e->parse.next_number;
@@ -146,6 +165,12 @@ uint64_t sim_engine_step(sim_engine *e, void (*between)(sim_engine *engine, uint
 
 bool sim_engine_all_live(const sim_engine *e) {
   for (uint32_t i = 0; i < e->products.count; i++)
-    if (e->product[i].recover.state != WB_STATE_LIVE) return false;
+    for (unsigned line = 0; line < sim.config.lines; line++)
+      if (sim_engine_recover(e, i, line)->state != WB_STATE_LIVE) return false;
   return true;
+}
+
+const wb_recover *sim_engine_recover(const sim_engine *e, unsigned product, unsigned line) {
+  if (sim.config.lines == 1) return &e->product[product].recover;
+  return &wb_arbiter_place_of(&e->arbiter, product, line)->recover;
 }

@@ -27,6 +27,8 @@ typedef struct market {
   sim_book book;
   uint64_t mid, crossed_until_ns, sequence, trade_id;
   uint32_t target;
+  uint64_t version, *hash; /* of the book after each update */
+  size_t hash_room;
 } market;
 
 static market *markets;
@@ -35,6 +37,7 @@ static char *text;
 
 const char *sim_product_id(unsigned product) { return kinds[product].id; }
 const sim_book *sim_truth(unsigned product) { return &markets[product].book; }
+uint64_t sim_truth_at(unsigned product, uint64_t version) { return markets[product].hash[version]; }
 unsigned sim_price_decimals(unsigned product) { return kinds[product].price_decimals; }
 unsigned sim_size_decimals(unsigned product) { return kinds[product].size_decimals; }
 
@@ -225,9 +228,10 @@ static void publish_text(sim_conn *conn, sim_item item, const char *bytes, size_
 
 /* ------------------------------------------------------------------------------------------------ messages */
 
+/* Of redundant lines most seeds write a number in one way, so that messages are the same byte for byte. */
 static size_t put_number(char *to, uint64_t value, unsigned decimals) {
   size_t n = wb_decimal_print(value, decimals, to);
-  if (sim_chance(4)) {
+  if (!sim.config.alike && sim_chance(4)) {
     if (!memchr(to, '.', n)) to[n++] = '.';
     for (uint64_t zeros = 1 + sim_draw(4); zeros; zeros--) to[n++] = '0';
   }
@@ -242,8 +246,8 @@ static size_t put_level(char *to, unsigned product, const char *side, uint64_t p
   return n + (size_t)sprintf(to + n, "\"]");
 }
 
-static size_t put_time(char *to) {
-  uint64_t ms = sim.now_ns / SIM_MS; /* a seed lives for hours, not for days */
+static size_t put_time(char *to, uint64_t time_ns) {
+  uint64_t ms = time_ns / SIM_MS; /* a seed lives for hours, not for days */
   return (size_t)sprintf(to, "\"time\":\"2026-11-21T%02u:%02u:%02u.%03uZ\"", (unsigned)(ms / 3600000 % 24),
                          (unsigned)(ms / 60000 % 60), (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
 }
@@ -268,23 +272,25 @@ static void send_snapshot(sim_conn *conn, unsigned product) {
     for (uint32_t i = 0; i < book->count[side]; i++)
       delta[at++] = (wb_delta){.price = book->level[side][i].price, .size = book->level[side][i].size, .side = side};
   conn->sub[product].tainted = false;
+  conn->sub[product].batched = conn->sub[product].batch_count = 0;
   publish_text(conn,
                (sim_item){.says = SIM_SAYS_SNAPSHOT,
                           .product = (uint8_t)product,
                           .delta = delta,
                           .delta_count = count,
-                          .truth = sim_book_hash(book)},
+                          .truth = sim_book_hash(book),
+                          .version = markets[product].version},
                text, n);
 }
 
-static size_t put_update(char *to, unsigned product, const wb_delta *delta, uint32_t count) {
+static size_t put_update(char *to, unsigned product, const wb_delta *delta, uint32_t count, uint64_t time_ns) {
   size_t n = (size_t)sprintf(to, "{\"type\":\"l2update\",\"product_id\":\"%s\",\"changes\":[", kinds[product].id);
   for (uint32_t i = 0; i < count; i++) {
     if (i) to[n++] = ',';
     n += put_level(to + n, product, delta[i].side ? "sell" : "buy", delta[i].price, delta[i].size);
   }
   n += (size_t)sprintf(to + n, "],");
-  n += put_time(to + n);
+  n += put_time(to + n, time_ns);
   to[n++] = '}';
   return n;
 }
@@ -295,7 +301,8 @@ static void send_malformed(sim_conn *conn, unsigned product, size_t n) {
   sim_item item = {.says = SIM_SAYS_BROKEN, .product = (uint8_t)product, .counts = true};
   static const char *const wrong_number[] = {
       "-1.5", "1e5", "", "0", "007", "1.", ".5", "0x1", "99999999999999999999999999999999"};
-  switch (sim_draw(11)) {
+  uint64_t how = sim_draw(11);
+  switch (how == 8 && sim.config.lines > 1 ? 9 : how) {
   case 0:
     n = (size_t)sprintf(text, "{\"type\":\"l2update\",\"product_id\":\"%s\",\"changes\":[[\"hold\",\"1\",\"1\"]]}", id);
     break;
@@ -339,12 +346,36 @@ static void send_malformed(sim_conn *conn, unsigned product, size_t n) {
   publish_text(conn, item, text, n);
 }
 
-static void send_update(sim_conn *conn, unsigned product) {
-  wb_delta *delta = sim_alloc(SIM_CHANGES_MAX * sizeof *delta);
-  uint32_t count = step(product, delta);
+static void market_move(unsigned product, wb_delta *delta, uint32_t *count) {
+  market *m = &markets[product];
+  *count = step(product, delta);
+  m->hash = sim_grow(m->hash, m->version + 1, &m->hash_room, sizeof *m->hash);
+  m->hash[++m->version] = sim_book_hash(&m->book);
+}
+
+/* A connection whose messages are cut otherwise than the other's gets some updates as one. Returns whether it is due, and what it says then. */
+static bool gather(sim_conn *conn, unsigned product, const wb_delta **delta, uint32_t *count) {
+  if (!sim.config.batches || conn->line + 1u < sim.config.lines) return true;
+  if (!conn->sub[product].batch) conn->sub[product].batch = sim_alloc(SIM_BATCH_MAX * SIM_CHANGES_MAX * sizeof(wb_delta));
+  wb_delta *batch = conn->sub[product].batch;
+  if (*count) {
+    memcpy(batch + conn->sub[product].batch_count, *delta, *count * sizeof *batch);
+    conn->sub[product].batch_count += *count;
+    conn->sub[product].batch_ns = sim.now_ns;
+  }
+  if (++conn->sub[product].batched < SIM_BATCH_MAX && *count && sim_chance(2)) return false;
+  *count = conn->sub[product].batch_count;
+  *delta = memcpy(sim_alloc((*count + 1) * sizeof *batch), batch, *count * sizeof *batch);
+  conn->sub[product].batched = conn->sub[product].batch_count = 0;
+  return true;
+}
+
+static void send_update(sim_conn *conn, unsigned product, const wb_delta *delta, uint32_t count) {
   if (!conn || conn->ended || !conn->upgraded || !conn->sub[product].on) return;
   if (conn->sub[product].wanted && !sim_fault(SIM_EARLY)) return;
-  size_t n = put_update(text, product, delta, count);
+  uint64_t time_ns = count ? sim.now_ns : conn->sub[product].batch_ns;
+  if (!gather(conn, product, &delta, &count)) return;
+  size_t n = put_update(text, product, delta, count, time_ns);
   if (sim_fault(SIM_MALFORMED)) {
     send_malformed(conn, product, n);
     return;
@@ -354,7 +385,8 @@ static void send_update(sim_conn *conn, unsigned product) {
                           .product = (uint8_t)product,
                           .delta = delta,
                           .delta_count = count,
-                          .truth = sim_book_hash(&markets[product].book)},
+                          .truth = sim_book_hash(&markets[product].book),
+                          .version = markets[product].version},
                text, n);
 }
 
@@ -362,7 +394,7 @@ static void send_heartbeat(sim_conn *conn, unsigned product) {
   size_t n = (size_t)sprintf(text, "{\"type\":\"heartbeat\",\"sequence\":%llu,\"last_trade_id\":%llu,\"product_id\":\"%s\",",
                              (unsigned long long)markets[product].sequence, (unsigned long long)markets[product].trade_id,
                              kinds[product].id);
-  n += put_time(text + n);
+  n += put_time(text + n, sim.now_ns);
   text[n++] = '}';
   publish_text(conn, (sim_item){.product = (uint8_t)product}, text, n);
 }
@@ -398,7 +430,7 @@ static void send_trade(sim_conn *conn, unsigned product) {
 
 static void send_other(sim_conn *conn) {
   unsigned product = (unsigned)sim_draw(sim.config.products);
-  if (sim_chance(3)) send_trade(conn, product);
+  if (sim.config.lines == 1 && sim_chance(3)) send_trade(conn, product); /* it goes to one connection */
   else send_ticker(conn, product);
 }
 
@@ -551,6 +583,8 @@ void sim_exchange_reset(void) {
     m->target = i == 5 ? 2600 : i == 4 ? 1 + (uint32_t)sim_draw(4) : 3 + (uint32_t)sim_draw(40);
     for (unsigned side = 0; side < 2; side++)
       for (uint32_t n = 0; n < m->target; n++) sim_book_set(&m->book, side, draw_price(m, i, side), draw_size(i));
+    m->hash = sim_grow(NULL, 0, &m->hash_room, sizeof *m->hash);
+    m->hash[0] = sim_book_hash(&m->book);
   }
 }
 
@@ -560,27 +594,41 @@ void sim_exchange_heal(void) {
 }
 
 void sim_exchange_pump(void) {
-  sim_conn *now = NULL;
+  sim_conn *now[SIM_LINES_MAX] = {NULL};
   for (size_t i = 0; i < sim.conns; i++) {
     sim_conn *conn = sim.conn[i];
     if (!conn->connected || conn->closed || conn->up_dead) continue;
     listen_to(conn);
-    if (!conn->ended && conn->ws) now = conn;
+    if (!conn->ended && conn->ws) now[conn->line] = conn;
   }
-  for (unsigned i = 0; now && i < sim.config.products; i++) {
-    if (!now->sub[i].wanted || sim.now_ns < now->sub[i].snapshot_ns) continue;
-    now->sub[i].wanted = false;
-    send_snapshot(now, i);
+  for (unsigned line = 0; line < sim.config.lines; line++) {
+    if (now[line]) send_heartbeats(now[line]);
+    for (unsigned i = 0; now[line] && i < sim.config.products; i++) {
+      sim_conn *conn = now[line];
+      if (sim.quiet && conn->sub[i].batched && !conn->ended) send_update(conn, i, NULL, 0);
+      if (!conn->sub[i].wanted || sim.now_ns < conn->sub[i].snapshot_ns) continue;
+      conn->sub[i].wanted = false;
+      send_snapshot(conn, i);
+    }
   }
-  if (now) send_heartbeats(now);
   if (sim.quiet) next_ns = sim.now_ns + sim.config.interval_ns;
   for (unsigned n = 0; next_ns <= sim.now_ns; n++) {
     if (n == MESSAGES_PER_PUMP) next_ns = sim.now_ns;
     uint64_t interval_ns = sim.faults_on || sim.config.interval_ns > CALM_NS ? sim.config.interval_ns : CALM_NS;
     next_ns += 1 + sim_draw(2 * interval_ns);
-    if (now && sim_chance(8)) send_other(now);
-    else send_update(now, (unsigned)sim_draw(sim.config.products));
-    if (now && !now->ended) misbehave(now);
-    if (now && now->ended) now = NULL;
+    bool any = false;
+    for (unsigned line = 0; line < sim.config.lines; line++) any |= now[line] != NULL;
+    bool other = any && sim_chance(8);
+    unsigned product = other ? 0 : (unsigned)sim_draw(sim.config.products);
+    uint32_t count = 0;
+    wb_delta *delta = other ? NULL : sim_alloc(SIM_CHANGES_MAX * sizeof *delta);
+    if (!other) market_move(product, delta, &count);
+    for (unsigned line = 0; line < sim.config.lines; line++) {
+      if (!now[line]) continue;
+      if (other) send_other(now[line]);
+      else send_update(now[line], product, delta, count);
+      if (!now[line]->ended) misbehave(now[line]);
+      if (now[line]->ended) now[line] = NULL;
+    }
   }
 }

@@ -3,12 +3,14 @@
 #include "engine/base/decimal.h"
 #include "tests/sim/sim.h"
 
-enum { ROUND_MS = 2500, SENT_WINDOW = 16 };
+enum { ROUND_MS = 4500, SENT_WINDOW = 16 };
 
+/* What a line has brought of a product. */
 typedef struct product {
   sim_book book;
-  bool good;   /* a snapshot came on this connection, and nothing since that makes it wrong in a way that can be seen */
-  bool either; /* something came of which nobody may tell whose it was: the node decides, and says so */
+  uint64_t version; /* of the exchange's book that it is now */
+  bool good;        /* a snapshot came on this connection, and nothing since that makes it wrong in a way that can be seen */
+  bool either;      /* something came of which nobody may tell whose it was: the node decides, and says so */
   bool changed, disturbed;
   bool overdue;                               /* a message came by whose time the book is crossed for too long */
   uint64_t crossed_since_ns, crossed_seen_ns; /* when its message was received; when it was met here */
@@ -17,33 +19,41 @@ typedef struct product {
 
 static sim_engine *engine;
 static sim_life *life;
-static product *products;
-static size_t next; /* record to be applied */
-static bool connected;
+static product *all_products; /* line by line */
+static struct reach {
+  uint64_t version, first_step; /* which its live book was seen to be, since it began anew at that step */
+} * reached;                    /* of each product */
+static size_t next;             /* record to be applied */
+static bool connected[SIM_LINES_MAX];
 static uint64_t broken_count; /* messages that the node must have counted as rejected */
-static uint64_t sent_ns[SENT_WINDOW], sent_count;
+static uint64_t sent_ns[SIM_LINES_MAX][SENT_WINDOW], sent_count[SIM_LINES_MAX];
+
+static product *products_of(unsigned line) { return all_products + line * sim.config.products; }
 
 void sim_model_reset(sim_engine *e, sim_life *l) {
   engine = e;
   life = l;
-  products = sim_alloc(sim.config.products * sizeof *products);
+  all_products = sim_alloc(sim.config.lines * sim.config.products * sizeof *all_products);
+  reached = sim_alloc(sim.config.products * sizeof *reached);
   next = 0;
-  connected = false;
-  broken_count = sent_count = 0;
+  broken_count = 0;
+  memset(connected, 0, sizeof connected);
+  memset(sent_count, 0, sizeof sent_count);
   memset(sent_ns, 0, sizeof sent_ns);
   for (unsigned i = 0; i < SIM_PRODUCTS_MAX; i++) life->diverged[i] = UINT64_MAX;
 }
 
 static sim_conn *conn_of(const sim_record *r) {
   for (size_t i = sim.conns; i-- > 0;)
-    if (sim.conn[i]->connected && sim.conn[i]->connection == r->frame.connection) return sim.conn[i];
+    if (sim.conn[i]->connected && sim.conn[i]->line == r->frame.line && sim.conn[i]->connection == r->frame.connection)
+      return sim.conn[i];
   sim_fail("log", "record %zu names connection %u, which never was", next, r->frame.connection);
 }
 
 void sim_model_collect(void) {
   for (bool found = true; found;) {
     found = false;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i <= sim.config.lines; i++) {
       size_t count;
       const wb_frame *frame = wb_frames_peek(&engine->ring[i], 2, 0, 1, &count);
       if (!frame || frame->number != life->records) continue;
@@ -87,7 +97,8 @@ static void mark_crossed(product *p, uint64_t recv_ns) {
   }
 }
 
-static void apply_item(const sim_item *item, uint64_t recv_ns) {
+static void apply_item(const sim_item *item, unsigned line, uint64_t recv_ns) {
+  product *products = products_of(line);
   broken_count += item->counts;
   if (item->kind == WB_FRAME_TEXT && item->product < SIM_PRODUCTS_MAX) products[item->product].disturbed = item->disturbed;
   if (item->says == SIM_SAYS_NOTHING) return;
@@ -110,7 +121,8 @@ static void apply_item(const sim_item *item, uint64_t recv_ns) {
   case SIM_SAYS_SNAPSHOT:
     p->book.count[0] = p->book.count[1] = 0;
     apply_delta(p, item);
-    p->good = connected;
+    p->good = connected[line];
+    p->version = item->version;
     p->either = false;
     p->changed = true;
     p->crossed_since_ns = 0;
@@ -119,6 +131,7 @@ static void apply_item(const sim_item *item, uint64_t recv_ns) {
   case SIM_SAYS_UPDATE:
     if (!p->good) return;
     apply_delta(p, item);
+    p->version = item->version;
     p->changed = true;
     mark_crossed(p, recv_ns);
     break;
@@ -153,7 +166,7 @@ static void take_item(sim_conn *conn, const sim_record *r) {
                item->count);
     if (!item->nested) conn->covered = item->end;
   }
-  apply_item(item, r->frame.recv_ns);
+  apply_item(item, conn->line, r->frame.recv_ns);
 }
 
 static bool cut_in_fragments(const sim_conn *conn) {
@@ -170,7 +183,7 @@ static void take_end(const sim_conn *conn) {
 
 /* At most 8 messages a second are said, and a product is asked for anew once a second at most. */
 static void take_sent(const sim_record *r) {
-  uint64_t *slot = &sent_ns[sent_count++ % SENT_WINDOW];
+  uint64_t *slot = &sent_ns[r->frame.line][sent_count[r->frame.line]++ % SENT_WINDOW];
   if (*slot && r->frame.recv_ns - *slot < SIM_S)
     sim_fail("rate", "%d messages were sent within a second, the last is record %zu", SENT_WINDOW + 1, next);
   *slot = r->frame.recv_ns;
@@ -181,7 +194,7 @@ static void take_resync(const sim_record *r) {
   snprintf(said, sizeof said, "%.*s", (int)r->frame.bytes, (const char *)r->bytes);
   for (unsigned i = 0; i < sim.config.products; i++) {
     if (!strstr(said, sim_product_id(i))) continue;
-    product *p = &products[i];
+    product *p = &products_of(r->frame.line)[i];
     if (!p->resyncs) p->resync_first_ns = r->frame.recv_ns;
     if (++p->resyncs > 3 + (r->frame.recv_ns - p->resync_first_ns) / SIM_S)
       sim_fail("rate", "%s was resynchronised %llu times in %llu ms", sim_product_id(i), (unsigned long long)p->resyncs,
@@ -190,17 +203,21 @@ static void take_resync(const sim_record *r) {
 }
 
 static void apply_record(const sim_record *r) {
-  for (unsigned i = 0; i < sim.config.products; i++)
-    products[i].overdue |=
-        products[i].crossed_since_ns && r->frame.recv_ns > products[i].crossed_since_ns + sim.config.crossed_ns;
+  for (unsigned line = 0; line < sim.config.lines; line++)
+    for (unsigned i = 0; i < sim.config.products; i++) {
+      product *p = &products_of(line)[i];
+      p->overdue |= p->crossed_since_ns && r->frame.recv_ns > p->crossed_since_ns + sim.config.crossed_ns;
+    }
   sim_conn *conn = conn_of(r);
   switch (r->frame.kind) {
   case WB_FRAME_CONNECT:
   case WB_FRAME_DISCONNECT:
-    connected = r->frame.kind == WB_FRAME_CONNECT;
-    for (unsigned i = 0; i < sim.config.products; i++)
-      products[i].good = products[i].either = products[i].disturbed = products[i].overdue = false;
-    if (!connected) take_end(conn);
+    connected[conn->line] = r->frame.kind == WB_FRAME_CONNECT;
+    for (unsigned i = 0; i < sim.config.products; i++) {
+      product *p = &products_of(conn->line)[i];
+      p->good = p->either = p->disturbed = p->overdue = false;
+    }
+    if (!connected[conn->line]) take_end(conn);
     break;
   case WB_FRAME_END: take_end(conn); break;
   case WB_FRAME_HTTP:
@@ -240,38 +257,95 @@ static void compare_book(unsigned index, const sim_book *want, const char *whose
   }
 }
 
-static void check_product(unsigned i, uint64_t number, bool settled) {
-  product *m = &products[i];
+/* Of one line and product: live exactly as long as nothing was wrong. */
+static void check_line(unsigned i, unsigned line, uint64_t number, bool settled) {
+  product *m = &products_of(line)[i];
+  const wb_recover *recover = sim_engine_recover(engine, i, line);
+  bool live = recover->state == WB_STATE_LIVE, alone = sim.config.lines == 1;
   const wb_book_product *p = &engine->product[i];
-  bool live = p->recover.state == WB_STATE_LIVE;
+  bool by_clock = p->witness.last_alarm == WB_ALARM_CROSSED + 1 && p->witness.last_alarm_ns > engine->book.watch_due_ns;
+  if (by_clock && life->diverged[i] > number) life->diverged[i] = number;
   if (m->either) {
     m->either = false;
-    if (m->good && !live && p->recover.reason == WB_REASON_CROSSED && !m->overdue && life->diverged[i] > number)
+    if (m->good && !live && recover->reason == WB_REASON_CROSSED && !m->overdue && life->diverged[i] > number)
       life->diverged[i] = number;
     m->good &= live;
   }
-  if (live && !connected && next && life->record[next - 1].frame.kind != WB_FRAME_END)
-    sim_fail("state", "%s is live at record %zu while the line is down", sim_product_id(i), next);
-  if (live && !m->good && connected)
-    sim_fail("state", "%s is live at record %zu without a snapshot that still holds", sim_product_id(i), next);
+  if (live && !connected[line] && next && life->record[next - 1].frame.kind != WB_FRAME_END)
+    sim_fail("state", "%s is live at record %zu while line %c is down", sim_product_id(i), next, 'A' + (int)line);
+  if (live && !m->good && connected[line])
+    sim_fail("state", "%s is live at record %zu without a snapshot of line %c that still holds", sim_product_id(i), next,
+             'A' + (int)line);
   if (!live && m->good) {
-    bool crossed = m->overdue || (m->crossed_since_ns && sim.now_ns > m->crossed_since_ns + sim.config.crossed_ns);
+    bool crossed = !alone || m->overdue || (m->crossed_since_ns && sim.now_ns > m->crossed_since_ns + sim.config.crossed_ns);
     bool range =
-        p->recover.reason == WB_REASON_REJECTED && p->recover.reject == WB_REJECT_NUMBER_RANGE && sim_size_decimals(i) == 0;
-    bool witnessed = m->disturbed && p->recover.reason >= WB_REASON_TIME;
-    if (!range && !witnessed && !(crossed && p->recover.reason == WB_REASON_CROSSED))
-      sim_fail("state", "%s is %s (%s) at record %zu although nothing was wrong", sim_product_id(i),
-               wb_state_name((wb_state)p->recover.state), wb_reason_text((wb_reason)p->recover.reason), next);
+        recover->reason == WB_REASON_REJECTED && recover->reject == WB_REJECT_NUMBER_RANGE && sim_size_decimals(i) == 0;
+    bool coarser = !alone && recover->reason == WB_REASON_RANGE && sim_size_decimals(i) == 0;
+    bool out_of_step = !alone && recover->reason == WB_REASON_OUT_OF_STEP;
+    /* Of several lines one may be so late with its heartbeats that what the others brought seems withheld; and the one that gets several updates as one
+     * message has tickers that are ahead of them. */
+    bool late = !alone && (recover->reason == WB_REASON_WITHHELD || recover->reason == WB_REASON_TICKER);
+    bool witnessed = late || (m->disturbed && recover->reason >= WB_REASON_TIME && recover->reason <= WB_REASON_TRADES);
+    if (!range && !witnessed && !coarser && !out_of_step && !(crossed && recover->reason == WB_REASON_CROSSED))
+      sim_fail("state", "%s is %s (%s) at record %zu although nothing was wrong on line %c", sim_product_id(i),
+               wb_state_name((wb_state)recover->state), wb_reason_text((wb_reason)recover->reason), next, 'A' + (int)line);
     m->good = false;
-    if (p->recover.reason == WB_REASON_CROSSED && !m->overdue && life->diverged[i] > number) life->diverged[i] = number;
+    if (recover->reason == WB_REASON_CROSSED && !m->overdue && life->diverged[i] > number) life->diverged[i] = number;
   }
   m->overdue = false;
   uint64_t due_ns = m->crossed_since_ns;
   if (due_ns < m->crossed_seen_ns) due_ns = m->crossed_seen_ns;
   if (due_ns < p->witness.next_resync_ns) due_ns = p->witness.next_resync_ns; /* the governor holds it back */
-  if (live && settled && m->crossed_since_ns && sim.now_ns > due_ns + sim.config.crossed_ns + (uint64_t)ROUND_MS * SIM_MS)
+  if (alone && live && settled && m->crossed_since_ns &&
+      sim.now_ns > due_ns + sim.config.crossed_ns + (uint64_t)ROUND_MS * SIM_MS)
     sim_fail("state", "%s is live at record %zu and crossed for %llu ms", sim_product_id(i), next,
              (unsigned long long)((sim.now_ns - m->crossed_since_ns) / SIM_MS));
+}
+
+/* Of several lines a live book is what the exchange's was after some update, no older than what every live line has brought and than what it was
+ * before, and no newer than what any line has. */
+static void check_version(unsigned i) {
+  const wb_book_product *p = &engine->product[i];
+  uint64_t least = UINT64_MAX, most = 0;
+  bool changed = false;
+  for (unsigned line = 0; line < sim.config.lines; line++) {
+    product *m = &products_of(line)[i];
+    if (m->version > most) most = m->version;
+    if (m->good && m->version < least) least = m->version;
+    changed |= m->changed;
+    m->changed = false;
+  }
+  uint64_t first_step = wb_arbiter_book_of(&engine->arbiter, i)->first_step;
+  if (reached[i].first_step != first_step) reached[i] = (struct reach){.first_step = first_step};
+  if (p->recover.state != WB_STATE_LIVE) return;
+  if (!changed) return;
+  static wb_level level[SIM_LEVELS_MAX];
+  uint64_t hash = 0;
+  for (unsigned side = 0; side < 2; side++) {
+    uint32_t count = wb_book_levels(p->book, (wb_side)side, level, SIM_LEVELS_MAX);
+    for (uint32_t k = 0; k < count; k++)
+      hash += wb_level_hash((wb_side)side, in_units(level[k].price, p->price_decimals, sim_price_decimals(i)),
+                            in_units(level[k].size, p->size_decimals, sim_size_decimals(i)));
+  }
+  uint64_t from = reached[i].version > least ? reached[i].version : least, version = from;
+  while (version <= most && sim_truth_at(i, version) != hash) version++;
+  if (version > most)
+    sim_fail("book", "%s is live at record %zu, and its book is none of the exchange's from update %llu to %llu",
+             sim_product_id(i), next, (unsigned long long)from, (unsigned long long)most);
+  reached[i].version = version;
+  sim.checks++;
+}
+
+static void check_product(unsigned i, uint64_t number, bool settled) {
+  const wb_book_product *p = &engine->product[i];
+  bool live = p->recover.state == WB_STATE_LIVE, any = false;
+  for (unsigned line = 0; line < sim.config.lines; line++) {
+    check_line(i, line, number, settled);
+    any |= sim_engine_recover(engine, i, line)->state == WB_STATE_LIVE;
+  }
+  if (live != any) sim_fail("state", "%s is shown as %s at record %zu", sim_product_id(i), live ? "live" : "not live", next);
+  if (sim.config.lines > 1) check_version(i);
+  product *m = &products_of(0)[i];
   if (live && m->changed) {
     compare_book(i, &m->book, "what was delivered");
     m->changed = false;
@@ -325,12 +399,18 @@ static void compare_touch(unsigned i) {
   }
 }
 
+/* Where a line is live although it is not sent what it asked for, another line's snapshot waits for an update, and none comes now. */
 void sim_model_equal_truth(void) {
-  sim_conn *conn = sim.conns ? sim.conn[sim.conns - 1] : NULL;
-  if (!conn || !connected) sim_fail("recovery", "no connection is left");
-  for (unsigned i = 0; i < sim.config.products; i++)
-    if (!conn->sub[i].tainted) compare_book(i, sim_truth(i), "the exchange's");
+  for (unsigned i = 0; i < sim.config.products; i++) {
+    bool tainted = false;
+    for (unsigned line = 0; line < sim.config.lines; line++) {
+      const sim_conn *conn = sim_conn_of(line);
+      if (!conn || !connected[line]) sim_fail("recovery", "no connection is left of line %c", 'A' + (int)line);
+      tainted |= conn->sub[i].tainted;
+    }
+    if (!tainted) compare_book(i, sim_truth(i), "the exchange's");
     else compare_touch(i);
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------ fingerprints */
@@ -362,5 +442,9 @@ sim_print sim_print_of(const sim_engine *e, uint64_t number) {
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) print.stage = mix(print.stage, e->book.rejected[i]);
   print.stage = mix(mix(print.stage, e->book.changes), e->book.messages_applied + e->book.pending_count);
   print.stage = mix(print.stage, e->book.errors);
+  for (unsigned line = 0; line < e->arbiter.line_count; line++) {
+    const wb_arbiter_line *l = &e->arbiter.line[line];
+    print.stage = mix(mix(mix(mix(print.stage, l->duplicates), l->wins), l->late), l->lag.sum);
+  }
   return print;
 }

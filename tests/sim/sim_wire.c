@@ -6,6 +6,7 @@
 
 #include "io/host.h"
 #include "io/resolve.h"
+#include "io/source_line.h"
 #include "io/uring.h"
 #include "tests/sim/sim.h"
 
@@ -22,6 +23,7 @@ void sim_wire_reset(void) {
   sim.conn = NULL;
   sim.conns = sim.conns_room = 0;
   sim.connects = 0;
+  memset(sim.line_connects, 0, sizeof sim.line_connects);
 }
 
 void sim_wire_cut(sim_conn *conn, size_t at, bool reset) {
@@ -215,7 +217,9 @@ static int perform(const pending *p) {
     if (p->cancelled) return -ECANCELED;
     if (sim_fault(SIM_CONNECT_REFUSED)) return -ECONNREFUSED;
     conn->connected = true;
-    conn->connection = (uint16_t)++sim.connects;
+    conn->line = (uint8_t)((const wb_line *)p->op->self)->index;
+    conn->connection = (uint16_t)++sim.line_connects[conn->line];
+    sim.connects++;
     return 0;
   case OP_RECV:
     if (p->cancelled && (!receivable(conn) || sim_chance(2))) return -ECANCELED;

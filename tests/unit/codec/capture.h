@@ -145,7 +145,7 @@ static inline size_t capture_print(const capture *from, unsigned index, char *te
     PUT(" sequence %llu trade %llu", (unsigned long long)message->u.trade.sequence,
         (unsigned long long)message->u.trade.trade_id);
   if (message->kind == WB_MESSAGE_GAP)
-    PUT(" expected %llu came %llu", (unsigned long long)message->u.words[0], (unsigned long long)message->u.words[1]);
+    PUT(" expected %llu came %llu", (unsigned long long)message->u.gap.expected, (unsigned long long)message->u.gap.came);
   if (message->kind == WB_MESSAGE_SCALE) PUT(" %u %u", message->u.scale.price_decimals, message->u.scale.size_decimals);
   for (uint32_t i = 0; i < message->delta_count; i++)
     PUT(" %s:%llu:%llu", message->deltas[i].side == WB_SIDE_BID ? "bid" : "ask", (unsigned long long)message->deltas[i].price,

@@ -15,6 +15,8 @@ typedef struct rig {
   wb_products products;
   wb_host host;
   uint64_t now_ns, number;
+  uint8_t line; /* which the next frames are of */
+  wb_arbiter arbiter;
   wb_frames ring[2];
   wb_ring commands, messages;
   wb_parse_stage parse;
@@ -88,8 +90,13 @@ static void push(rig *r, int ring, wb_frame_kind kind, const char *text) {
   cr_assert_geq(wb_frames_room(frames, bytes), bytes);
   cr_assert_geq(wb_frames_slots(frames, 1), 1u);
   memcpy(wb_frames_head(frames), text, bytes);
-  wb_frame frame = {
-      .position = frames->head, .recv_ns = r->now_ns, .number = r->number++, .bytes = (uint32_t)bytes, .kind = (uint8_t)kind};
+  wb_frame frame = {.position = frames->head,
+                    .recv_ns = r->now_ns,
+                    .number = r->number++,
+                    .bytes = (uint32_t)bytes,
+                    .connection = (uint16_t)(10 + r->line),
+                    .line = r->line,
+                    .kind = (uint8_t)kind};
   wb_frames_advance(frames, bytes);
   wb_frames_push(frames, &frame);
   wb_frames_publish(frames);
@@ -459,6 +466,162 @@ Test(stages, a_capture_holds_levels_and_views_of_one_moment) {
   cr_assert_eq(r->book.capture[0].price, 100 * E8);
   cr_assert_eq(r->book.capture[1].price, 99 * E8);
   cr_assert_eq(r->book.capture_view[0].best_bid, 100 * E8);
+}
+
+/* ------------------------------------------------------------------------------------------------ redundant lines */
+
+enum { A, B };
+
+static rig *rig_of_two(bool pipelined) {
+  rig *r = rig_open(pipelined, true);
+  wb_arbiter_init(&r->arbiter, zeroed(wb_arbiter_bytes(2, 2)), 2, 2, &wb_recover_default, r->now_ns);
+  r->book.config.arbiter = &r->arbiter;
+  r->parse.redundant = true;
+  for (r->line = B + 1; r->line-- > A;) push(r, 1, WB_FRAME_CONNECT, "{}");
+  r->line = A;
+  return r;
+}
+
+static void snapshot_of(rig *r, uint8_t line, const char *bid) {
+  r->line = line;
+  say(r, "{\"type\":\"snapshot\",\"product_id\":\"BTC-USD\",\"asks\":[[\"101\",\"2\"]],\"bids\":[[\"%s\",\"1\"]]}", bid);
+}
+
+static void update_of(rig *r, uint8_t line, const char *bid, const char *size, unsigned second) {
+  r->line = line;
+  say(r,
+      "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"%s\",\"%s\"]],\"time\":\"2026-08-02T05:43:%"
+      "02uZ\"}",
+      bid, size, second);
+}
+
+/* Both lines live and placed. */
+static rig *two_live(bool pipelined) {
+  rig *r = rig_of_two(pipelined);
+  snapshot_of(r, A, "100");
+  snapshot_of(r, B, "100");
+  for (unsigned second = 1; second <= 2; second++)
+    for (uint8_t line = A; line <= B; line++) update_of(r, line, "99", "3", second);
+  cr_assert_eq(view(r, 0).updates, 2u);
+  cr_assert_eq(view(r, 0).snapshots, 1u);
+  cr_assert_eq(r->arbiter.line[B].duplicates, 1u);
+  return r;
+}
+
+Test(stages, of_two_lines_each_update_is_applied_once_whether_copies_are_parsed_or_not) {
+  for (int pipelined = 0; pipelined < 2; pipelined++) {
+    rig *r = two_live(pipelined);
+    for (unsigned second = 3; second < 50; second++) {
+      uint8_t first = second % 3 ? A : B;
+      update_of(r, first, "98", "4", second);
+      update_of(r, 1 - first, "98", "4", second);
+    }
+    cr_assert_eq(view(r, 0).updates, 49u);
+    cr_assert_eq(r->arbiter.line[A].duplicates + r->arbiter.line[B].duplicates, 48u);
+    cr_assert_eq(r->arbiter.line[A].late, 0u);
+    cr_assert_eq(r->parse.messages_in, 2u + 2 * 49);
+  }
+}
+
+Test(stages, copies_that_come_in_one_burst_are_found_behind_each_other) {
+  rig *r = two_live(false);
+  for (unsigned i = 0; i < 20; i++)
+    for (r->line = A; r->line <= B; r->line++) {
+      char text[200];
+      snprintf(text, sizeof text,
+               "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"buy\",\"98\",\"4\"]],\"time\":\"2026-08-"
+               "02T05:44:%02uZ\"}",
+               i);
+      push(r, 0, WB_FRAME_TEXT, text);
+    }
+  work(r);
+  cr_assert_eq(view(r, 0).updates, 22u);
+  cr_assert_eq(r->arbiter.line[B].duplicates, 21u);
+}
+
+Test(stages, a_lost_line_leaves_a_book_live_by_the_other) {
+  rig *r = two_live(false);
+  r->line = A;
+  push(r, 1, WB_FRAME_DISCONNECT, "{}");
+  work(r);
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  cr_assert_eq(view(r, 0).connected, 1u);
+  update_of(r, B, "98", "4", 3);
+  cr_assert_eq(view(r, 0).updates, 3u);
+  push(r, 1, WB_FRAME_DISCONNECT, "{}");
+  work(r);
+  cr_assert_eq(view(r, 0).state, WB_STATE_STALE);
+  cr_assert_eq(view(r, 0).connected, 0u);
+}
+
+Test(stages, what_is_wrong_with_a_line_is_asked_of_that_line) {
+  rig *r = two_live(false);
+  wb_command command[4];
+  r->line = B;
+  say(r, "{\"type\":\"l2update\",\"product_id\":\"BTC-USD\",\"changes\":[[\"bid\",\"10\",\"7\"]],\"time\":\"\"}");
+  cr_assert_eq(commands(r, command, 4), 1);
+  cr_assert_eq(command[0].kind, WB_COMMAND_RESUBSCRIBE);
+  cr_assert_eq(command[0].line, B);
+  cr_assert_eq(command[0].connection, 11u);
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  say(r, "[");
+  cr_assert_eq(commands(r, command, 4), 1);
+  cr_assert_eq(command[0].kind, WB_COMMAND_RECONNECT);
+  cr_assert_eq(command[0].line, B);
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  update_of(r, A, "98", "4", 3);
+  cr_assert_eq(view(r, 0).updates, 3u);
+}
+
+Test(stages, a_book_that_stays_crossed_is_asked_for_on_both_lines) {
+  rig *r = two_live(false);
+  wb_command command[4];
+  update_of(r, A, "150", "1", 3);
+  r->now_ns += 2 * (uint64_t)S;
+  work(r);
+  cr_assert_eq(commands(r, command, 4), 2);
+  cr_assert_neq(command[0].line, command[1].line);
+  cr_assert_eq(view(r, 0).state, WB_STATE_RESYNCING);
+  snapshot_of(r, B, "100");
+  cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
+  cr_assert_eq(view(r, 0).best_bid, 100 * E8);
+}
+
+Test(stages, a_snapshot_that_a_live_book_does_not_need_is_not_loaded_and_one_that_is_ahead_is) {
+  rig *r = two_live(false);
+  r->line = B;
+  push(r, 1, WB_FRAME_DISCONNECT, "{}");
+  push(r, 1, WB_FRAME_CONNECT, "{}");
+  snapshot_of(r, B, "97");
+  cr_assert_eq(view(r, 0).snapshots, 1u);
+  cr_assert_eq(view(r, 0).best_bid, 100 * E8);
+  update_of(r, B, "96", "1", 1); /* behind */
+  cr_assert_eq(view(r, 0).snapshots, 1u);
+  push(r, 1, WB_FRAME_DISCONNECT, "{}");
+  push(r, 1, WB_FRAME_CONNECT, "{}");
+  snapshot_of(r, B, "97");
+  update_of(r, B, "96", "1", 9); /* ahead */
+  cr_assert_eq(view(r, 0).snapshots, 2u);
+  cr_assert_eq(view(r, 0).best_bid, 97 * E8);
+  cr_assert_eq(view(r, 0).bid_levels, 2u);
+  update_of(r, A, "100", "5", 3);
+  cr_assert_eq(view(r, 0).best_bid, 97 * E8);
+  cr_assert_eq(r->arbiter.line[A].late, 1u);
+}
+
+Test(stages, a_staged_snapshot_is_forgotten_when_its_line_is_lost_or_another_comes) {
+  rig *r = two_live(false);
+  r->line = B;
+  push(r, 1, WB_FRAME_DISCONNECT, "{}");
+  push(r, 1, WB_FRAME_CONNECT, "{}");
+  snapshot_of(r, B, "97");
+  push(r, 1, WB_FRAME_DISCONNECT, "{}");
+  push(r, 1, WB_FRAME_CONNECT, "{}");
+  work(r);
+  update_of(r, B, "96", "1", 9);
+  cr_assert_eq(view(r, 0).snapshots, 1u);
+  cr_assert_eq(view(r, 0).best_bid, 100 * E8);
+  cr_assert_eq(wb_book_load_end(r->product[0].book), WB_E_STATE);
 }
 
 static void *book_thread(void *self) {
