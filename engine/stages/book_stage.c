@@ -8,7 +8,7 @@
 enum { TICK_NS = 50000000, TOLD_NS = 1000000000, WATCHES_PER_ROUND = 20, MESSAGES_PER_WORK = 4096 };
 
 /* So long a line says nothing, not even by a heartbeat, before the clock speaks for it. */
-static const uint64_t QUIET_NS = UINT64_C(3000000000);
+static const uint64_t QUIET_NS = UINT64_C(1500000000);
 
 /* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. */
 enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16 };

@@ -3,7 +3,7 @@
 #include "engine/base/decimal.h"
 #include "tests/sim/sim.h"
 
-enum { ROUND_MS = 4500, SENT_WINDOW = 16 };
+enum { ROUND_MS = 3000, SENT_WINDOW = 16 };
 
 /* What a line has brought of a product. */
 typedef struct product {

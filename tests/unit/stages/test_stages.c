@@ -286,7 +286,7 @@ Test(stages, a_book_crossed_for_longer_than_allowed_is_resynchronised_and_its_an
   r->now_ns += S / 2;
   work(r);
   cr_assert_eq(commands(r, command, 4), 0);
-  r->now_ns += S;
+  r->now_ns += 2 * (uint64_t)S;
   work(r);
   cr_assert_eq(commands(r, command, 4), 2);
   cr_assert_eq(command[0].kind, WB_COMMAND_GAP);
@@ -579,8 +579,9 @@ Test(stages, a_book_that_stays_crossed_is_asked_for_on_both_lines) {
   update_of(r, A, "150", "1", 3);
   r->now_ns += 2 * (uint64_t)S;
   work(r);
-  cr_assert_eq(commands(r, command, 4), 2);
-  cr_assert_neq(command[0].line, command[1].line);
+  cr_assert_eq(commands(r, command, 4), 3);
+  cr_assert_eq(command[0].kind, WB_COMMAND_GAP);
+  cr_assert_neq(command[1].line, command[2].line);
   cr_assert_eq(view(r, 0).state, WB_STATE_RESYNCING);
   snapshot_of(r, B, "100");
   cr_assert_eq(view(r, 0).state, WB_STATE_LIVE);
