@@ -25,6 +25,10 @@ static void *setup_lines(const void *raw, bool smoke) {
   wb_arbiter *a = &n->arbiter;
   wb_arbiter_init(a, memory_node_owned(n, wb_arbiter_bytes(2, n->product_count)), 2, n->product_count, &wb_recover_default, 1);
   n->book.config.arbiter = a;
+  wb_witness_config *witness = memory_node_owned(n, sizeof *witness);
+  *witness = wb_witness_default;
+  witness->policy[WB_ALARM_TIME] = WB_WITNESS_OFF; /* each pass has the times of the first */
+  n->book.config.witness = witness;
   n->parse.redundant = true;
   for (uint32_t product = 0; product < n->product_count; product++)
     for (uint32_t line = 0; line < 2; line++) {
