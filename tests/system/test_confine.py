@@ -104,7 +104,7 @@ def every_thread_is_confined(directory):
     ours = {name: fields for name, fields in threads.items() if not name.startswith("iou-")}
     begun = {name: fields for name, fields in ours.items() if not name.startswith("wirebook-")}  # not the first thread, nor a sanitizer's own
     named = sorted(name.rsplit("-", 1)[0] for name in begun)
-    assert named == ["wb-archiver", "wb-book", "wb-flush", "wb-ingest", "wb-parse", "wb-resolve"], named
+    assert named == ["wb-archiver", "wb-book", "wb-flush", "wb-ingest", "wb-parse", "wb-resolve", "wb-spill"], named
     deaf = [name for name, fields in begun.items() if int(fields["SigBlk"], 16) >> (signal.SIGSYS - 1) & 1]
     assert not deaf, f"would not tell of a refused call: {deaf}"
     loose = [name for name, fields in ours.items() if fields["NoNewPrivs"] != "1" or fields["Seccomp"] != "2"]
