@@ -454,7 +454,7 @@ static bool read_array(reading *r, uint32_t root, unsigned *kind) {
 }
 
 static bool read_compact(reading *r, uint32_t root, wb_order_out *out) {
-  unsigned kind;
+  unsigned kind = 0;
   r->compact = true;
   if (!read_array(r, root, &kind)) return false;
   if (kind < COMPACT_KINDS) return read_event(r, (wb_order_kind)compact_kinds[kind], out);
