@@ -57,6 +57,24 @@ typedef struct wb_codec {
 const wb_codec *wb_codec_find(const char *name);
 const wb_codec *wb_codec_at(unsigned index);
 
+/* ------------------------------------------------------------------------------------------------ observer: who is told */
+
+/* Told of what happens, at once, on the thread where it happens: an embedding program, or what republishes books. Must not wait; what it takes, the
+ * feed waits for. Each function may be NULL. */
+typedef struct wb_observer {
+  void *self;
+
+  /* A raw record, before the codec, on the parse thread. The bytes are the journal's: copy what is to stay. */
+  void (*frame)(void *self, const wb_frame *frame, const uint8_t *bytes);
+
+  /* Book thread, after the book took it: a part of an UPDATE (with PART_LAST the message is whole); the end of a SNAPSHOT, whose levels are the book's and
+   * not the message's; a SCALE; a TRADE, of one line where there are several. */
+  void (*applied)(void *self, const wb_message *message);
+
+  /* Book thread: the product's state, its reason or another rare field of its view may have changed. */
+  void (*state)(void *self, uint32_t product);
+} wb_observer;
+
 /* ------------------------------------------------------------------------------------------------ host: what the engine asks
  * of the world */
 

@@ -248,6 +248,7 @@ static int open_books(wb_node *node, wb_error *error) {
                          .depth = config->depth,
                          .timed = live,
                          .witness = &node->witness,
+                         .observer = config->observer,
                          .arbiter = lines > 1 ? &node->arbiter : NULL,
                      },
                      node->product, node->capture, node->capture_count, node->capture_view);
@@ -260,6 +261,7 @@ static int open_books(wb_node *node, wb_error *error) {
       .part = config->part,
       .products = config->products,
       .host = &node->host,
+      .observer = config->observer,
       .messages = node->layout == WB_LAYOUT_PIPELINED ? &node->messages : NULL,
       .book = &node->book,
       .batch = node->batch,
@@ -633,6 +635,8 @@ void wb_node_close(wb_node *node) {
 /* ------------------------------------------------------------------------------------------------ what it shows */
 
 const wb_view *wb_node_view(const wb_node *node, uint32_t product) { return &node->views[product]; }
+
+const wb_book_product *wb_node_product(const wb_node *node, uint32_t product) { return &node->product[product]; }
 
 bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view) {
   *level = node->capture;

@@ -70,6 +70,7 @@ typedef struct wb_node_config {
   uint64_t journal_bytes; /* a line; 0: the power of two that holds two largest messages */
   uint32_t depth, mid_window;
   uint64_t crossed_ms;
+  const wb_observer *observer;      /* NULL: nobody; outlives the node */
   const wb_witness_config *witness; /* NULL: wb_witness_default. With several lines unknown is off: they take turns in a book */
   wb_book_config book;
 } wb_node_config;
@@ -101,6 +102,9 @@ int wb_node_finish(wb_node *node, wb_error *error);
 void wb_node_close(wb_node *node);
 
 const wb_view *wb_node_view(const wb_node *node, uint32_t product);
+
+/* wb_node_product is the book thread's, or the polling thread's. */
+const wb_book_product *wb_node_product(const wb_node *node, uint32_t product);
 
 /* wb_node_capture makes the stage's capture arrays fresh: asks the book thread and waits for its answer, or does it itself when
  * the stages have ended or are polled. false if the book thread did not answer within a second. The arrays hold depth levels:

@@ -62,7 +62,7 @@ static const uint64_t *live_words(const wb_book_product *product) {
   return (const uint64_t *)(const void *)((const char *)product + LIVE_AT);
 }
 
-static void publish(const wb_book_product *product) {
+static void publish(wb_book_stage *stage, const wb_book_product *product) {
   wb_view_data data = {
       .bid_levels = wb_book_level_count(product->book, WB_SIDE_BID),
       .ask_levels = wb_book_level_count(product->book, WB_SIDE_ASK),
@@ -82,6 +82,13 @@ static void publish(const wb_book_product *product) {
   memcpy(&data.updates, live_words(product), WB_VIEW_LIVE_WORDS * sizeof(uint64_t));
   memcpy(data.alarms, product->witness.alarms, sizeof data.alarms);
   wb_view_publish(product->view, &data);
+  const wb_observer *observer = stage->config.observer;
+  if (observer && observer->state) observer->state(observer->self, (uint32_t)(product - stage->product));
+}
+
+static inline void tell(const wb_book_stage *stage, const wb_message *message) {
+  const wb_observer *observer = stage->config.observer;
+  if (__builtin_expect(observer != NULL, 0) && observer->applied) observer->applied(observer->self, message);
 }
 
 static void command(wb_book_stage *stage, const wb_command *what) {
@@ -132,7 +139,7 @@ static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
   }
   if (!acted) return;
   show(stage, index);
-  publish(product);
+  publish(stage, product);
 }
 
 /* line: the one that is suspect; WB_LINE_NONE: the book itself is. */
@@ -144,7 +151,7 @@ static void doubt(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason
 
 static void suspect(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
   doubt(stage, index, line, reason, reject, now_ns);
-  publish(&stage->product[index]);
+  publish(stage, &stage->product[index]);
   act(stage, index, now_ns);
 }
 
@@ -180,7 +187,7 @@ static bool alarm(wb_book_stage *stage, uint32_t index, uint32_t line, wb_alarm 
                    });
   }
   if (resync) suspect(stage, index, kind == WB_ALARM_TIME ? line : WB_LINE_NONE, wb_alarm_reason(kind), WB_REJECT_NONE, now_ns);
-  else publish(product);
+  else publish(stage, product);
   return resync;
 }
 
@@ -198,7 +205,7 @@ static bool stays_crossed(wb_book_stage *stage, uint32_t index, uint64_t now_ns)
 static void publish_changed(wb_book_stage *stage) {
   for (uint32_t i = 0; i < stage->changed_count; i++) {
     wb_book_product *product = &stage->product[stage->changed[i]];
-    if (product->changed_all) publish(product);
+    if (product->changed_all) publish(stage, product);
     else wb_view_publish_live(product->view, wb_book_level_counts(product->book), live_words(product));
     product->changed = product->changed_all = false;
   }
@@ -252,7 +259,7 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
   bool harmless = message->kind == WB_MESSAGE_REJECT && message->u.reject.harmless;
   if (message->product != WB_PRODUCT_NONE) {
     stage->product[message->product].rejected++;
-    if (harmless) publish(&stage->product[message->product]);
+    if (harmless) publish(stage, &stage->product[message->product]);
     else suspect(stage, message->product, message->line, WB_REASON_REJECTED, reason, now_ns);
     return;
   }
@@ -260,7 +267,7 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
   /* Nobody can tell whose change was lost. */
   for (uint32_t i = 0; i < stage->product_count; i++) {
     doubt(stage, i, message->line, WB_REASON_REJECTED, reason, now_ns);
-    publish(&stage->product[i]);
+    publish(stage, &stage->product[i]);
   }
   command(stage, &(wb_command){
                      .kind = WB_COMMAND_RECONNECT,
@@ -332,6 +339,10 @@ static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_m
       product->snapshots++;
       product->crossed_since_ns = 0;
       product->changed_all = true;
+      wb_message loaded = *message;
+      loaded.kind = WB_MESSAGE_SNAPSHOT;
+      loaded.delta_count = 0;
+      tell(stage, &loaded);
       return true;
     }
     too_many_levels(stage, message, message->line);
@@ -341,7 +352,7 @@ static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_m
   case WB_VERDICT_DUPLICATE:
     if (waited) wb_book_load_drop(product->book);
     if (verdict == WB_VERDICT_DUPLICATE) return false;
-    if (show(stage, message->product)) publish(product);
+    if (show(stage, message->product)) publish(stage, product);
     act(stage, message->product, message->recv_ns);
     return false;
   case WB_VERDICT_NOT_LIVE: break;
@@ -371,6 +382,7 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
   product->changes += message->delta_count;
   add(&stage->changes, message->delta_count);
   if (__builtin_expect(product->unknown != unknown, 0)) product->unknown_seen = true;
+  tell(stage, message);
   if (!(message->part & WB_PART_LAST)) return;
   product->updates++;
   if (stage->config.arbiter)
@@ -399,7 +411,7 @@ static bool load(wb_book_stage *stage, const wb_message *message) {
   if (arbiter) wb_arbiter_loaded(arbiter, message->product, message->line, when, same, message->recv_ns);
   else wb_recover_snapshot(&product->recover, message->recv_ns);
   show(stage, message->product);
-  if (when != WB_LOAD_NOW) publish(product);
+  if (when != WB_LOAD_NOW) publish(stage, product);
   return when == WB_LOAD_NOW;
 }
 
@@ -429,6 +441,7 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
   product->snapshots++;
   product->crossed_since_ns = 0;
   product->changed_all = true;
+  tell(stage, message);
   applied(stage, product, message);
 }
 
@@ -460,7 +473,8 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
   }
   product->price_decimals = (uint8_t)price;
   product->size_decimals = (uint8_t)size;
-  publish(product);
+  publish(stage, product);
+  tell(stage, message);
 }
 
 static void take_subscriptions(wb_book_stage *stage, const wb_message *message) {
@@ -489,7 +503,7 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
     if (arbiter) (up ? wb_arbiter_connected : wb_arbiter_disconnected)(arbiter, i, message->line, message->recv_ns);
     else (up ? wb_recover_connected : wb_recover_disconnected)(&product->recover, message->recv_ns);
     show(stage, i);
-    publish(product);
+    publish(stage, product);
   }
 }
 
@@ -505,7 +519,7 @@ static void take_window(wb_book_stage *stage) {
     memset(product->witness.alarms, 0, sizeof product->witness.alarms);
     product->witness.lost_trades = product->witness.last_alarm = 0;
     wb_analytics_restart(&product->analytics);
-    publish(product);
+    publish(stage, product);
   }
 }
 
@@ -523,6 +537,7 @@ static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
 
 static void take_trade(wb_book_stage *stage, const wb_message *message) {
   if (message->line != witness_line(stage, message->product)) return;
+  tell(stage, message);
   wb_evidence finding;
   if (wb_witness_trade(&stage->product[message->product].witness, message->u.trade.trade_id, &finding))
     alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
@@ -551,7 +566,7 @@ static void take_resync(wb_book_stage *stage, const wb_message *message) {
                            : &stage->product[message->product].recover,
                    message->recv_ns);
   show(stage, message->product);
-  publish(&stage->product[message->product]);
+  publish(stage, &stage->product[message->product]);
 }
 
 static void take_gap(wb_book_stage *stage, const wb_message *message) {

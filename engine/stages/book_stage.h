@@ -75,6 +75,7 @@ typedef struct wb_book_stage_config {
   uint32_t depth;                   /* levels a side in a capture */
   bool timed;                       /* measure latencies (live); replay does not */
   wb_arbiter *arbiter;              /* of redundant lines; NULL: there is one line */
+  const wb_observer *observer;      /* applied, state; NULL: nobody */
   const wb_recover_config *recover; /* NULL: wb_recover_default */
   const wb_witness_config *witness; /* NULL: wb_witness_default */
 } wb_book_stage_config;

@@ -114,6 +114,8 @@ static int drain(wb_parse_stage *stage, wb_frames *ring, int budget) {
       stage->frame = &frame[used];
       stage->frame_bytes = wb_frames_at(ring, frame[used].position);
       stage->counts = !stage->part;
+      if (__builtin_expect(stage->observer != NULL, 0) && stage->observer->frame)
+        stage->observer->frame(stage->observer->self, stage->frame, stage->frame_bytes);
       if (frame[used].kind == WB_FRAME_WINDOW) {
         begin_window(stage, stage->frame);
         messages = bytes = 0;

@@ -27,6 +27,7 @@ typedef struct wb_parse_stage {
   void *codec_state;
   const wb_products *products;
   const wb_host *host;
+  const wb_observer *observer; /* frame; NULL: nobody */
   wb_ring *messages;   /* to the book stage, or NULL */
   wb_book_stage *book; /* where messages is NULL */
   uint8_t *batch;      /* where messages is NULL: WB_PARSE_BATCH_BYTES, 64-byte aligned; messages on their way to it */
