@@ -62,7 +62,7 @@ static void run(void *state, wb_bench_run *r) {
 static const char *check(void *state, const wb_bench_run *r) {
   const memory_node *n = state;
   /* But for those of the time in which the snapshot came, which are told by time. */
-  if (n->arbiter.line_count && n->arbiter.line[1].duplicates < n->product[0].updates / 100 * 99)
+  if (n->arbiter.line_count && n->arbiter.line[1].duplicates < n->views[0].data.updates / 100 * 99)
     return "copies were not dropped";
   return memory_node_check(n);
 }

@@ -23,17 +23,23 @@ enum { PAGE_BYTES = 4096, COLOR_LINES = 17 };
 typedef struct wb_book_side {
   wb_window window;
   uint64_t best; /* key of the best level, or WB_KEY_NONE */
-  uint32_t level_count, level_count_max;
+  uint32_t level_count_max;
   uint64_t change_count; /* changes since the place of the window was last considered ... */
   uint64_t flip;         /* key = tick ^ flip */
   uint32_t miss_count;   /* ... of which so many lay outside it */
   wb_level *touch;       /* the best level, as wb_book_best gives it */
+  uint32_t *level_count;
   wb_far far;
 } __attribute__((aligned(WB_CACHE_LINE_BYTES))) wb_book_side;
 _Static_assert(offsetof(wb_book_side, flip) == WB_CACHE_LINE_BYTES, "a change needs no second line");
 
+/* Nor, of the book itself, more than the first. */
 struct wb_book {
-  wb_level touch[2]; /* first: see wb_book_best */
+  wb_level touch[2]; /* first: see wb_book_best ... */
+  union {            /* ... and wb_book_level_counts */
+    uint32_t level_count[2];
+    uint64_t level_counts;
+  };
   wb_tick tick;
   wb_book_side side[2];
   uint64_t recentres, refinements;
@@ -42,6 +48,7 @@ struct wb_book {
   wb_staging staging[2];
   wb_level *scratch; /* 2 * level_count_max, used within a call only */
 };
+_Static_assert(offsetof(wb_book, tick.unit) == WB_CACHE_LINE_BYTES, "what every change reads of the tick is on the first line");
 
 static inline uint64_t flip_of(unsigned side) { return ((uint64_t)side - 1) & WB_QUANTITY_MAX; }
 
@@ -97,6 +104,7 @@ wb_book *wb_book_init(void *memory, const wb_book_config *config) {
   for (unsigned i = 0; i < 2; i++) {
     book->side[i].flip = flip_of(i);
     book->side[i].touch = &book->touch[i];
+    book->side[i].level_count = &book->level_count[i];
     book->staging[i].flip = book->side[i].flip;
   }
   wb_book_clear(book);
@@ -125,7 +133,7 @@ void wb_book_warm(wb_book *book, uint32_t levels) {
 static void side_clear(wb_book_side *side) {
   wb_window_clear(&side->window);
   wb_far_clear(&side->far);
-  side->level_count = 0;
+  *side->level_count = 0;
   side->best = WB_KEY_NONE;
   *side->touch = (wb_level){0, 0};
 }
@@ -183,7 +191,7 @@ static void side_build(wb_book_side *side, const wb_tick *tick, const wb_level *
   }
   wb_far_append(&side->far, tick, side->flip, level, in);
   wb_far_append(&side->far, tick, side->flip, level + out, count - out);
-  side->level_count = count;
+  *side->level_count = count;
   side_touch(side, 0, tick->unit);
 }
 
@@ -214,11 +222,11 @@ static void window_move(wb_book_side *side, uint64_t base) {
 
 static void side_missed(wb_book *book, wb_book_side *side) {
   wb_window *window = &side->window;
-  uint32_t window_levels = side->level_count - side->far.level_count;
+  uint32_t window_levels = *side->level_count - side->far.level_count;
   if (++side->miss_count < MISS_COUNT + window_levels / MISS_LEVELS) return;
-  if ((uint64_t)side->miss_count * MISS_RATE >= side->change_count && side->level_count) {
+  if ((uint64_t)side->miss_count * MISS_RATE >= side->change_count && *side->level_count) {
     uint64_t key = 0, *size;
-    uint32_t rank = anchor_rank(side->level_count);
+    uint32_t rank = anchor_rank(*side->level_count);
     cursor at = side_begin(side);
     do side_next(side, &at, &key, &size);
     while (rank--);
@@ -237,7 +245,7 @@ static void side_missed(wb_book *book, wb_book_side *side) {
 static void refine(wb_book *book, unsigned exponent) {
   wb_tick fine;
   wb_tick_set(&fine, exponent);
-  if (book->side[0].level_count + book->side[1].level_count) book->refinements++;
+  if (book->level_count[0] + book->level_count[1]) book->refinements++;
   for (unsigned i = 0; i < 2; i++) {
     uint32_t count = side_levels(&book->side[i], book->tick.unit, book->scratch, book->side[i].level_count_max);
     side_build(&book->side[i], &fine, book->scratch, count);
@@ -254,13 +262,13 @@ static __attribute__((noinline, cold)) int apply_outside(wb_book *book, const wb
       *unknown += 1;
       return 0;
     }
-    if (side->level_count >= side->level_count_max) return WB_E_FULL;
+    if (*side->level_count >= side->level_count_max) return WB_E_FULL;
     refine(book, wb_tick_exponent(price, book->tick.exponent));
   }
   uint64_t key = wb_tick_of(&book->tick, price) ^ side->flip;
-  if (size && !side->level_count) side->window.base = base_for(&side->window, key);
+  if (size && *side->level_count == 0) side->window.base = base_for(&side->window, key);
   if (wb_window_covers(&side->window, key)) {
-    side->level_count += !wb_window_has(&side->window, key);
+    *side->level_count += !wb_window_has(&side->window, key);
     wb_window_put(&side->window, key, size);
     side_touch(side, 0, book->tick.unit);
     return 0;
@@ -269,12 +277,12 @@ static __attribute__((noinline, cold)) int apply_outside(wb_book *book, const wb
   if (!known && !size) {
     *unknown += 1;
   } else if (!known) {
-    if (side->level_count >= side->level_count_max) return WB_E_FULL;
+    if (*side->level_count >= side->level_count_max) return WB_E_FULL;
     wb_far_insert(&side->far, key, size);
-    side->level_count++;
+    *side->level_count += 1;
   } else if (!size) {
     wb_far_remove(&side->far, key);
-    side->level_count--;
+    *side->level_count -= 1;
   } else {
     *known = size;
   }
@@ -298,9 +306,10 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
       continue;
     }
     bool had = wb_window_has(&side->window, key), has = delta->size != 0;
-    if (__builtin_expect(side->level_count >= side->level_count_max, 0) && has && !had) return WB_E_FULL;
+    if (__builtin_expect(book->level_count[delta->side] >= side->level_count_max, 0) && has && !had) return WB_E_FULL;
     wb_window_put(&side->window, key, delta->size);
-    side->level_count += has - had;
+    /* The whole word, since it is read as one right afterwards. */
+    book->level_counts += (uint64_t)((int64_t)has - had) << 32 * delta->side;
     *unknown += !(has | had);
     if (__builtin_expect(key > side->best, 1)) continue;
     if (has) {
@@ -313,10 +322,9 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
   return 0;
 }
 
-void wb_book_prefetch(const wb_book *book) {
+void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count) {
   __builtin_prefetch(book, 1);
-  __builtin_prefetch(&book->side[0], 1);
-  __builtin_prefetch(&book->side[1], 1);
+  for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&book->side[delta[i].side], 1);
 }
 
 void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t count) {
@@ -425,11 +433,7 @@ uint64_t wb_book_size(const wb_book *book, wb_side side, uint64_t price) {
   return size ? *size : 0;
 }
 
-uint32_t wb_book_level_count(const wb_book *book, wb_side side) { return book->side[side].level_count; }
-
-uint64_t wb_book_level_counts(const wb_book *book) {
-  return book->side[WB_SIDE_BID].level_count | (uint64_t)book->side[WB_SIDE_ASK].level_count << 32;
-}
+uint32_t wb_book_level_count(const wb_book *book, wb_side side) { return book->level_count[side]; }
 
 uint32_t wb_book_levels(const wb_book *book, wb_side side, wb_level *level, uint32_t max) {
   return side_levels(&book->side[side], book->tick.unit, level, max);
@@ -468,7 +472,7 @@ const char *wb_book_check(const wb_book *book) {
       outside += !wb_window_covers(&side->window, key);
       last = key;
     }
-    if (count != side->level_count || count > side->level_count_max) return "levels are counted";
+    if (count != *side->level_count || count > side->level_count_max) return "levels are counted";
     wb_level best = {0, 0};
     side_levels(side, book->tick.unit, &best, 1);
     if (best.price != side->touch->price || best.size != side->touch->size) return "the touch is the best level";

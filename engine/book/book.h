@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "engine/event.h"
 
@@ -67,7 +68,7 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
 /* What changes will touch, fetched into the cache; nothing is changed. For a caller with several messages at hand: first the heads
  * of their books, then the cells for all of them, then the levels, because each of the three is found through the one before. A
  * few ns a change. */
-void wb_book_prefetch(const wb_book *book);
+void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count);
 void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t count);
 void wb_book_prefetch_levels(const wb_book *book, const wb_delta *delta, uint32_t count);
 
@@ -84,7 +85,11 @@ uint64_t wb_book_size(const wb_book *book, wb_side side, uint64_t price);
 uint32_t wb_book_level_count(const wb_book *book, wb_side side);
 
 /* wb_book_level_counts returns how many levels both sides have: bids in the low half, asks in the high one. */
-uint64_t wb_book_level_counts(const wb_book *book);
+static inline uint64_t wb_book_level_counts(const wb_book *book) {
+  uint64_t counts;
+  memcpy(&counts, (const wb_level *)(const void *)book + 2, sizeof counts);
+  return counts;
+}
 
 /* wb_book_levels copies up to max levels of a side, best first, and returns how many. */
 uint32_t wb_book_levels(const wb_book *book, wb_side side, wb_level *level, uint32_t max);

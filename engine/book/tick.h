@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 typedef struct wb_tick {
-  uint64_t unit;    /* 10^exponent */
   uint64_t inverse; /* of 5^exponent modulo 2^64 */
   uint64_t limit;   /* (2^64-1) / unit */
   unsigned exponent;
+  uint64_t unit; /* 10^exponent */
 } wb_tick;
 
 /* wb_tick_set makes the tick 10^exponent, exponent 0..18. */

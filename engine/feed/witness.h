@@ -88,12 +88,13 @@ typedef struct wb_touch_range {
   bool moved[2];
 } wb_touch_range;
 
+/* What updates touch comes first. */
 typedef struct wb_witness {
-  int64_t time_ns[WB_LINE_COUNT_MAX]; /* of each line's last update */
   bool tickers;                       /* the product has tickers: its touch is of interest */
   bool beats, trades;                 /* it has heartbeats with times; trades */
   bool pending;                       /* a ticker waits for what the book will do */
   uint8_t late, contradicted;         /* looks at which a heartbeat was due; tickers in a row */
+  int64_t time_ns[WB_LINE_COUNT_MAX]; /* of each line's last update */
 
   uint64_t messages, sequence; /* silent: level 2 messages and sequence as of the last heartbeat after which one came */
   int64_t silent_since_ns, beat_time_ns;

@@ -65,6 +65,11 @@ static inline void wb_fence_full(void) { ck_pr_fence_memory(); }
 
 /* The words under a sequence lock: a copy that was torn is thrown away by whoever made it, so how they are moved is the compiler's choice; only
  * ThreadSanitizer wants to see each of them moved whole. Fences around them are the caller's. */
+#if defined(WB_ATOMIC_C11)
+#define wb_word_store(to, value) __atomic_store_n(to, value, __ATOMIC_RELAXED)
+#else
+#define wb_word_store(to, value) (*(to) = (value))
+#endif
 static inline void wb_words_store(uint64_t *to, const uint64_t *from, unsigned count) {
 #if defined(WB_ATOMIC_C11)
   for (unsigned i = 0; i < count; i++) wb_store_relaxed(&to[i], from[i]);

@@ -10,8 +10,9 @@ enum { TICK_NS = 50000000, TOLD_NS = 1000000000, WATCHES_PER_ROUND = 20, MESSAGE
 /* So long a line says nothing, not even by a heartbeat, before the clock speaks for it. */
 static const uint64_t QUIET_NS = UINT64_C(1500000000);
 
-/* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. */
-enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16 };
+/* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. What is fetched for more messages
+ * than these at a time displaces itself. */
+enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16, FETCH_MESSAGES = 8 };
 
 static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
 
@@ -32,40 +33,38 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   stage->utc_offset_ns = config->host->utc_offset_ns(config->host->self);
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_recover_init(&product[i].recover, stage->config.recover, now_ns);
-    wb_analytics_init(&product[i].analytics, config->mid2 + (size_t)i * config->mid_window, config->mid_window);
+    wb_mids_init(&product[i].mids, config->mid2 + (size_t)i * config->mid_window, config->mid_window);
     product[i].price_decimals = config->products->product[i].price_decimals;
     product[i].size_decimals = config->products->product[i].size_decimals;
-    product[i].time_ns = WB_TIME_NONE;
+    product[i].view->data.time_ns = WB_TIME_NONE;
   }
 }
 
-/* Where a product's live words begin, in it and in its view. */
-enum { LIVE_AT = offsetof(wb_book_product, updates) };
-#define LIVE_ALIKE(field, shown)                                                                                               \
-  _Static_assert(offsetof(wb_book_product, field) - LIVE_AT ==                                                                 \
-                     offsetof(wb_view_data, shown) - offsetof(wb_view_data, updates),                                          \
-                 "live words lie alike")
-LIVE_ALIKE(changes, changes);
-LIVE_ALIKE(unknown, unknown);
-LIVE_ALIKE(crossed, crossed);
-LIVE_ALIKE(recv_ns, recv_ns);
-LIVE_ALIKE(time_ns, time_ns);
-LIVE_ALIKE(analytics.best_bid, best_bid);
-LIVE_ALIKE(analytics.best_bid_size, best_bid_size);
-LIVE_ALIKE(analytics.best_ask, best_ask);
-LIVE_ALIKE(analytics.best_ask_size, best_ask_size);
-LIVE_ALIKE(analytics.mid2_sum, mid2_sum_low);
-LIVE_ALIKE(analytics.max_spread, max_spread);
-LIVE_ALIKE(analytics.mid_held, mid_held);
-
-static const uint64_t *live_words(const wb_book_product *product) {
-  return (const uint64_t *)(const void *)((const char *)product + LIVE_AT);
+/* What updates change is kept in the view itself and written there, between wb_view_begin and wb_view_end. */
+static wb_analytics analytics_of(const wb_view_data *view) {
+  return (wb_analytics){.best_bid = view->best_bid,
+                        .best_bid_size = view->best_bid_size,
+                        .best_ask = view->best_ask,
+                        .best_ask_size = view->best_ask_size,
+                        .mid2_sum = (unsigned __int128)view->mid2_sum_high << 64 | view->mid2_sum_low,
+                        .max_spread = view->max_spread,
+                        .mid_held = view->mid_held};
 }
 
-static void publish(wb_book_stage *stage, const wb_book_product *product) {
+static inline void put_analytics(wb_view_data *view, const wb_analytics *analytics) {
+  wb_word_store(&view->best_bid, analytics->best_bid);
+  wb_word_store(&view->best_bid_size, analytics->best_bid_size);
+  wb_word_store(&view->best_ask, analytics->best_ask);
+  wb_word_store(&view->best_ask_size, analytics->best_ask_size);
+  wb_word_store(&view->mid2_sum_low, (uint64_t)analytics->mid2_sum);
+  wb_word_store(&view->mid2_sum_high, (uint64_t)(analytics->mid2_sum >> 64));
+  wb_word_store(&view->max_spread, analytics->max_spread);
+  wb_word_store(&view->mid_held, analytics->mid_held);
+}
+
+/* What updates do not change. */
+static void put_rest(wb_book_product *product) {
   wb_view_data data = {
-      .bid_levels = wb_book_level_count(product->book, WB_SIDE_BID),
-      .ask_levels = wb_book_level_count(product->book, WB_SIDE_ASK),
       .snapshots = product->snapshots,
       .rejected = product->rejected,
       .resyncs = product->recover.resyncs,
@@ -79,9 +78,17 @@ static void publish(wb_book_stage *stage, const wb_book_product *product) {
       .lost_trades = product->witness.lost_trades,
       .last_alarm = product->witness.last_alarm,
   };
-  memcpy(&data.updates, live_words(product), WB_VIEW_LIVE_WORDS * sizeof(uint64_t));
   memcpy(data.alarms, product->witness.alarms, sizeof data.alarms);
-  wb_view_publish(product->view, &data);
+  wb_words_store(product->view->word + WB_VIEW_LIVE_WORDS, (const uint64_t *)(const void *)&data + WB_VIEW_LIVE_WORDS,
+                 WB_VIEW_WORDS - WB_VIEW_LIVE_WORDS);
+}
+
+static void publish_with(wb_book_stage *stage, wb_book_product *product, const wb_analytics *analytics) {
+  wb_view_begin(product->view);
+  wb_word_store(&product->view->word[0], wb_book_level_counts(product->book));
+  put_analytics(&product->view->data, analytics);
+  put_rest(product);
+  wb_view_end(product->view);
   const wb_observer *observer = stage->config.observer;
   if (observer && observer->state) observer->state(observer->self, (uint32_t)(product - stage->product));
 }
@@ -89,6 +96,11 @@ static void publish(wb_book_stage *stage, const wb_book_product *product) {
 static inline void tell(const wb_book_stage *stage, const wb_message *message) {
   const wb_observer *observer = stage->config.observer;
   if (__builtin_expect(observer != NULL, 0) && observer->applied) observer->applied(observer->self, message);
+}
+
+static void publish(wb_book_stage *stage, wb_book_product *product) {
+  const wb_analytics analytics = analytics_of(&product->view->data);
+  publish_with(stage, product, &analytics);
 }
 
 static void command(wb_book_stage *stage, const wb_command *what) {
@@ -197,60 +209,74 @@ static bool stays_crossed(wb_book_stage *stage, uint32_t index, uint64_t now_ns)
     return false;
   product->crossed_since_ns = now_ns;
   const wb_evidence finding = {
-      .seen = product->analytics.best_bid, .expected = product->analytics.best_ask, .unit = WB_UNIT_PRICE};
+      .seen = product->view->data.best_bid, .expected = product->view->data.best_ask, .unit = WB_UNIT_PRICE};
   return alarm(stage, index, witness_line(stage, index), WB_ALARM_CROSSED, &finding, now_ns);
 }
 
-/* Publishes what changed, then takes the time of all of it: no reader could have seen it later than that. */
-static void publish_changed(wb_book_stage *stage) {
-  for (uint32_t i = 0; i < stage->changed_count; i++) {
-    wb_book_product *product = &stage->product[stage->changed[i]];
-    if (product->changed_all) publish(stage, product);
-    else wb_view_publish_live(product->view, wb_book_level_counts(product->book), live_words(product));
-    product->changed = product->changed_all = false;
-  }
-  stage->changed_count = 0;
-  if (!stage->pending_count) return;
-  add(&stage->messages_applied, stage->pending_count);
+/* Takes the time of what was applied and published: no reader could have seen it later than that. */
+static void record_applied(wb_book_stage *stage) {
+  if (!stage->applied_count) return;
+  add(&stage->messages_applied, stage->applied_count);
   if (stage->config.timed) {
     uint64_t now_ns = stage->config.host->now_ns(stage->config.host->self), since_ns[2][WB_BOOK_BATCH];
     uint32_t known = 0;
-    for (uint32_t i = 0; i < stage->pending_count; i++) {
-      since_ns[0][i] = now_ns - stage->pending_recv_ns[i];
-      int64_t ns = (int64_t)(now_ns + (uint64_t)stage->utc_offset_ns - (uint64_t)stage->pending_time_ns[i]);
+    for (uint32_t i = 0; i < stage->applied_count; i++) {
+      since_ns[0][i] = now_ns - stage->applied_recv_ns[i];
+      int64_t ns = (int64_t)(now_ns + (uint64_t)stage->utc_offset_ns - (uint64_t)stage->applied_time_ns[i]);
       since_ns[1][known] = ns > 0 ? (uint64_t)ns : 0;
-      known += stage->pending_time_ns[i] != WB_TIME_NONE;
+      known += stage->applied_time_ns[i] != WB_TIME_NONE;
     }
-    wb_hist_record_all(&stage->wire_to_book, since_ns[0], stage->pending_count);
+    wb_hist_record_all(&stage->wire_to_book, since_ns[0], stage->applied_count);
     wb_hist_record_all(&stage->exchange_to_book, since_ns[1], known);
   }
-  stage->pending_count = 0;
+  stage->applied_count = 0;
+}
+
+/* What a part of an update adds to the counts of its product. */
+typedef struct counts {
+  uint64_t updates, changes, unknown;
+} counts;
+
+static inline void put_counts(wb_view_data *view, const counts *more) {
+  wb_word_store(&view->updates, view->updates + more->updates);
+  wb_word_store(&view->changes, view->changes + more->changes);
+  wb_word_store(&view->unknown, view->unknown + more->unknown);
+}
+
+static void count_part(wb_book_product *product, const counts *more) {
+  wb_view_begin(product->view);
+  put_counts(&product->view->data, more);
+  wb_view_end(product->view);
 }
 
 /* The end of a whole message that changed a book. */
-static void applied(wb_book_stage *stage, wb_book_product *product, const wb_message *message) {
+static inline void applied(wb_book_stage *stage, wb_book_product *product, const wb_message *message, const counts *more) {
+  wb_view_data *view = &product->view->data;
   wb_level bid, ask;
   wb_book_best(product->book, WB_SIDE_BID, &bid);
   wb_book_best(product->book, WB_SIDE_ASK, &ask);
-  bool both = wb_analytics_update(&product->analytics, bid.price, bid.size, ask.price, ask.size);
-  if (both && bid.price >= ask.price) {
-    product->crossed++;
-    if (!product->crossed_since_ns) product->crossed_since_ns = message->recv_ns;
-  } else {
-    product->crossed_since_ns = 0;
-  }
+  wb_analytics analytics = analytics_of(view);
+  bool both = wb_analytics_update(&analytics, &product->mids, bid.price, bid.size, ask.price, ask.size);
+  bool crossed = both && bid.price >= ask.price;
+  if (!crossed) product->crossed_since_ns = 0;
+  else if (!product->crossed_since_ns) product->crossed_since_ns = message->recv_ns;
   if (__builtin_expect(product->witness.tickers, 0)) {
     const wb_touch touch = {.price = {bid.price, ask.price}, .size = {bid.size, ask.size}};
     wb_witness_touch(&product->witness, stage->config.witness, message->recv_ns, &touch);
   }
-  product->recv_ns = message->recv_ns;
-  if (message->time_ns != WB_TIME_NONE) product->time_ns = message->time_ns;
-  stage->changed[stage->changed_count] = message->product;
-  stage->changed_count += !product->changed; /* as likely as not with some tens of products: no branch */
-  product->changed = true;
-  stage->pending_recv_ns[stage->pending_count] = message->recv_ns;
-  stage->pending_time_ns[stage->pending_count] = message->time_ns;
-  if (++stage->pending_count == WB_BOOK_BATCH) publish_changed(stage);
+  wb_view_begin(product->view);
+  wb_word_store(&product->view->word[0], wb_book_level_counts(product->book));
+  put_counts(view, more);
+  wb_word_store(&view->crossed, view->crossed + crossed);
+  wb_word_store(&view->recv_ns, message->recv_ns);
+  if (message->time_ns != WB_TIME_NONE) wb_word_store(&view->time_ns, message->time_ns);
+  put_analytics(view, &analytics);
+  if (__builtin_expect(product->replaced, 0)) put_rest(product);
+  wb_view_end(product->view);
+  product->replaced = false;
+  stage->applied_recv_ns[stage->applied_count] = message->recv_ns;
+  stage->applied_time_ns[stage->applied_count] = message->time_ns;
+  if (++stage->applied_count == WB_BOOK_BATCH) record_applied(stage);
 }
 
 static void reject(wb_book_stage *stage, const wb_message *message, wb_reject reason) {
@@ -338,7 +364,7 @@ static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_m
     if (wb_book_load_end(product->book) == 0) {
       product->snapshots++;
       product->crossed_since_ns = 0;
-      product->changed_all = true;
+      product->replaced = true;
       wb_message loaded = *message;
       loaded.kind = WB_MESSAGE_SNAPSHOT;
       loaded.delta_count = 0;
@@ -373,25 +399,31 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
     }
   }
   if (!product->applying) return;
-  uint64_t unknown = product->unknown;
-  if (wb_book_apply(product->book, message->deltas, message->delta_count, &product->unknown) != 0) {
+  counts more = {0};
+  if (wb_book_apply(product->book, message->deltas, message->delta_count, &more.unknown) != 0) {
     product->applying = false;
+    count_part(product, &more);
     too_many_levels(stage, message, WB_LINE_NONE);
     return;
   }
-  product->changes += message->delta_count;
+  more.changes = message->delta_count;
   add(&stage->changes, message->delta_count);
-  if (__builtin_expect(product->unknown != unknown, 0)) product->unknown_seen = true;
-  tell(stage, message);
-  if (!(message->part & WB_PART_LAST)) return;
-  product->updates++;
+  if (__builtin_expect(more.unknown != 0, 0)) product->unknown_seen = true;
+  if (!(message->part & WB_PART_LAST)) {
+    count_part(product, &more);
+    tell(stage, message);
+    return;
+  }
+  more.updates = 1;
   if (stage->config.arbiter)
     wb_arbiter_applied(stage->config.arbiter, message->product, message->line, message->hash, message->time_ns,
                        message->recv_ns);
-  applied(stage, product, message);
+  applied(stage, product, message, &more);
+  tell(stage, message);
   if (__builtin_expect(product->unknown_seen, 0)) {
     product->unknown_seen = false;
-    alarm(stage, message->product, message->line, WB_ALARM_UNKNOWN, &(wb_evidence){.seen = product->unknown}, message->recv_ns);
+    alarm(stage, message->product, message->line, WB_ALARM_UNKNOWN, &(wb_evidence){.seen = product->view->data.unknown},
+          message->recv_ns);
   }
 }
 
@@ -440,41 +472,37 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
   if (!load(stage, message)) return;
   product->snapshots++;
   product->crossed_since_ns = 0;
-  product->changed_all = true;
+  product->replaced = true;
+  applied(stage, product, message, &(counts){0});
   tell(stage, message);
-  applied(stage, product, message);
 }
 
 static void take_scale(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
+  wb_analytics analytics = analytics_of(&product->view->data);
   wb_witness_rescaled(&product->witness);
   unsigned price = message->u.scale.price_decimals, size = message->u.scale.size_decimals;
-  if (price < product->price_decimals || size < product->size_decimals) {
-    /* Coarser units come only right before a snapshot. */
-    wb_book_clear(product->book);
-    wb_analytics_restart(&product->analytics);
-    wb_analytics_update(&product->analytics, 0, 0, 0, 0);
-    doubt(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
-  } else {
+  bool coarser = price < product->price_decimals || size < product->size_decimals, fits = false;
+  if (!coarser) {
     uint64_t price_factor = wb_pow10(price - product->price_decimals), size_factor = wb_pow10(size - product->size_decimals);
-    if (wb_book_scale(product->book, price_factor, size_factor) == 0) {
-      wb_analytics_scale(&product->analytics, price_factor, size_factor);
-    } else {
-      wb_book_clear(product->book);
-      wb_analytics_restart(&product->analytics);
-      wb_analytics_update(&product->analytics, 0, 0, 0, 0);
-      product->price_decimals = (uint8_t)price;
-      product->size_decimals = (uint8_t)size;
-      add(&stage->rejected[WB_REJECT_NUMBER_RANGE], 1);
-      product->rejected++;
-      suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
-      return;
-    }
+    fits = wb_book_scale(product->book, price_factor, size_factor) == 0;
+    if (fits) wb_analytics_scale(&analytics, &product->mids, price_factor, size_factor);
   }
   product->price_decimals = (uint8_t)price;
   product->size_decimals = (uint8_t)size;
-  publish(stage, product);
+  if (!fits) {
+    wb_book_clear(product->book);
+    wb_analytics_restart(&analytics, &product->mids);
+    wb_analytics_update(&analytics, &product->mids, 0, 0, 0, 0);
+  }
+  /* Coarser units come only right before a snapshot. */
+  if (coarser) doubt(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
+  publish_with(stage, product, &analytics);
   tell(stage, message);
+  if (coarser || fits) return;
+  add(&stage->rejected[WB_REJECT_NUMBER_RANGE], 1);
+  product->rejected++;
+  suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
 }
 
 static void take_subscriptions(wb_book_stage *stage, const wb_message *message) {
@@ -508,18 +536,27 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
 }
 
 static void take_window(wb_book_stage *stage) {
-  publish_changed(stage);
+  record_applied(stage);
   if (stage->config.arbiter) wb_arbiter_restart(stage->config.arbiter);
   uint64_t *count[] = {&stage->changes, &stage->messages_applied, &stage->errors, &stage->resyncs};
   for (unsigned i = 0; i < sizeof count / sizeof *count; i++) wb_store_relaxed(count[i], 0);
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) wb_store_relaxed(&stage->rejected[i], 0);
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_book_product *product = &stage->product[i];
-    product->snapshots = product->updates = product->changes = product->rejected = product->unknown = product->crossed = 0;
+    wb_view_data *view = &product->view->data;
+    product->snapshots = product->rejected = 0;
     memset(product->witness.alarms, 0, sizeof product->witness.alarms);
     product->witness.lost_trades = product->witness.last_alarm = 0;
-    wb_analytics_restart(&product->analytics);
-    publish(stage, product);
+    wb_analytics analytics = analytics_of(view);
+    wb_analytics_restart(&analytics, &product->mids);
+    wb_view_begin(product->view);
+    wb_word_store(&view->updates, 0);
+    wb_word_store(&view->changes, 0);
+    wb_word_store(&view->unknown, 0);
+    wb_word_store(&view->crossed, 0);
+    put_analytics(view, &analytics);
+    put_rest(product);
+    wb_view_end(product->view);
   }
 }
 
@@ -531,7 +568,7 @@ static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
   if (wb_witness_last_trade(&product->witness, config, message->u.heartbeat.last_trade_id, message->time_ns, &finding))
     alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
   if (wb_witness_heartbeat(&product->witness, config, message->u.heartbeat.sequence, message->time_ns,
-                           product->snapshots + product->updates, product->recover.state == WB_STATE_LIVE, &finding))
+                           product->snapshots + product->view->data.updates, product->recover.state == WB_STATE_LIVE, &finding))
     alarm(stage, message->product, message->line, WB_ALARM_SILENT, &finding, message->recv_ns);
 }
 
@@ -545,7 +582,7 @@ static void take_trade(wb_book_stage *stage, const wb_message *message) {
 
 static void take_ticker(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
-  const wb_analytics *a = &product->analytics;
+  const wb_view_data *a = &product->view->data;
   const wb_arbiter *arbiter = stage->config.arbiter;
   if (product->recover.state != WB_STATE_LIVE || message->line != witness_line(stage, message->product)) return;
   if (arbiter && !wb_arbiter_in_step(arbiter, message->product, message->line)) return; /* it speaks of another moment */
@@ -608,7 +645,7 @@ static void tick(wb_book_stage *stage, uint64_t now_ns) {
 }
 
 void wb_book_stage_settle(wb_book_stage *stage) {
-  publish_changed(stage);
+  record_applied(stage);
   if (wb_load_relaxed(&stage->capture_asked) != stage->capture_done) {
     uint64_t asked = wb_load_acquire(&stage->capture_asked); /* B2 */
     wb_book_stage_capture_now(stage);
@@ -622,21 +659,19 @@ void wb_book_stage_settle(wb_book_stage *stage) {
   tick(stage, now_ns);
 }
 
-/* What a message will touch of a product that is not in the cache is four loads deep: the product, its book, the cells of the
+/* What a message will touch of a product that is not in the cache is four loads deep: the product, its view and its book, the cells of the
  * book's windows, the lines of sizes. Each depth is fetched for the whole batch before the next is looked at. */
 static void fetch(const wb_book_stage *stage, const wb_message *const *batch, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
     const wb_book_product *product = &stage->product[batch[i]->product];
     __builtin_prefetch(&product->book, 1);
-    __builtin_prefetch(&product->analytics, 1);
-    __builtin_prefetch(&product->applying, 1);
     __builtin_prefetch(&product->witness, 1);
   }
   for (uint32_t i = 0; i < count; i++) {
     const wb_book_product *product = &stage->product[batch[i]->product];
-    wb_book_prefetch(product->book);
+    wb_book_prefetch(product->book, batch[i]->deltas, batch[i]->delta_count);
     __builtin_prefetch(&product->view->sequence, 1);
-    __builtin_prefetch(&product->view->word[WB_VIEW_LIVE_WORDS], 1);
+    __builtin_prefetch(&product->view->word[WB_VIEW_LIVE_WORDS - 1], 1);
   }
   for (uint32_t i = 0; i < count; i++)
     wb_book_prefetch_cells(stage->product[batch[i]->product].book, batch[i]->deltas, batch[i]->delta_count);
@@ -645,10 +680,10 @@ static void fetch(const wb_book_stage *stage, const wb_message *const *batch, ui
 }
 
 size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t count, uint32_t *taken) {
-  const wb_message *batch[WB_BOOK_BATCH], *update[WB_BOOK_BATCH];
+  const wb_message *batch[FETCH_MESSAGES], *update[FETCH_MESSAGES];
   uint32_t n = 0, updates = 0;
   size_t used = 0;
-  for (; used < count && n < WB_BOOK_BATCH; n++) {
+  for (; used < count && n < FETCH_MESSAGES; n++) {
     batch[n] = (const void *)((const uint8_t *)bytes + used);
     used += wb_message_bytes(batch[n]->delta_count);
     update[updates] = batch[n];

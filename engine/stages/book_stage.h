@@ -37,32 +37,28 @@ typedef struct wb_command {
 } wb_command;
 _Static_assert(sizeof(wb_command) == 40, "commands are five words");
 
-/* One product. An update touches the first three cache lines only; what its view shows of it, updates to analytics, lies as in the
- * view's first two. */
+/* One product. An update touches its first two cache lines and, of its view, the first two. What the view shows up to mid_held is kept there and
+ * nowhere else. */
 typedef struct wb_book_product {
   _Alignas(WB_CACHE_LINE_BYTES) wb_book *book;
   wb_view *view;
-  uint64_t updates, changes, unknown, crossed;
-  uint64_t recv_ns;
-  int64_t time_ns;
-  wb_analytics analytics;
+  wb_mids mids;
   uint64_t crossed_since_ns; /* 0: not crossed */
   bool applying;             /* an update's parts are being applied */
-  bool changed;              /* its view is behind ... */
-  bool changed_all;          /* ... also in what updates do not change */
+  bool unknown_seen;         /* the update being applied removed a level that was not there */
+  bool replaced;             /* the book by a snapshot: the view is behind also in what updates do not change */
   bool loading;              /* between FIRST and LAST of a snapshot */
   bool load_failed;          /* its levels do not fit */
   bool marked;               /* named by the ack that is being read */
   uint8_t price_decimals, size_decimals;
   wb_recover recover; /* begins with its state */
-  wb_witness witness;
+  wb_witness witness; /* begins with the times of the first lines' updates */
   uint64_t snapshots, rejected, skipped;
-  bool unknown_seen; /* the update being applied removed a level that was not there */
 } wb_book_product;
-_Static_assert(offsetof(wb_book_product, recover) + offsetof(wb_recover, state) < 3 * WB_CACHE_LINE_BYTES,
-               "an update touches three lines");
+_Static_assert(offsetof(wb_book_product, witness) + offsetof(wb_witness, time_ns[1]) <= 2 * WB_CACHE_LINE_BYTES,
+               "an update touches two lines");
 
-/* Messages whose views are published, and whose latencies are taken, together while more of the burst is at hand. */
+/* Messages whose latencies are taken together while more of the burst is at hand. */
 enum { WB_BOOK_BATCH = 32 };
 
 typedef struct wb_book_stage_config {
@@ -87,10 +83,9 @@ typedef struct wb_book_stage {
   wb_ring *messages; /* from the parser; NULL when the parser calls wb_book_stage_take itself */
 
   wb_hist wire_to_book, exchange_to_book;
-  uint64_t pending_recv_ns[WB_BOOK_BATCH]; /* of the messages applied since the last publication */
-  int64_t pending_time_ns[WB_BOOK_BATCH];
-  uint16_t changed[WB_BOOK_BATCH]; /* products whose views are behind */
-  uint32_t pending_count, changed_count;
+  uint64_t applied_recv_ns[WB_BOOK_BATCH]; /* of the messages applied since latencies were taken */
+  int64_t applied_time_ns[WB_BOOK_BATCH];
+  uint32_t applied_count;
 
   uint64_t rejected[WB_REJECT_COUNT];                                    /* W book, R any */
   uint64_t changes, messages_applied, errors, resyncs, commands_dropped; /* W book, R any */
@@ -117,7 +112,7 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
 /* wb_book_stage_take takes one message or part. */
 void wb_book_stage_take(wb_book_stage *stage, const wb_message *message);
 
-/* wb_book_stage_take_batch takes up to WB_BOOK_BATCH of the messages that lie one behind the other in bytes[0..count), and returns
+/* wb_book_stage_take_batch takes some of the messages that lie one behind the other in bytes[0..count), and returns
  * how many bytes they were; *taken grows by their number. As if each were taken by itself, but what they will touch is fetched
  * into the cache for all of them at once. */
 size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t count, uint32_t *taken);
@@ -125,9 +120,9 @@ size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t 
 /* wb_book_stage_copy: a frame of one of several lines passed by that the arbiter knew for a copy (wb_arbiter_copy); nothing but its time is of interest. */
 void wb_book_stage_copy(wb_book_stage *stage, const wb_frame *frame);
 
-/* wb_book_stage_settle ends a burst: publishes what is not yet published and records the latencies of those messages (all against
- * one clock reading taken afterwards, so that none is understated), runs what is due by time, answers a capture. Call it at the
- * end of every burst and when idle. Within a burst, WB_BOOK_BATCH messages at most wait for their publication. */
+/* wb_book_stage_settle ends a burst: records the latencies of its last messages (up to WB_BOOK_BATCH of them against one clock reading taken
+ * after they were published, so that none is understated), runs what is due by time, answers a capture. Call it at the end of every
+ * burst and when idle. */
 void wb_book_stage_settle(wb_book_stage *stage);
 
 /* wb_book_stage_work is the agent's do_work where messages come over a ring. */

@@ -32,34 +32,25 @@ typedef struct wb_view_data {
   uint8_t last_alarm; /* wb_alarm + 1, 0 none */
   uint8_t reserved;
 } wb_view_data;
-enum { WB_VIEW_WORDS = sizeof(wb_view_data) / 8, WB_VIEW_LIVE_WORDS = offsetof(wb_view_data, snapshots) / 8 - 1 };
-_Static_assert(WB_VIEW_LIVE_WORDS + 2 == 2 * WB_CACHE_LINE_BYTES / 8, "two lines, with the sequence and the levels");
+enum { WB_VIEW_WORDS = sizeof(wb_view_data) / 8, WB_VIEW_LIVE_WORDS = offsetof(wb_view_data, snapshots) / 8 };
+_Static_assert(1 + WB_VIEW_LIVE_WORDS == 2 * WB_CACHE_LINE_BYTES / 8, "two lines, with the sequence");
 
 typedef struct wb_view {
   _Alignas(WB_CACHE_PAIR_BYTES) uint64_t sequence; /* W book, R any [V1]; odd while the words change */
-  uint64_t word[WB_VIEW_WORDS];                    /* W book, R any [V1] */
+  union {
+    uint64_t word[WB_VIEW_WORDS]; /* W book, R any [V1] */
+    wb_view_data data;            /* the same, for the writer to read */
+  };
 } wb_view;
 
-/* wb_view_publish_words makes the first 1 + count words visible; the others stay. Writer only, O(1), never waits. */
-static inline void wb_view_publish_words(wb_view *view, uint64_t first, const uint64_t *word, unsigned count) {
-  uint64_t sequence = view->sequence;
-  wb_store_relaxed(&view->sequence, sequence + 1);
+/* wb_view_begin and wb_view_end: between them the writer changes words, in place, by wb_word_store and wb_words_store; a reader sees all
+ * of that or nothing. Writer only, as short as can be: readers try again meanwhile. */
+static inline void wb_view_begin(wb_view *view) {
+  wb_store_relaxed(&view->sequence, view->sequence + 1);
   wb_fence_release(); /* V1: the odd sequence is seen before any new word */
-  wb_store_relaxed(&view->word[0], first);
-  wb_words_store(&view->word[1], word, count);
-  wb_store_release(&view->sequence, sequence + 2); /* V1: every word is seen before the even sequence */
 }
-
-/* wb_view_publish makes data visible. As wb_view_publish_words. */
-static inline void wb_view_publish(wb_view *view, const wb_view_data *data) {
-  const uint64_t *word = (const uint64_t *)(const void *)data;
-  wb_view_publish_words(view, word[0], word + 1, WB_VIEW_WORDS - 1);
-}
-
-/* wb_view_publish_live makes what most messages change visible: levels, bids in the low half and asks in the high one, and the
- * WB_VIEW_LIVE_WORDS words from updates on. As wb_view_publish_words. */
-static inline void wb_view_publish_live(wb_view *view, uint64_t levels, const uint64_t *word) {
-  wb_view_publish_words(view, levels, word, WB_VIEW_LIVE_WORDS);
+static inline void wb_view_end(wb_view *view) {
+  wb_store_release(&view->sequence, view->sequence + 1); /* V1: every word is seen before the even sequence */
 }
 
 /* wb_view_read copies a consistent state into *data. Any thread; tries again while a write is under way (tens of ns). */

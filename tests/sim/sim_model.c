@@ -353,9 +353,11 @@ static void check_product(unsigned i, uint64_t number, bool settled) {
   }
   if (settled) {
     wb_view_data view;
+    wb_level best[2];
     wb_view_read(p->view, &view);
-    if (view.state != p->recover.state || view.best_bid != p->analytics.best_bid || view.best_ask != p->analytics.best_ask ||
-        view.updates != p->updates || view.snapshots != p->snapshots || view.connected != p->recover.connected)
+    for (unsigned side = 0; side < 2; side++) wb_book_best(p->book, (wb_side)side, &best[side]);
+    if (view.state != p->recover.state || view.best_bid != best[0].price || view.best_ask != best[1].price ||
+        view.snapshots != p->snapshots || view.connected != p->recover.connected)
       sim_fail("view", "the view of %s is behind its book at record %zu", sim_product_id(i), next);
   }
 }
@@ -424,23 +426,23 @@ sim_print sim_print_of(const sim_engine *e, uint64_t number) {
   sim_print print = {.number = number, .stage = 1};
   for (uint32_t i = 0; i < e->products.count; i++) {
     const wb_book_product *p = &e->product[i];
-    const wb_analytics *a = &p->analytics;
+    const wb_view_data *v = &p->view->data;
     wb_state state = (wb_state)p->recover.state;
     uint64_t book = mix(1, state == WB_STATE_RESYNCING ? WB_STATE_STALE : state); /* a replay asks for nothing */
     print.live[i] = state == WB_STATE_LIVE;
     book = mix(book, wb_book_hash(p->book));
     book = mix(mix(book, wb_book_level_count(p->book, WB_SIDE_BID)), wb_book_level_count(p->book, WB_SIDE_ASK));
     book = mix(mix(mix(book, p->price_decimals), p->size_decimals), p->recover.connected);
-    book = mix(mix(mix(mix(book, a->best_bid), a->best_bid_size), a->best_ask), a->best_ask_size);
+    book = mix(mix(mix(mix(book, v->best_bid), v->best_bid_size), v->best_ask), v->best_ask_size);
     print.product[i] = book;
     print.content[i] = mix(mix(wb_book_hash(p->book), p->price_decimals), p->size_decimals);
-    uint64_t counts = mix(mix(mix(1, p->snapshots), p->updates), p->changes);
-    counts = mix(mix(mix(mix(counts, p->rejected), p->unknown), p->skipped), p->crossed);
-    counts = mix(mix(mix(counts, a->max_spread), a->mid_held), (uint64_t)a->mid2_sum);
-    print.counts[i] = mix(mix(counts, (uint64_t)p->time_ns), p->recv_ns);
+    uint64_t counts = mix(mix(mix(1, p->snapshots), v->updates), v->changes);
+    counts = mix(mix(mix(mix(counts, p->rejected), v->unknown), p->skipped), v->crossed);
+    counts = mix(mix(mix(counts, v->max_spread), v->mid_held), v->mid2_sum_low);
+    print.counts[i] = mix(mix(counts, (uint64_t)v->time_ns), v->recv_ns);
   }
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) print.stage = mix(print.stage, e->book.rejected[i]);
-  print.stage = mix(mix(print.stage, e->book.changes), e->book.messages_applied + e->book.pending_count);
+  print.stage = mix(mix(print.stage, e->book.changes), e->book.messages_applied + e->book.applied_count);
   print.stage = mix(print.stage, e->book.errors);
   for (unsigned line = 0; line < e->arbiter.line_count; line++) {
     const wb_arbiter_line *l = &e->arbiter.line[line];

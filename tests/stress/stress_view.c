@@ -17,7 +17,7 @@ enum { READERS = 2 };
 static wb_view view;
 
 static uint64_t word_of(uint64_t n, unsigned index) {
-  if (index > WB_VIEW_LIVE_WORDS) n -= n % 2 == 0; /* odd ones are whole */
+  if (index >= WB_VIEW_LIVE_WORDS) n -= n % 2 == 0; /* odd ones are whole */
   return n * UINT64_C(0x9e3779b97f4a7c15) + index;
 }
 
@@ -52,14 +52,10 @@ int main(void) {
   uint64_t reads[READERS];
   for (unsigned i = 0; i < READERS; i++) pthread_create(&thread[i], NULL, reader, &reads[i]);
   for (uint64_t n = 1; n <= PUBLICATIONS; n++) {
-    union {
-      wb_view_data data;
-      uint64_t word[WB_VIEW_WORDS];
-    } made;
-    made.word[0] = n;
-    for (unsigned i = 1; i < WB_VIEW_WORDS; i++) made.word[i] = word_of(n, i);
-    if (n & 1) wb_view_publish(&view, &made.data);
-    else wb_view_publish_live(&view, made.word[0], made.word + 1);
+    wb_view_begin(&view);
+    wb_word_store(&view.word[0], n);
+    for (unsigned i = 1; i < (n & 1 ? WB_VIEW_WORDS : WB_VIEW_LIVE_WORDS); i++) wb_word_store(&view.word[i], word_of(n, i));
+    wb_view_end(&view);
   }
   for (unsigned i = 0; i < READERS; i++) pthread_join(thread[i], NULL);
   printf("stress_view: %d publications, %llu and %llu whole reads\n", PUBLICATIONS, (unsigned long long)reads[0],
