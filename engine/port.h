@@ -73,6 +73,9 @@ typedef struct wb_observer {
 
   /* Book thread: the product's state, its reason or another rare field of its view may have changed. */
   void (*state)(void *self, uint32_t product);
+
+  /* Book thread, at the end of each turn, of a burst of messages or an idle one. */
+  void (*settled)(void *self, uint64_t now_ns);
 } wb_observer;
 
 /* ------------------------------------------------------------------------------------------------ host: what the engine asks

@@ -13,6 +13,7 @@
 #include "io/cpu.h"
 #include "io/http1.h"
 #include "io/memory.h"
+#include "io/shm.h"
 #include "io/source_replay.h"
 #include "io/source_ws.h"
 #include "io/ws.h"
@@ -84,7 +85,8 @@ struct wb_node {
   wb_ring commands, messages;
   void *commands_memory, *messages_memory;
   wb_book_product *product;
-  wb_view *views;
+  wb_view *views; /* in shm where there is one */
+  wb_shm *shm;
   uint64_t *mid2;
   void *books;
   size_t books_bytes;
@@ -212,7 +214,16 @@ static int open_books(wb_node *node, wb_error *error) {
   node->books = wb_arena_open(node->books_bytes, error);
   node->product = lines_alloc(count * sizeof *node->product);
   node->mid2 = lines_alloc((size_t)count * config->mid_window * sizeof *node->mid2);
-  node->views = lines_alloc(count * sizeof *node->views);
+  if (config->shm_name)
+    node->shm = wb_shm_open(&(wb_shm_config){.name = config->shm_name,
+                                             .product_max = count,
+                                             .depth = config->depth,
+                                             .depth_ns = config->shm_depth_ns,
+                                             .observer = config->observer},
+                            error);
+  if (config->shm_name && !node->shm) return error->code;
+  const wb_observer *observer = node->shm ? wb_shm_observer(node->shm, &node->book, config->products) : config->observer;
+  node->views = node->shm ? wb_shm_views(node->shm) : lines_alloc(count * sizeof *node->views);
   node->capture = calloc((size_t)2 * count * config->depth, sizeof *node->capture);
   node->capture_count = calloc((size_t)2 * count, sizeof *node->capture_count);
   node->capture_view = calloc(count, sizeof *node->capture_view);
@@ -248,7 +259,7 @@ static int open_books(wb_node *node, wb_error *error) {
                          .depth = config->depth,
                          .timed = live,
                          .witness = &node->witness,
-                         .observer = config->observer,
+                         .observer = observer,
                          .arbiter = lines > 1 ? &node->arbiter : NULL,
                      },
                      node->product, node->capture, node->capture_count, node->capture_view);
@@ -261,7 +272,7 @@ static int open_books(wb_node *node, wb_error *error) {
       .part = config->part,
       .products = config->products,
       .host = &node->host,
-      .observer = config->observer,
+      .observer = observer,
       .messages = node->layout == WB_LAYOUT_PIPELINED ? &node->messages : NULL,
       .book = &node->book,
       .batch = node->batch,
@@ -269,7 +280,7 @@ static int open_books(wb_node *node, wb_error *error) {
   };
   for (unsigned i = 0; i < node->ring_count; i++) node->parse.ring[i] = &node->frames[i];
   wb_parse_stage_init(&node->parse);
-  return 0;
+  return node->shm ? wb_shm_show(node->shm, error) : 0;
 }
 
 /* Before the books: the log says how many lines it is of. */
@@ -617,11 +628,12 @@ void wb_node_close(wb_node *node) {
   }
   if (node->commands_memory) wb_mirror_close(node->commands_memory, COMMANDS_BYTES);
   if (node->messages_memory) wb_mirror_close(node->messages_memory, MESSAGES_BYTES);
+  wb_shm_close(node->shm); /* reads the books once more */
   if (node->books) wb_arena_close(node->books, node->books_bytes);
   free(node->frames);
   free(node->spill_frames);
+  if (!node->shm) free(node->views);
   free(node->product);
-  free(node->views);
   free(node->mid2);
   free(node->capture);
   free(node->capture_count);

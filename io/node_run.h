@@ -70,7 +70,9 @@ typedef struct wb_node_config {
   uint64_t journal_bytes; /* a line; 0: the power of two that holds two largest messages */
   uint32_t depth, mid_window;
   uint64_t crossed_ms;
-  const wb_observer *observer;      /* NULL: nobody; outlives the node */
+  const wb_observer *observer; /* NULL: nobody; outlives the node */
+  const char *shm_name;        /* shared memory (io/shm.h), NULL: none */
+  uint64_t shm_depth_ns;
   const wb_witness_config *witness; /* NULL: wb_witness_default. With several lines unknown is off: they take turns in a book */
   wb_book_config book;
 } wb_node_config;

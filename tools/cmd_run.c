@@ -73,6 +73,10 @@ static const wb_option options[] = {
      false},
     {"witness", WB_OPTION_LIST, NULL, NULL, NULL, "KIND=WHAT",
      "off, count or resync for time, unknown, silent, heartbeat, ticker, trades, crossed; `off` for all", false, false},
+    {"shm", WB_OPTION_TEXT, "WIREBOOK_SHM", NULL, NULL, "NAME",
+     "shared memory for other processes (wirebook top NAME, wirebook_shm.h)", false, false},
+    {"shm-depth-ms", WB_OPTION_COUNT, NULL, "10", NULL, "MS", "how old depths in shared memory may be, 0 to 1000", false,
+     false},
     {"silence", WB_OPTION_NUMBER, NULL, "10", NULL, "SECONDS", "reconnect when nothing was received for so long", false, false},
     {"grace", WB_OPTION_NUMBER, NULL, "10", NULL, "SECONDS", "time to drain and store after a signal", false, false},
     {"console", WB_OPTION_CHOICE, NULL, "auto", "auto|live|plain|off", NULL, "live view, plain lines, or nothing", false,
@@ -176,7 +180,7 @@ static int feed(const wb_config *config, wb_node_config *node, char *mock_url, s
 
 static int settings(const wb_config *config, wb_node_config *node, char *mock_url, size_t mock_url_size, wb_error *error) {
   static wb_witness_config witness;
-  uint64_t depth, window, sync_ms;
+  uint64_t depth, window, sync_ms, shm_depth_ms;
   unsigned operands;
   char *const *operand = wb_config_operands(config, &operands);
   if (operands) return wb_error_set(error, WB_E_CONFIG, 0, "option", "'%s' is no option", operand[0]);
@@ -185,9 +189,12 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
       limited(config, "depth", 1, WB_DEPTH_MAX, &depth, error) != 0 ||
       limited(config, "mid-window", 1, WB_MID_WINDOW_MAX, &window, error) != 0 ||
       limited(config, "sync-ms", 1, 3600000, &sync_ms, error) != 0 ||
+      limited(config, "shm-depth-ms", 0, 1000, &shm_depth_ms, error) != 0 ||
       wb_witness_config_read(&witness, wb_config_list(config, "witness"), error) != 0)
     return WB_E_CONFIG;
   node->witness = &witness;
+  node->shm_name = wb_config_text(config, "shm");
+  node->shm_depth_ns = shm_depth_ms * UINT64_C(1000000);
   node->depth = (uint32_t)depth;
   node->mid_window = (uint32_t)window;
   node->channels = (const char *const *)wb_config_list(config, "channel");

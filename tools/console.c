@@ -63,12 +63,12 @@ static void erase(wb_console *console) {
   console->drawn = 0;
 }
 
-static const char *colour(const wb_console *console, unsigned state) {
-  if (!console->live) return "";
+static const char *colour(bool live, unsigned state) {
+  if (!live) return "";
   return state == WB_STATE_LIVE ? "\033[32m" : state == WB_STATE_WAITING ? "\033[33m" : "\033[31m";
 }
 
-static void product_row(wb_console *console, const char *id, const wb_view_data *view, double rate, bool with_reason) {
+void wb_console_row(bool live, const char *id, const wb_view_data *view, double rate, bool with_reason) {
   char bid[WB_DECIMAL_TEXT_BYTES] = "-", ask[WB_DECIMAL_TEXT_BYTES] = "-", mid[WB_DECIMAL_TEXT_BYTES],
        spread[WB_DECIMAL_TEXT_BYTES] = "-", max[WB_DECIMAL_TEXT_BYTES] = "-", average[WB_DECIMAL_TEXT_BYTES];
   if (view->best_bid_size) wb_decimal_print(view->best_bid, view->price_decimals, bid);
@@ -80,19 +80,16 @@ static void product_row(wb_console *console, const char *id, const wb_view_data 
   wb_report_mid_average(view, average);
   printf("%-12s %14s %14s %15s %10s %10s %16s %7llu/%-7llu %9.0f  %s%-9s%s", id, bid, ask, *mid ? mid : "-", spread, max,
          *average ? average : "-", (unsigned long long)view->bid_levels, (unsigned long long)view->ask_levels, rate,
-         colour(console, view->state), wb_state_name((wb_state)view->state), console->live ? "\033[0m" : "");
+         colour(live, view->state), wb_state_name((wb_state)view->state), live ? "\033[0m" : "");
   if (with_reason && view->state != WB_STATE_LIVE)
     printf(" %s%s%s", wb_reason_text((wb_reason)view->reason), view->reject ? ": " : "",
            view->reject ? wb_reject_name((wb_reject)view->reject) : "");
   else if (with_reason && view->last_alarm) printf(" (last alarm: %s)", wb_alarm_name((wb_alarm)(view->last_alarm - 1)));
-  line_end(console);
 }
 
-static void header_row(wb_console *console) {
-  printf("%s%-12s %14s %14s %15s %10s %10s %16s %15s %9s  %-9s%s", console->live ? "\033[1m" : "", "product", "best bid",
-         "best ask", "mid", "spread", "max spread", "mid average", "levels bid/ask", "updates/s", "state",
-         console->live ? "\033[0m" : "");
-  line_end(console);
+void wb_console_head(bool live) {
+  printf("%s%-12s %14s %14s %15s %10s %10s %16s %15s %9s  %-9s%s", live ? "\033[1m" : "", "product", "best bid", "best ask",
+         "mid", "spread", "max spread", "mid average", "levels bid/ask", "updates/s", "state", live ? "\033[0m" : "");
 }
 
 static void latency_row(wb_console *console, const char *name, const wb_hist *hist) {
@@ -130,13 +127,16 @@ static void products(wb_console *console, double seconds, bool rates_over_run) {
     unsigned height = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 8 ? size.ws_row - 8u : 16;
     if (rows > height) rows = height;
   }
-  header_row(console);
+  wb_console_head(console->live);
+  line_end(console);
   for (unsigned i = 0; i < list->count; i++) {
     wb_view_data view;
     wb_view_read(wb_node_view(console->node, i), &view);
     double rate = seconds > 0 ? (double)(view.updates - (rates_over_run ? 0 : console->then_updates[i])) / seconds : 0;
     console->then_updates[i] = view.updates;
-    if (i < rows) product_row(console, list->product[i].id, &view, rate, true);
+    if (i >= rows) continue;
+    wb_console_row(console->live, list->product[i].id, &view, rate, true);
+    line_end(console);
   }
   if (rows < list->count) {
     printf("... and %u more", list->count - rows);

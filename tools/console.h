@@ -19,4 +19,8 @@ void wb_console_above(wb_console *console, const char *text);
 void wb_console_summary(wb_console *console);
 void wb_console_close(wb_console *console);
 
+/* wb_console_head and wb_console_row print the table of products, a line each without its end, to stdout; live: with colours. */
+void wb_console_head(bool live);
+void wb_console_row(bool live, const char *id, const wb_view_data *view, double rate, bool with_reason);
+
 #endif

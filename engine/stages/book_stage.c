@@ -651,6 +651,8 @@ void wb_book_stage_settle(wb_book_stage *stage) {
     wb_book_stage_capture_now(stage);
     wb_store_release(&stage->capture_done, asked); /* B2 */
   }
+  const wb_observer *observer = stage->config.observer;
+  if (observer && observer->settled) observer->settled(observer->self, stage->config.host->now_ns(stage->config.host->self));
   if (!stage->config.commands) return;
   uint64_t now_ns = stage->config.host->now_ns(stage->config.host->self);
   if (now_ns < stage->tick_due_ns) return;

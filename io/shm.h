@@ -1,0 +1,40 @@
+/* shm.h - the writer of io/wirebook_shm.h: a file in /dev/shm that other processes read the books from.
+ *
+ * What:    the views of the books lie in the file themselves, so that they cost nothing more; depths and the ring of changes are written by an observer
+ *          of the book stage: some ns a change, and a copy of the depth of what changed each depth_ns.
+ * File:    /dev/shm/NAME, mode 0640. It appears whole or not at all; that of a dead writer is replaced, that of a living one refused. Removed at the end.
+ * Threads: open and close: the control thread. The observer's functions: the book thread. Edge M1, docs/threading.md. */
+#ifndef WB_IO_SHM_H
+#define WB_IO_SHM_H
+
+#include "engine/port.h"
+#include "engine/stages/book_stage.h"
+
+typedef struct wb_shm wb_shm;
+
+typedef struct wb_shm_config {
+  const char *name;            /* 1..63 of letters, digits, '-', '_', '.' */
+  uint32_t product_max;        /* room for so many */
+  uint32_t depth;              /* levels a side */
+  uint64_t depth_ns;           /* how often a depth is written at most */
+  size_t ring_bytes;           /* power of two; 0: 1 MiB, 16,384 changes */
+  const wb_observer *observer; /* told as well, first; NULL: nobody */
+} wb_shm_config;
+
+/* wb_shm_open makes the file. NULL on failure: WB_E_CONFIG (name), WB_E_STATE (another node writes it), WB_E_SYSTEM. */
+wb_shm *wb_shm_open(const wb_shm_config *config, wb_error *error);
+
+/* wb_shm_views is where the views of product_max products are to lie, zeroed. */
+wb_view *wb_shm_views(wb_shm *shm);
+
+/* wb_shm_observer is for the stages' config; stage is what it watches, products its ids. */
+const wb_observer *wb_shm_observer(wb_shm *shm, const wb_book_stage *stage, const wb_products *products);
+
+/* wb_shm_show puts the file under its name. Returns 0, or WB_E_STATE when another node was faster. */
+int wb_shm_show(wb_shm *shm, wb_error *error);
+
+/* wb_shm_close writes what is behind, says that it ended, and removes the file; before the books are freed, on any thread when theirs has ended. NULL is
+ * allowed. */
+void wb_shm_close(wb_shm *shm);
+
+#endif
