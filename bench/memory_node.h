@@ -32,8 +32,9 @@ typedef struct memory_node {
   uint32_t *bytes;
   wb_delta *change; /* what the text says */
   uint16_t *of;     /* its product */
-  void *journal, *arena;
-  size_t arena_bytes, book_bytes;
+  wb_pool pool;
+  void *journal, *arena, *pool_memory;
+  size_t arena_bytes, book_bytes, model_bytes, pool_bytes;
   uint64_t number;
   uint8_t line;       /* which the next frames are of */
   wb_arbiter arbiter; /* with several lines */
@@ -112,25 +113,36 @@ static inline void memory_node_snapshot(memory_node *n, uint32_t product) {
   free(text);
 }
 
-static inline void memory_node_message(memory_node *n, uint32_t i, uint64_t *random) {
+static inline void memory_node_draw_message(memory_node *n, uint32_t i, uint64_t *random) {
   uint32_t product = (uint32_t)(memory_node_draw(random) % n->product_count);
   bool bid = memory_node_draw(random) & 1;
   uint64_t away = memory_node_distance(random, n->levels), cents = bid ? 5999999 - away : 6000001 + away;
   uint64_t size = memory_node_draw(random) % 100 < 27 ? 0 : 1 + memory_node_draw(random) % 900000000;
-  n->bytes[i] =
-      (uint32_t)sprintf(n->text[i],
-                        "{\"type\":\"l2update\",\"product_id\":\"%s\",\"changes\":[[\"%s\",\"%lu.%02lu\",\"%lu.%08lu\"]],"
-                        "\"time\":\"2026-08-02T05:43:52.535977Z\"}",
-                        n->products.product[product].id, bid ? "buy" : "sell", (unsigned long)(cents / 100),
-                        (unsigned long)(cents % 100), (unsigned long)(size / 100000000), (unsigned long)(size % 100000000));
   n->change[i] = (wb_delta){.price = cents * 1000000, .size = size, .side = bid ? WB_SIDE_BID : WB_SIDE_ASK};
   n->of[i] = (uint16_t)product;
   wb_book_apply(n->model[product], &n->change[i], 1, NULL);
 }
 
+/* As on any pass but the first: what would remove a level that is not there changes it, since no feed does that. */
+static inline void memory_node_write_message(memory_node *n, uint32_t i, uint64_t *random) {
+  wb_delta *change = &n->change[i];
+  wb_book *model = n->model[n->of[i]];
+  if (!change->size && !wb_book_size(model, (wb_side)change->side, change->price))
+    change->size = 1 + memory_node_draw(random) % 900000000;
+  uint64_t cents = change->price / 1000000, size = change->size;
+  n->bytes[i] = (uint32_t)sprintf(
+      n->text[i],
+      "{\"type\":\"l2update\",\"product_id\":\"%s\",\"changes\":[[\"%s\",\"%lu.%02lu\",\"%lu.%08lu\"]],"
+      "\"time\":\"2026-08-02T05:43:52.535977Z\"}",
+      n->products.product[n->of[i]].id, change->side == WB_SIDE_BID ? "buy" : "sell", (unsigned long)(cents / 100),
+      (unsigned long)(cents % 100), (unsigned long)(size / 100000000), (unsigned long)(size % 100000000));
+  wb_book_apply(model, change, 1, NULL);
+}
+
 static inline void memory_node_close(memory_node *n) {
   if (n->journal) wb_mirror_close(n->journal, MEMORY_NODE_JOURNAL);
   if (n->arena) wb_arena_close(n->arena, n->arena_bytes);
+  if (n->pool_memory) wb_arena_close(n->pool_memory, n->pool_bytes);
   for (unsigned i = 0; i < n->owned_count; i++) free(n->owned[i]);
   free(n);
 }
@@ -151,21 +163,26 @@ static inline memory_node *memory_node_open(uint32_t levels, uint32_t products, 
   n->host = (wb_host){.self = n, .now_ns = memory_node_now, .utc_offset_ns = memory_node_offset, .log = memory_node_silent};
   n->journal = wb_mirror_open(MEMORY_NODE_JOURNAL, true, NULL);
   wb_book_config config = {0};
-  n->book_bytes = wb_book_bytes(&config);
-  n->arena_bytes = 2 * products * n->book_bytes;
+  n->pool_bytes = products * wb_book_pool_bytes(&config);
+  n->pool_memory = wb_arena_open_huge(n->pool_bytes, NULL);
+  n->book_bytes = wb_book_rest_bytes(&config);
+  n->model_bytes = wb_book_bytes(&config);
+  n->arena_bytes = products * (n->book_bytes + n->model_bytes);
   n->arena = wb_arena_open(n->arena_bytes, NULL);
-  if (!n->journal || !n->arena) {
+  if (!n->journal || !n->arena || !n->pool_memory) {
     memory_node_close(n);
     return NULL;
   }
+  wb_pool_init(&n->pool, n->pool_memory, n->pool_bytes);
   wb_frames_init(&n->frames, n->journal, MEMORY_NODE_JOURNAL, memory_node_owned(n, MEMORY_NODE_FRAMES * sizeof(wb_frame)),
                  MEMORY_NODE_FRAMES, 1);
   n->product = memory_node_owned(n, products * sizeof *n->product);
   n->model = memory_node_owned(n, products * sizeof *n->model);
   n->views = memory_node_owned(n, products * sizeof *n->views);
   for (uint32_t i = 0; i < products; i++) {
-    n->product[i].book = wb_book_init((uint8_t *)n->arena + 2 * i * n->book_bytes, &config);
-    n->model[i] = wb_book_init((uint8_t *)n->arena + (2 * i + 1) * n->book_bytes, &config);
+    uint8_t *memory = (uint8_t *)n->arena + i * (n->book_bytes + n->model_bytes);
+    n->product[i].book = wb_book_init_in(&n->pool, memory, &config);
+    n->model[i] = wb_book_init(memory + n->book_bytes, &config);
     n->product[i].view = &n->views[i];
   }
   wb_book_stage_init(&n->book,
@@ -196,7 +213,8 @@ static inline memory_node *memory_node_open(uint32_t levels, uint32_t products, 
   n->change = memory_node_owned(n, messages * sizeof *n->change);
   n->of = memory_node_owned(n, messages * sizeof *n->of);
   uint64_t random = UINT64_C(0x9e3779b97f4a7c15);
-  for (uint32_t i = 0; i < messages; i++) memory_node_message(n, i, &random);
+  for (uint32_t i = 0; i < messages; i++) memory_node_draw_message(n, i, &random);
+  for (uint32_t i = 0; i < messages; i++) memory_node_write_message(n, i, &random);
   return n;
 }
 

@@ -13,9 +13,9 @@
 
 static size_t page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
-/* Takes the two halves and the page behind them in one reservation, so that nothing else can come to lie in between. */
-static uint8_t *reserve(size_t bytes, size_t align) {
-  size_t need = 2 * bytes + page_bytes(), whole = need + align;
+/* Aligned address space that is nobody else's. */
+static uint8_t *reserve(size_t need, size_t align) {
+  size_t whole = need + align;
   uint8_t *start = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (start == MAP_FAILED) return NULL;
   uint8_t *base = (uint8_t *)(((uintptr_t)start + align - 1) & ~(uintptr_t)(align - 1));
@@ -39,7 +39,8 @@ static void *mirror(size_t bytes, bool prefault, unsigned flags, size_t align, w
     wb_error_set(error, WB_E_MEMORY, errno, "ftruncate", "cannot size shared memory to %zu bytes", bytes);
     goto failed;
   }
-  base = reserve(bytes, align);
+  base = reserve(2 * bytes + page_bytes(),
+                 align); /* both halves and the page behind them at once: nothing else can come to lie in between */
   if (!base) {
     wb_error_set(error, WB_E_MEMORY, errno, "mmap", "cannot reserve %zu bytes of address space", 2 * bytes);
     goto failed;
@@ -92,6 +93,19 @@ void *wb_arena_open(size_t bytes, wb_error *error) {
   void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base != MAP_FAILED) return base;
   return wb_error_set(error, WB_E_MEMORY, errno, "mmap", "cannot reserve %zu bytes", bytes), NULL;
+}
+
+void *wb_arena_open_huge(size_t bytes, wb_error *error) {
+  if (bytes == 0) return wb_error_set(error, WB_E_INVALID, 0, "wb_arena_open_huge", "an arena of 0 bytes"), NULL;
+  size_t whole = (bytes + page_bytes() - 1) & ~(page_bytes() - 1);
+  uint8_t *base = reserve(whole, HUGE_BYTES);
+  if (!base || mprotect(base, whole, PROT_READ | PROT_WRITE) != 0) {
+    wb_error_set(error, WB_E_MEMORY, errno, "mmap", "cannot reserve %zu bytes", bytes);
+    if (base) munmap(base, whole);
+    return NULL;
+  }
+  (void)madvise(base, whole, MADV_HUGEPAGE);
+  return base;
 }
 
 void wb_arena_close(void *base, size_t bytes) {

@@ -18,6 +18,9 @@ void wb_mirror_close(void *base, size_t bytes);
 void *wb_arena_open(size_t bytes, wb_error *error);
 void wb_arena_close(void *base, size_t bytes);
 
+/* wb_arena_open_huge: the same for what is used densely, on huge pages where the kernel has some to give; wb_arena_close. */
+void *wb_arena_open_huge(size_t bytes, wb_error *error);
+
 /* wb_memory_populate backs whole pages with memory now, so that the first touch costs nothing later. Best effort: what cannot be backed
  * is backed as it is touched. */
 void wb_memory_populate(void *base, size_t bytes);

@@ -28,7 +28,7 @@ enum {
   COMMANDS_BYTES = 64 << 10
 };
 /* Some 3 MiB for each of so few products; of more, the books take memory as they need it. */
-enum { WARM_PRODUCTS = 8, WARM_LEVELS = 1 << 15 };
+enum { WARM_PRODUCTS = 8, WARM_LEVELS = 1 << 15, WARM_POOL_BYTES = 2 << 20 };
 enum { READER_PARSE = 0, READER_STORE = 1 };
 #define JOURNAL_BYTES_MAX (UINT64_C(1) << 36)
 /* Two seconds of 100 MB/s with a disk that takes nothing, and most of a minute of what a busy feed sends. */
@@ -88,8 +88,9 @@ struct wb_node {
   wb_view *views; /* in shm where there is one */
   wb_shm *shm;
   uint64_t *mid2;
-  void *books;
-  size_t books_bytes;
+  wb_pool pool; /* of the books: what changes touch of them */
+  void *books, *pool_memory;
+  size_t books_bytes, pool_bytes;
   wb_level *capture;
   uint32_t *capture_count;
   wb_view_data *capture_view;
@@ -209,9 +210,11 @@ static int open_spill(wb_node *node, wb_error *error) {
 static int open_books(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
   uint32_t count = config->products->count, lines = node->replay ? wb_source_replay_lines(node->replay) : config->line_count;
-  size_t one = wb_book_bytes(&config->book);
+  size_t one = wb_book_rest_bytes(&config->book);
   node->books_bytes = one * count;
   node->books = wb_arena_open(node->books_bytes, error);
+  node->pool_bytes = wb_book_pool_bytes(&config->book) * count;
+  node->pool_memory = wb_arena_open_huge(node->pool_bytes, error);
   node->product = lines_alloc(count * sizeof *node->product);
   node->mid2 = lines_alloc((size_t)count * config->mid_window * sizeof *node->mid2);
   if (config->shm_name)
@@ -234,11 +237,14 @@ static int open_books(wb_node *node, wb_error *error) {
     if (!node->arbiter_memory) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u lines", lines);
     wb_arbiter_init(&node->arbiter, node->arbiter_memory, lines, count, &wb_recover_default, node->started_ns);
   }
-  if (!node->books || !node->product || !node->mid2 || !node->views || !node->capture || !node->capture_count ||
-      !node->capture_view || !node->codec_state || !node->batch)
+  if (!node->books || !node->pool_memory || !node->product || !node->mid2 || !node->views || !node->capture ||
+      !node->capture_count || !node->capture_view || !node->codec_state || !node->batch)
     return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u books of up to %zu bytes", count, one);
+  wb_pool_init(&node->pool, node->pool_memory, node->pool_bytes);
+  if (config->line_count)
+    wb_memory_populate(node->pool_memory, node->pool_bytes < WARM_POOL_BYTES ? node->pool_bytes : WARM_POOL_BYTES);
   for (uint32_t i = 0; i < count; i++) {
-    node->product[i].book = wb_book_init((uint8_t *)node->books + i * one, &config->book);
+    node->product[i].book = wb_book_init_in(&node->pool, (uint8_t *)node->books + i * one, &config->book);
     if (!node->product[i].book) return wb_error_set(error, WB_E_INVALID, 0, "node", "book configuration out of range");
     node->product[i].view = &node->views[i];
     if (config->line_count && count <= WARM_PRODUCTS) wb_book_warm(node->product[i].book, WARM_LEVELS);
@@ -630,6 +636,7 @@ void wb_node_close(wb_node *node) {
   if (node->messages_memory) wb_mirror_close(node->messages_memory, MESSAGES_BYTES);
   wb_shm_close(node->shm); /* reads the books once more */
   if (node->books) wb_arena_close(node->books, node->books_bytes);
+  if (node->pool_memory) wb_arena_close(node->pool_memory, node->pool_bytes);
   free(node->frames);
   free(node->spill_frames);
   if (!node->shm) free(node->views);

@@ -17,8 +17,6 @@ enum { ANCHOR_RANK = 8 };
 /* It is moved only after so many changes missed it, one in so many of its side, and only by an eighth of itself or more. */
 enum { MISS_COUNT = 64, MISS_LEVELS = 32, MISS_RATE = 32 };
 
-enum { PAGE_BYTES = 4096, COLOR_LINES = 17 };
-
 /* A change within the window touches the first line of its side. */
 typedef struct wb_book_side {
   wb_window window;
@@ -31,7 +29,7 @@ typedef struct wb_book_side {
   uint32_t *level_count;
   wb_far far;
 } __attribute__((aligned(WB_CACHE_LINE_BYTES))) wb_book_side;
-_Static_assert(offsetof(wb_book_side, flip) == WB_CACHE_LINE_BYTES, "a change needs no second line");
+_Static_assert(offsetof(wb_book_side, flip) <= WB_CACHE_LINE_BYTES, "a change needs no second line");
 
 /* Nor, of the book itself, more than the first. */
 struct wb_book {
@@ -54,32 +52,29 @@ static inline uint64_t flip_of(unsigned side) { return ((uint64_t)side - 1) & WB
 
 /* ---------------------------------------------------------------------------------------------------- memory */
 
+static size_t whole_lines(size_t bytes) { return (bytes + WB_CACHE_LINE_BYTES - 1) & ~(size_t)(WB_CACHE_LINE_BYTES - 1); }
+
 static void *carve(char *memory, size_t *bytes, size_t count, size_t each) {
   size_t at = *bytes;
-  *bytes = (at + count * each + 63) & ~(size_t)63;
+  *bytes = at + whole_lines(count * each);
   return memory ? memory + at : NULL;
 }
 
-/* Places everything behind the book at memory, or only counts if memory is NULL; *book is filled either way. */
-static size_t layout(const wb_book_config *config, char *memory, wb_book *book) {
-  uint32_t ticks = config->window_ticks ? config->window_ticks : WINDOW_TICKS_DEFAULT;
-  uint32_t levels = config->level_count_max ? config->level_count_max : LEVEL_COUNT_DEFAULT;
-  if (ticks < WB_WINDOW_TICKS_MIN || ticks > WB_WINDOW_TICKS_MAX || (ticks & (ticks - 1)) || levels > LEVEL_COUNT_MAX) return 0;
-  uint32_t crowded = wb_window_blocks_max(ticks, levels), blocks = wb_far_blocks_max(levels);
+static bool sizes_of(const wb_book_config *config, uint32_t *ticks, uint32_t *levels) {
+  if (!config) return false;
+  *ticks = config->window_ticks ? config->window_ticks : WINDOW_TICKS_DEFAULT;
+  *levels = config->level_count_max ? config->level_count_max : LEVEL_COUNT_DEFAULT;
+  return *ticks >= WB_WINDOW_TICKS_MIN && *ticks <= WB_WINDOW_TICKS_MAX && !(*ticks & (*ticks - 1)) &&
+         *levels <= LEVEL_COUNT_MAX;
+}
+
+/* Places everything that is not in the pool at memory, or only counts if memory is NULL; *book is filled either way. */
+static size_t layout(uint32_t levels, char *memory, wb_book *book) {
+  uint32_t blocks = wb_far_blocks_max(levels);
   size_t bytes = 0;
-  carve(memory, &bytes, 1, sizeof *book);
   for (unsigned i = 0; i < 2; i++) {
     wb_book_side *side = &book->side[i];
     side->level_count_max = levels;
-    side->window.mask = ticks - 1;
-    side->window.block_limit = (uint16_t)crowded;
-    /* Small and often used, so on few pages. */
-    side->window.summary = carve(memory, &bytes, (ticks + 4095) / 4096, sizeof *side->window.summary);
-  }
-  for (unsigned i = 0; i < 2; i++) {
-    wb_book_side *side = &book->side[i];
-    side->window.cell = carve(memory, &bytes, ticks / 64, sizeof *side->window.cell);
-    side->window.block = carve(memory, &bytes, crowded, sizeof *side->window.block + sizeof *wb_window_spare(&side->window));
     side->far.first = carve(memory, &bytes, blocks, sizeof *side->far.first);
     side->far.entry = carve(memory, &bytes, blocks, sizeof *side->far.entry);
     side->far.pool = carve(memory, &bytes, blocks, sizeof *side->far.pool);
@@ -87,21 +82,27 @@ static size_t layout(const wb_book_config *config, char *memory, wb_book *book) 
     book->staging[i].level = carve(memory, &bytes, 2 * (size_t)levels, sizeof(wb_level));
   }
   book->scratch = carve(memory, &bytes, 2 * (size_t)levels, sizeof(wb_level));
-  /* An odd number of lines past whole pages, so that the heads of books laid one behind the other are in different sets of the caches. */
-  return ((bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1)) + COLOR_LINES * WB_CACHE_LINE_BYTES;
+  return bytes;
 }
 
-size_t wb_book_bytes(const wb_book_config *config) {
+size_t wb_book_pool_bytes(const wb_book_config *config) {
+  uint32_t ticks, levels;
+  return sizes_of(config, &ticks, &levels) ? sizeof(wb_book) + 2 * wb_window_pool_bytes(ticks, levels) : 0;
+}
+
+size_t wb_book_rest_bytes(const wb_book_config *config) {
   wb_book book;
-  return config ? layout(config, NULL, &book) : 0;
+  uint32_t ticks, levels;
+  return sizes_of(config, &ticks, &levels) ? layout(levels, NULL, &book) : 0;
 }
 
-wb_book *wb_book_init(void *memory, const wb_book_config *config) {
-  wb_book *book = memory;
-  if (!memory || !config || (uintptr_t)memory % WB_CACHE_LINE_BYTES || !wb_book_bytes(config)) return NULL;
-  memset(book, 0, sizeof *book);
-  layout(config, memory, book);
+wb_book *wb_book_init_in(wb_pool *pool, void *rest, const wb_book_config *config) {
+  uint32_t ticks, levels;
+  if (!rest || (uintptr_t)rest % WB_CACHE_LINE_BYTES || !sizes_of(config, &ticks, &levels)) return NULL;
+  wb_book *book = wb_pool_take(pool, sizeof *book);
+  layout(levels, rest, book);
   for (unsigned i = 0; i < 2; i++) {
+    wb_window_init(&book->side[i].window, ticks, pool);
     book->side[i].flip = flip_of(i);
     book->side[i].touch = &book->touch[i];
     book->side[i].level_count = &book->level_count[i];
@@ -111,8 +112,21 @@ wb_book *wb_book_init(void *memory, const wb_book_config *config) {
   return book;
 }
 
+size_t wb_book_bytes(const wb_book_config *config) {
+  size_t bytes = wb_book_pool_bytes(config);
+  return bytes ? whole_lines(sizeof(wb_pool)) + bytes + wb_book_rest_bytes(config) : 0;
+}
+
+wb_book *wb_book_init(void *memory, const wb_book_config *config) {
+  size_t bytes = wb_book_pool_bytes(config);
+  if (!memory || (uintptr_t)memory % WB_CACHE_LINE_BYTES || !bytes) return NULL;
+  wb_pool *pool = (void *)((char *)memory + bytes);
+  wb_pool_init(pool, memory, bytes);
+  return wb_book_init_in(pool, (char *)pool + whole_lines(sizeof *pool), config);
+}
+
 static void touch(void *memory, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += PAGE_BYTES) ((volatile char *)memory)[at] = 0;
+  for (size_t at = 0; at < bytes; at += 4096) ((volatile char *)memory)[at] = 0;
 }
 
 void wb_book_warm(wb_book *book, uint32_t levels) {
@@ -120,7 +134,6 @@ void wb_book_warm(wb_book *book, uint32_t levels) {
     wb_book_side *side = &book->side[i];
     if (levels > side->level_count_max) levels = side->level_count_max;
     uint32_t blocks = wb_far_blocks_max(levels) / 2;
-    touch(side->window.cell, (side->window.mask + 1) / 64 * sizeof *side->window.cell);
     touch(side->far.first, blocks * sizeof *side->far.first);
     touch(side->far.entry, blocks * sizeof *side->far.entry);
     touch(side->far.pool, blocks * sizeof *side->far.pool);
@@ -268,8 +281,7 @@ static __attribute__((noinline, cold)) int apply_outside(wb_book *book, const wb
   uint64_t key = wb_tick_of(&book->tick, price) ^ side->flip;
   if (size && *side->level_count == 0) side->window.base = base_for(&side->window, key);
   if (wb_window_covers(&side->window, key)) {
-    *side->level_count += !wb_window_has(&side->window, key);
-    wb_window_put(&side->window, key, size);
+    *side->level_count += !wb_window_put(&side->window, key, size);
     side_touch(side, 0, book->tick.unit);
     return 0;
   }
@@ -305,9 +317,11 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
       if (result) return result;
       continue;
     }
-    bool had = wb_window_has(&side->window, key), has = delta->size != 0;
-    if (__builtin_expect(book->level_count[delta->side] >= side->level_count_max, 0) && has && !had) return WB_E_FULL;
-    wb_window_put(&side->window, key, delta->size);
+    bool has = delta->size != 0;
+    if (__builtin_expect(book->level_count[delta->side] >= side->level_count_max, 0) && has &&
+        !wb_window_has(&side->window, key))
+      return WB_E_FULL;
+    bool had = wb_window_put(&side->window, key, delta->size);
     /* The whole word, since it is read as one right afterwards. */
     book->level_counts += (uint64_t)((int64_t)has - had) << 32 * delta->side;
     *unknown += !(has | had);
@@ -327,20 +341,18 @@ void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count
   for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&book->side[delta[i].side], 1);
 }
 
-void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t count) {
+void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t count, wb_book_place *place) {
   for (uint32_t i = 0; i < count; i++) {
-    const wb_book_side *side = &book->side[delta[i].side];
-    uint64_t index = (wb_tick_of(&book->tick, delta[i].price) ^ flip_of(delta[i].side)) & side->window.mask;
-    __builtin_prefetch(&side->window.cell[index >> 6], 1);
+    uint64_t key = wb_tick_of(&book->tick, delta[i].price) ^ flip_of(delta[i].side);
+    place[i] = (wb_book_place){wb_window_cell(&book->side[delta[i].side].window, key), key & 63};
+    __builtin_prefetch(place[i].cell, 1);
   }
 }
 
-void wb_book_prefetch_levels(const wb_book *book, const wb_delta *delta, uint32_t count) {
+void wb_book_prefetch_sizes(const wb_book_place *place, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
-    const wb_book_side *side = &book->side[delta[i].side];
-    uint64_t index = (wb_tick_of(&book->tick, delta[i].price) ^ flip_of(delta[i].side)) & side->window.mask;
-    const wb_cell *cell = &side->window.cell[index >> 6];
-    if (wb_cell_has_block(cell)) __builtin_prefetch(&side->window.block[cell->size[0]][index & 63], 1);
+    const wb_cell *cell = place[i].cell;
+    if (cell && wb_cell_has_block(cell)) __builtin_prefetch(&wb_cell_block(cell)[place[i].tick], 1);
   }
 }
 

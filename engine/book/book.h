@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "engine/book/pool.h"
 #include "engine/event.h"
 
 typedef struct wb_book wb_book;
@@ -33,16 +34,21 @@ typedef struct wb_book_config {
   uint32_t level_count_max;
 } wb_book_config;
 
-/* wb_book_bytes returns the address space a book needs, most of it never touched, a multiple of 64: lay books one behind the other, not
- * on whole pages, or their heads compete for the same sets of the caches. 0 if the config is out of range. */
+/* wb_book_bytes returns the address space a book needs, most of it never touched, a multiple of 64. 0 if the config is out of range. */
 size_t wb_book_bytes(const wb_book_config *config);
 
 /* wb_book_init makes an empty book in memory and returns it; NULL if the config is out of range or memory is NULL or not
  * aligned. */
 wb_book *wb_book_init(void *memory, const wb_book_config *config);
 
+/* For many books on one thread: what changes touch of them lies in one pool, of wb_book_pool_bytes for each of them, and so together;
+ * only the rest, wb_book_rest_bytes, is the book's own. Otherwise as wb_book_bytes and wb_book_init. */
+size_t wb_book_pool_bytes(const wb_book_config *config);
+size_t wb_book_rest_bytes(const wb_book_config *config);
+wb_book *wb_book_init_in(wb_pool *pool, void *rest, const wb_book_config *config);
+
 /* wb_book_warm backs with memory, by touching it, what a book of so many levels a side will use, so that its first snapshot need not wait
- * for the kernel. Only right after init. */
+ * for the kernel; but for what lies in a pool. Only right after init. */
 void wb_book_warm(wb_book *book, uint32_t levels);
 
 /* wb_book_clear removes every level and forgets the tick. An open load goes on. */
@@ -66,11 +72,15 @@ void wb_book_load_drop(wb_book *book);
 int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t *unknown);
 
 /* What changes will touch, fetched into the cache; nothing is changed. For a caller with several messages at hand: first the heads
- * of their books, then the cells for all of them, then the levels, because each of the three is found through the one before. A
- * few ns a change. */
+ * of their books, then the cells for all of them, then the sizes where the cells said that they lie, because each of the three is found through
+ * the one before. A few ns a change. */
+typedef struct wb_book_place {
+  const void *cell;
+  uint64_t tick;
+} wb_book_place;
 void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count);
-void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t count);
-void wb_book_prefetch_levels(const wb_book *book, const wb_delta *delta, uint32_t count);
+void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t count, wb_book_place *place);
+void wb_book_prefetch_sizes(const wb_book_place *place, uint32_t count);
 
 /* wb_book_best gives the best level of a side in *level; false if the side is empty (then *level is 0, 0). O(1): a book begins with
  * its two best levels. */

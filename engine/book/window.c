@@ -1,20 +1,46 @@
 #include "engine/book/window.h"
 
+#include <string.h>
+
+#include "engine/base/limits.h"
+
 #define INDEX_NONE UINT64_MAX
 
+enum { SPAN_TICKS = 64 * WB_SPAN_CELLS };
+
+static uint32_t span_count(uint32_t ticks) { return (ticks + SPAN_TICKS - 1) / SPAN_TICKS; }
+
+/* A line more than the cells, or those of many books, whose prices are alike, compete for the same sets of the caches. */
+static size_t span_bytes(uint32_t ticks) {
+  return (ticks < SPAN_TICKS ? ticks / 64 : WB_SPAN_CELLS) * sizeof(wb_cell) + WB_CACHE_LINE_BYTES;
+}
+
+static size_t spans_bytes(uint32_t ticks) {
+  return (span_count(ticks) * sizeof(wb_span) + WB_CACHE_LINE_BYTES - 1) & ~(size_t)(WB_CACHE_LINE_BYTES - 1);
+}
+
+size_t wb_window_pool_bytes(uint32_t ticks, uint32_t levels) {
+  size_t cells = ticks / 64, crowded = levels / (WB_CELL_THIN + 1) + 1;
+  return spans_bytes(ticks) + span_count(ticks) * span_bytes(ticks) +
+         (cells < crowded ? cells : crowded) * WB_POOL_BLOCK_WORDS * sizeof(uint64_t);
+}
+
+void wb_window_init(wb_window *window, uint32_t ticks, wb_pool *pool) {
+  *window = (wb_window){.span = wb_pool_take(pool, spans_bytes(ticks)), .pool = pool, .mask = ticks - 1};
+}
+
 static uint64_t index_next(const wb_window *window, uint64_t index) {
-  uint64_t cell = index >> 6, bits = window->cell[cell].occupied >> (index & 63);
+  uint64_t at = index >> 12, last = window->mask >> 12;
+  const wb_cell *cell = window->span[at].cell;
+  uint64_t bits = cell ? cell[index >> 6 & 63].occupied >> (index & 63) : 0;
   if (bits) return index + (unsigned)__builtin_ctzll(bits);
-  uint64_t cell_last = window->mask >> 6;
-  if (cell++ == cell_last) return INDEX_NONE;
-  uint64_t word = cell >> 6, word_last = cell_last >> 6;
-  bits = window->summary[word] & UINT64_MAX << (cell & 63);
+  bits = window->span[at].occupied & ~UINT64_C(1) << (index >> 6 & 63);
   while (!bits) {
-    if (word++ == word_last) return INDEX_NONE;
-    bits = window->summary[word];
+    if (at++ == last) return INDEX_NONE;
+    bits = window->span[at].occupied;
   }
-  cell = word << 6 | (unsigned)__builtin_ctzll(bits);
-  return cell << 6 | (unsigned)__builtin_ctzll(window->cell[cell].occupied);
+  uint64_t first = (unsigned)__builtin_ctzll(bits);
+  return at << 12 | first << 6 | (unsigned)__builtin_ctzll(window->span[at].cell[first].occupied);
 }
 
 uint64_t wb_window_next(const wb_window *window, uint64_t key) {
@@ -29,23 +55,24 @@ uint64_t wb_window_next(const wb_window *window, uint64_t key) {
 
 static void release(wb_window *window, wb_cell *cell) {
   window->block_count--;
-  wb_window_spare(window)[window->block_count] = (uint16_t)(cell->size[0] ^ window->block_count);
+  wb_pool_block_give(window->pool, wb_cell_block(cell));
   cell->ticks = 0;
 }
 
 static void crowd(wb_window *window, wb_cell *cell) {
-  uint32_t number = wb_window_spare(window)[window->block_count] ^ window->block_count;
+  uint64_t *block = wb_pool_block_take(window->pool);
   window->block_count++;
   for (unsigned i = 0; i < WB_CELL_FEW; i++) {
     uint64_t tick = cell->ticks >> 8 * i & 255;
-    if (tick) window->block[number][tick - 1] = cell->size[i];
+    if (tick) block[tick - 1] = cell->size[i];
   }
   cell->ticks = UINT64_C(1) << 56;
-  cell->size[0] = number;
+  cell->size[0] = (uintptr_t)block;
 }
 
-static void thin(wb_window *window, wb_cell *cell) {
-  const uint64_t *size = window->block[cell->size[0]];
+void wb_window_thin(wb_window *window, wb_cell *cell) {
+  uint64_t size[64];
+  memcpy(size, wb_cell_block(cell), sizeof size);
   release(window, cell);
   unsigned at = 0;
   for (uint64_t bits = cell->occupied; bits; bits &= bits - 1, at++) {
@@ -55,50 +82,39 @@ static void thin(wb_window *window, wb_cell *cell) {
   }
 }
 
-static bool is_thin(uint64_t occupied) {
-  for (unsigned i = 0; i < WB_CELL_THIN; i++) occupied &= occupied - 1;
-  return !occupied;
-}
-
-void wb_window_put_crowded(wb_window *window, uint64_t key, uint64_t size) {
-  uint64_t bit = UINT64_C(1) << (key & 63);
+bool wb_window_put_other(wb_window *window, uint64_t key, uint64_t size) {
   wb_cell *cell = wb_window_cell(window, key);
-  if (!size && !(cell->occupied & bit)) return;
-  if (!wb_cell_has_block(cell)) crowd(window, cell);
-  window->block[cell->size[0]][key & 63] = size;
-  cell->occupied = size ? cell->occupied | bit : cell->occupied & ~bit;
-  if (!size && is_thin(cell->occupied)) thin(window, cell);
+  if (!size) return false; /* a tick that is there has its place */
+  if (cell) {
+    crowd(window, cell);
+  } else {
+    window->span[(key & window->mask) / SPAN_TICKS].cell = wb_pool_take(window->pool, span_bytes(window->mask + 1));
+  }
+  return wb_window_put(window, key, size);
 }
 
 void wb_window_clear(wb_window *window) {
-  for (uint64_t word = 0; word <= window->mask >> 12; word++) {
-    for (uint64_t bits = window->summary[word]; bits; bits &= bits - 1) {
-      wb_cell *cell = &window->cell[word << 6 | (unsigned)__builtin_ctzll(bits)];
+  for (wb_span *span = window->span; span <= &window->span[window->mask >> 12]; span++) {
+    for (uint64_t bits = span->occupied; bits; bits &= bits - 1) {
+      wb_cell *cell = &span->cell[__builtin_ctzll(bits)];
       if (wb_cell_has_block(cell)) release(window, cell);
       cell->occupied = cell->ticks = 0;
     }
-    window->summary[word] = 0;
+    span->occupied = 0;
   }
-}
-
-static uint64_t scramble(uint64_t number) {
-  number = (number + 1) * UINT64_C(0x9e3779b97f4a7c15);
-  return (number ^ number >> 32) * UINT64_C(0xbf58476d1ce4e5b9);
 }
 
 const char *wb_window_check(const wb_window *window) {
   if (window->base & 63) return "the window starts at a whole cell";
-  uint64_t blocks = 0;
-  uint32_t used = 0;
+  uint32_t blocks = 0;
   for (uint64_t index = 0; index <= window->mask; index += 64) {
-    const wb_cell *cell = &window->cell[index >> 6];
-    if ((cell->occupied != 0) != (window->summary[index >> 12] >> (index >> 6 & 63) & 1))
-      return "the summary tells empty cells";
+    const wb_span *span = &window->span[index >> 12];
+    const wb_cell *cell = wb_window_cell(window, index);
+    if ((cell && cell->occupied) != (span->occupied >> (index >> 6 & 63) & 1)) return "the summary tells empty cells";
+    if (!cell) continue;
     if (wb_cell_has_block(cell)) {
-      if (cell->size[0] >= window->block_limit) return "blocks are in range";
-      if (is_thin(cell->occupied)) return "a block is for many levels";
-      blocks += scramble(cell->size[0]);
-      used++;
+      if (wb_cell_is_thin(cell)) return "a block is for many levels";
+      blocks++;
       continue;
     }
     uint64_t named = 0;
@@ -110,8 +126,5 @@ const char *wb_window_check(const wb_window *window) {
     }
     if (named != cell->occupied) return "a cell has the sizes of its levels";
   }
-  if (used != window->block_count) return "blocks are counted";
-  for (uint32_t i = used; i < window->block_limit; i++) blocks += scramble(wb_window_spare(window)[i] ^ i);
-  for (uint32_t i = 0; i < window->block_limit; i++) blocks -= scramble(i);
-  return blocks ? "every block is either in use once or spare once" : NULL;
+  return blocks == window->block_count ? NULL : "blocks are counted";
 }

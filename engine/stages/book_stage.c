@@ -232,25 +232,18 @@ static void record_applied(wb_book_stage *stage) {
   stage->applied_count = 0;
 }
 
-/* What a part of an update adds to the counts of its product. */
-typedef struct counts {
-  uint64_t updates, changes, unknown;
-} counts;
-
-static inline void put_counts(wb_view_data *view, const counts *more) {
-  wb_word_store(&view->updates, view->updates + more->updates);
-  wb_word_store(&view->changes, view->changes + more->changes);
-  wb_word_store(&view->unknown, view->unknown + more->unknown);
-}
-
-static void count_part(wb_book_product *product, const counts *more) {
+/* What a part of an update that is not the last adds to the counts of its product. */
+static void count_part(wb_book_product *product, uint64_t changes, uint64_t unknown) {
+  wb_view_data *view = &product->view->data;
   wb_view_begin(product->view);
-  put_counts(&product->view->data, more);
+  wb_word_store(&view->changes, view->changes + changes);
+  wb_word_store(&view->unknown, view->unknown + unknown);
   wb_view_end(product->view);
 }
 
 /* The end of a whole message that changed a book. */
-static inline void applied(wb_book_stage *stage, wb_book_product *product, const wb_message *message, const counts *more) {
+static inline void applied(wb_book_stage *stage, wb_book_product *product, const wb_message *message, uint64_t updates,
+                           uint64_t changes, uint64_t unknown) {
   wb_view_data *view = &product->view->data;
   wb_level bid, ask;
   wb_book_best(product->book, WB_SIDE_BID, &bid);
@@ -266,7 +259,9 @@ static inline void applied(wb_book_stage *stage, wb_book_product *product, const
   }
   wb_view_begin(product->view);
   wb_word_store(&product->view->word[0], wb_book_level_counts(product->book));
-  put_counts(view, more);
+  wb_word_store(&view->updates, view->updates + updates);
+  wb_word_store(&view->changes, view->changes + changes);
+  wb_word_store(&view->unknown, view->unknown + unknown);
   wb_word_store(&view->crossed, view->crossed + crossed);
   wb_word_store(&view->recv_ns, message->recv_ns);
   if (message->time_ns != WB_TIME_NONE) wb_word_store(&view->time_ns, message->time_ns);
@@ -399,26 +394,24 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
     }
   }
   if (!product->applying) return;
-  counts more = {0};
-  if (wb_book_apply(product->book, message->deltas, message->delta_count, &more.unknown) != 0) {
+  uint64_t unknown = 0;
+  if (wb_book_apply(product->book, message->deltas, message->delta_count, &unknown) != 0) {
     product->applying = false;
-    count_part(product, &more);
+    count_part(product, 0, unknown);
     too_many_levels(stage, message, WB_LINE_NONE);
     return;
   }
-  more.changes = message->delta_count;
   add(&stage->changes, message->delta_count);
-  if (__builtin_expect(more.unknown != 0, 0)) product->unknown_seen = true;
+  if (__builtin_expect(unknown != 0, 0)) product->unknown_seen = true;
   if (!(message->part & WB_PART_LAST)) {
-    count_part(product, &more);
+    count_part(product, message->delta_count, unknown);
     tell(stage, message);
     return;
   }
-  more.updates = 1;
   if (stage->config.arbiter)
     wb_arbiter_applied(stage->config.arbiter, message->product, message->line, message->hash, message->time_ns,
                        message->recv_ns);
-  applied(stage, product, message, &more);
+  applied(stage, product, message, 1, message->delta_count, unknown);
   tell(stage, message);
   if (__builtin_expect(product->unknown_seen, 0)) {
     product->unknown_seen = false;
@@ -473,7 +466,7 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
   product->snapshots++;
   product->crossed_since_ns = 0;
   product->replaced = true;
-  applied(stage, product, message, &(counts){0});
+  applied(stage, product, message, 0, 0, 0);
   tell(stage, message);
 }
 
@@ -661,24 +654,25 @@ void wb_book_stage_settle(wb_book_stage *stage) {
   tick(stage, now_ns);
 }
 
-/* What a message will touch of a product that is not in the cache is four loads deep: the product, its view and its book, the cells of the
- * book's windows, the lines of sizes. Each depth is fetched for the whole batch before the next is looked at. */
-static void fetch(const wb_book_stage *stage, const wb_message *const *batch, uint32_t count) {
+/* What a message will touch of a product that is not in the cache is found in steps: the product, its view and its book, the cells of
+ * the book's windows, the sizes. Each step is taken for some messages at once before the next is looked at. */
+static void fetch(const wb_book_stage *stage, const wb_message *const *update, uint32_t count) {
+  wb_book_place place[FETCH_MESSAGES * FETCH_DELTAS_MAX];
+  uint32_t places = 0;
   for (uint32_t i = 0; i < count; i++) {
-    const wb_book_product *product = &stage->product[batch[i]->product];
+    const wb_book_product *product = &stage->product[update[i]->product];
     __builtin_prefetch(&product->book, 1);
     __builtin_prefetch(&product->witness, 1);
   }
   for (uint32_t i = 0; i < count; i++) {
-    const wb_book_product *product = &stage->product[batch[i]->product];
-    wb_book_prefetch(product->book, batch[i]->deltas, batch[i]->delta_count);
+    const wb_book_product *product = &stage->product[update[i]->product];
+    wb_book_prefetch(product->book, update[i]->deltas, update[i]->delta_count);
     __builtin_prefetch(&product->view->sequence, 1);
     __builtin_prefetch(&product->view->word[WB_VIEW_LIVE_WORDS - 1], 1);
   }
-  for (uint32_t i = 0; i < count; i++)
-    wb_book_prefetch_cells(stage->product[batch[i]->product].book, batch[i]->deltas, batch[i]->delta_count);
-  for (uint32_t i = 0; i < count; i++)
-    wb_book_prefetch_levels(stage->product[batch[i]->product].book, batch[i]->deltas, batch[i]->delta_count);
+  for (uint32_t i = 0; i < count; places += update[i++]->delta_count)
+    wb_book_prefetch_cells(stage->product[update[i]->product].book, update[i]->deltas, update[i]->delta_count, &place[places]);
+  wb_book_prefetch_sizes(place, places);
 }
 
 size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t count, uint32_t *taken) {

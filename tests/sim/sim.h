@@ -275,6 +275,7 @@ typedef struct sim_engine {
   wb_book_product *product;
   wb_arbiter arbiter;
   wb_view *views;
+  wb_pool pool;
   void *arena;
   size_t arena_bytes;
 } sim_engine;

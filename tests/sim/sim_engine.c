@@ -78,14 +78,15 @@ sim_engine *sim_engine_open(bool live) {
     wb_spill_stage_init(&e->spill);
   }
   wb_book_config book = {.window_ticks = c->window_ticks, .level_count_max = c->level_count_max};
-  size_t book_bytes = wb_book_bytes(&book);
-  e->arena_bytes = c->products * book_bytes;
+  size_t book_bytes = wb_book_rest_bytes(&book), pool_bytes = c->products * wb_book_pool_bytes(&book);
+  e->arena_bytes = pool_bytes + c->products * book_bytes;
   e->arena = wb_arena_open(e->arena_bytes, NULL);
   if (!e->arena) sim_fail("simulator", "no memory for books");
+  wb_pool_init(&e->pool, e->arena, pool_bytes);
   e->product = sim_alloc(c->products * sizeof *e->product);
   e->views = sim_alloc(c->products * sizeof *e->views);
   for (unsigned i = 0; i < c->products; i++) {
-    e->product[i].book = wb_book_init((uint8_t *)e->arena + i * book_bytes, &book);
+    e->product[i].book = wb_book_init_in(&e->pool, (uint8_t *)e->arena + pool_bytes + i * book_bytes, &book);
     e->product[i].view = &e->views[i];
   }
   e->witness = witness_of(live);

@@ -12,22 +12,26 @@ static uint64_t next_random(void) {
   return mix ^ mix >> 31;
 }
 
+/* A window with a pool of just the size that it may need. */
+typedef struct rig {
+  wb_window window; /* first */
+  wb_pool pool;
+  void *memory;
+} rig;
+
 static wb_window *window_open(uint32_t ticks, uint64_t base, uint32_t levels) {
-  wb_window *window = calloc(1, sizeof *window);
-  window->base = base;
-  window->mask = ticks - 1;
-  window->cell = aligned_alloc(64, ticks / 64 * sizeof *window->cell);
-  memset(window->cell, 0, ticks / 64 * sizeof *window->cell);
-  window->summary = calloc((ticks + 4095) / 4096, sizeof *window->summary);
-  window->block_limit = wb_window_blocks_max(ticks, levels);
-  window->block = calloc(window->block_limit, sizeof *window->block + sizeof(uint16_t));
-  return window;
+  rig *r = calloc(1, sizeof *r);
+  size_t bytes = wb_window_pool_bytes(ticks, levels);
+  r->memory = aligned_alloc(64, bytes);
+  memset(r->memory, 0, bytes);
+  wb_pool_init(&r->pool, r->memory, bytes);
+  wb_window_init(&r->window, ticks, &r->pool);
+  r->window.base = base;
+  return &r->window;
 }
 
 static void window_close(wb_window *window) {
-  free(window->cell);
-  free(window->summary);
-  free(window->block);
+  free(((rig *)window)->memory);
   free(window);
 }
 
@@ -121,7 +125,7 @@ Test(window, random_changes_agree_with_a_plain_array) {
     for (uint32_t i = 0; i < 100000; i++) {
       uint64_t random = next_random(), span = i / 10000 % 2 ? ticks : 300, at = random % span * (ticks / span);
       uint64_t value = random >> 32 & 1 ? i + 1 : 0;
-      wb_window_put(window, base + at, value);
+      cr_assert_eq(wb_window_put(window, base + at, value), size[at] != 0);
       size[at] = value;
       cr_assert_eq(wb_window_has(window, base + at), value != 0);
       if (value) cr_assert_eq(*wb_window_at(window, base + at), value);
@@ -135,4 +139,38 @@ Test(window, random_changes_agree_with_a_plain_array) {
     window_close(window);
     free(size);
   }
+}
+
+Test(window, windows_of_one_pool_do_not_disturb_each_other) {
+  enum { WINDOWS = 5, TICKS = 8192 };
+  state = 7;
+  cr_log_info("seed %lu", state);
+  size_t bytes = WINDOWS * wb_window_pool_bytes(TICKS, TICKS);
+  void *memory = aligned_alloc(64, bytes);
+  memset(memory, 0, bytes);
+  wb_pool pool;
+  wb_pool_init(&pool, memory, bytes);
+  wb_window window[WINDOWS];
+  static uint64_t size[WINDOWS][TICKS];
+  memset(size, 0, sizeof size);
+  for (unsigned w = 0; w < WINDOWS; w++) wb_window_init(&window[w], TICKS, &pool);
+  for (uint32_t i = 0; i < 300000; i++) {
+    uint64_t random = next_random(), w = random % WINDOWS, at = random >> 8 & (i / 30000 % 2 ? 255 : TICKS - 1);
+    uint64_t value = random >> 32 & 1 ? i + 1 : 0;
+    wb_window_put(&window[w], at, value);
+    size[w][at] = value;
+    if (i % 50000 == 49999) {
+      wb_window_clear(&window[w]);
+      memset(size[w], 0, sizeof size[w]);
+    }
+    if (i % 10000 != 0) continue;
+    for (w = 0; w < WINDOWS; w++) {
+      expect_sound(&window[w]);
+      for (at = 0; at < TICKS; at++) {
+        cr_assert_eq(wb_window_has(&window[w], at), size[w][at] != 0);
+        if (size[w][at]) cr_assert_eq(*wb_window_at(&window[w], at), size[w][at]);
+      }
+    }
+  }
+  free(memory);
 }
