@@ -55,6 +55,7 @@ static wb_message *claim(wb_out *out, uint32_t delta_count) {
 static void commit(wb_out *out, wb_message *message) {
   wb_parse_stage *stage = (wb_parse_stage *)out;
   stage->counts |= message->product != WB_PRODUCT_NONE;
+  if (stage->part && message->kind == WB_MESSAGE_UNKNOWN && message->product == WB_PRODUCT_NONE) return;
   if (stage->part && message->kind == WB_MESSAGE_REJECT && message->u.reject.reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   if (message->kind == WB_MESSAGE_REJECT || message->kind == WB_MESSAGE_ERROR) log_trouble(stage, message);
   if (stage->redundant) message->hash = stage->hash;
