@@ -253,17 +253,28 @@ static void put_row(const wb_reading *r, const wb_product_row *row, uint16_t pro
   out->commit(out, message);
 }
 
+/* Whether a row names, as rows do, a product that is not in the table. */
+static bool is_others_row(const wb_reading *r, wb_json_value row) {
+  static const char *const keys[] = {"id", "product_id"};
+  wb_json object = {r->json.text, row.end, row.at};
+  wb_json_value value[2];
+  uint32_t twice;
+  if (wb_reading_kind(r, row) != '{' || wb_json_members(&object, 0, keys, 2, value, &twice) != 0 || twice) return false;
+  wb_json_value id = value[value[0].at == 0];
+  return (value[0].at == 0) != (value[1].at == 0) && wb_reading_kind(r, id) == '"' && wb_reading_product(r, id) < 0;
+}
+
 bool wb_reading_rows(wb_reading *r, wb_json_value rows, uint32_t *ours, uint32_t *others, wb_out *out) {
   wb_json array = {r->json.text, rows.end, rows.at + 1};
   for (wb_json_value value; wb_json_element(&array, &value);) {
     wb_product_row row;
-    bool good = wb_coinbase_products_row(&r->json, value, &row);
-    int product = wb_products_find(r->state->products, row.id, strlen(row.id));
-    if (product < 0 && (*row.id || row.reject == WB_REJECT_TOO_LARGE)) {
+    bool other = is_others_row(r, value), good = !other && wb_coinbase_products_row(&r->json, value, &row);
+    int product = other ? -1 : wb_products_find(r->state->products, row.id, strlen(row.id));
+    if (other || (good && product < 0)) {
       *others += 1;
       continue;
     }
-    if (product >= 0) r->product = (uint16_t)product;
+    r->product = product >= 0 ? (uint16_t)product : WB_PRODUCT_NONE;
     if (!good) return wb_reading_refuse(r, (wb_reject)row.reject, row.offset);
     *ours += 1;
     if (out) put_row(r, &row, r->product, out);
