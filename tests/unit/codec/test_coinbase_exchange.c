@@ -496,6 +496,11 @@ Test(exchange, subscribe_writes_channels_and_products_and_says_when_there_is_no_
     cr_assert_eq(codec->subscribe(&all.products, codec->channels, index, 2, false, exact, size), WB_E_LIMIT);
     free(exact);
   }
+  static const char *const unlisted[] = {"status", "ticker", NULL};
+  codec->subscribe(&all.products, unlisted, index, 1, false, text, sizeof text);
+  cr_assert_str_eq(
+      text,
+      "{\"type\":\"subscribe\",\"channels\":[{\"name\":\"status\"},{\"name\":\"ticker\",\"product_ids\":[\"ETH-USD\"]}]}");
   static const char *const one[] = {"level2", NULL};
   cr_assert_gt(codec->subscribe(&all.products, one, index + 2, 1, true, text, sizeof text), 0);
   cr_assert_str_eq(text, "{\"type\":\"unsubscribe\",\"channels\":[{\"name\":\"level2\",\"product_ids\":[\"BTC-PERP-INTX\"]}]}");
