@@ -31,8 +31,9 @@ static void commit(wb_out *out, wb_message *message) {
     x->unknown = true;
     return;
   }
+  if (message->kind == WB_MESSAGE_STATUS) return; /* changes no book, and names every product */
   bool all = message->kind == WB_MESSAGE_REJECT || message->kind == WB_MESSAGE_ERROR || message->kind == WB_MESSAGE_CONNECT ||
-             message->kind == WB_MESSAGE_DISCONNECT || message->kind == WB_MESSAGE_STATUS;
+             message->kind == WB_MESSAGE_DISCONNECT;
   if (all) wb_index_mark_all(&x->builder);
   bool whole = (message->part & WB_PART_LAST) && !(message->part & WB_PART_ABORT);
   if (message->product != WB_PRODUCT_NONE)
