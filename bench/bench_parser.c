@@ -4,6 +4,7 @@
  *          road that this machine can take; .../full by the road of every legal JSON; .../spaced the same messages with blanks after
  *          colons and commas, which only the full road takes; .../simdjson by simdjson on-demand to the same deltas, its time left
  *          where it is; .../simdjson+time with the time read as well, as every road does. Without simdjson there are no such cases.
+ *          parser/DIALECT/CHANNEL: one message of each channel, all that it says read (parser_channels.c).
  * Check:   before anything is timed, simdjson's deltas must be those of the full road; after each run the sum of all prices and
  *          sizes handed over must be the sum of the integers that the texts were printed from.
  * Read:    ns a message and GB/s of text. Prices walk within 10,000.00 of 60,000.00, sizes have 8 places, one in four is zero.
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "bench/harness.h"
+#include "bench/parser_channels.h"
 #include "bench/reference/simdjson_parser.h"
 #include "engine/codec/coinbase_exchange.h"
 #include "engine/codec/coinbase_roads.h"
@@ -275,5 +277,6 @@ int main(int argc, char **argv) {
   add_all("parser/change:2", 2);
   add_all("parser/change:12", 12);
   add_all("parser/snapshot:45000", SNAPSHOT_LEVELS);
+  case_count += parser_channels_add(cases + case_count, CASES_MAX - case_count);
   return wb_bench_main(argc, argv, cases, case_count);
 }

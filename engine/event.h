@@ -55,6 +55,27 @@ _Static_assert(sizeof(wb_frame) == 32, "wb_frame is 32 bytes in memory and on di
 
 typedef enum { WB_SIDE_BID = 0, WB_SIDE_ASK = 1 } wb_side;
 
+/* What the exchange says of a product as a whole, and what may be done with it. OTHER: a word that is none of these. */
+typedef enum {
+  WB_STATUS_UNSAID = 0,
+  WB_STATUS_ONLINE,
+  WB_STATUS_OFFLINE,
+  WB_STATUS_INTERNAL,
+  WB_STATUS_DELISTED,
+  WB_STATUS_OTHER
+} wb_status;
+typedef enum { WB_TYPE_UNSAID = 0, WB_TYPE_SPOT, WB_TYPE_FUTURE, WB_TYPE_OTHER } wb_product_type;
+enum {
+  WB_PRODUCT_POST_ONLY = 1,
+  WB_PRODUCT_LIMIT_ONLY = 2,
+  WB_PRODUCT_CANCEL_ONLY = 4,
+  WB_PRODUCT_AUCTION = 8,
+  WB_PRODUCT_TRADING_DISABLED = 16,
+  WB_PRODUCT_DISABLED = 32,
+  WB_PRODUCT_VIEW_ONLY = 64,
+  WB_PRODUCT_FX_STABLECOIN = 128
+};
+
 /* One change of a book: the new total size at a price (never a difference); size 0 removes the level.
  * price and size are integers in units of 10^-decimals of the message's product, 0..WB_QUANTITY_MAX. */
 typedef struct wb_delta {
@@ -67,20 +88,28 @@ _Static_assert(sizeof(wb_delta) == 16, "wb_delta is two words");
 typedef enum {
   WB_MESSAGE_SNAPSHOT = 1,  /* deltas: levels of the whole book, in any order; parts FIRST .. LAST replace the book at LAST */
   WB_MESSAGE_UPDATE,        /* deltas: applied in order; readers see the book after LAST only */
-  WB_MESSAGE_HEARTBEAT,     /* u.heartbeat */
+  WB_MESSAGE_HEARTBEAT,     /* u.heartbeat; of a whole connection, product WB_PRODUCT_NONE: u.beat */
   WB_MESSAGE_SUBSCRIPTIONS, /* one per acknowledged product of a level-2 channel; FIRST and LAST frame the whole ack. product
                                WB_PRODUCT_NONE in an ack that names no product */
   WB_MESSAGE_ERROR,         /* the exchange reports an error; text in the raw frame */
   WB_MESSAGE_REJECT,        /* a message that broke the schema: u.reject; product may be WB_PRODUCT_NONE */
-  WB_MESSAGE_IGNORED,       /* a legal message that carries nothing anybody here reads (status, unknown type) */
+  WB_MESSAGE_IGNORED,       /* a legal message of a known kind that carries nothing anybody here reads */
   WB_MESSAGE_CONNECT,       /* line is up: all its books wait for a snapshot */
   WB_MESSAGE_DISCONNECT,    /* line is down */
   WB_MESSAGE_SCALE,         /* u.scale: from here on the product's units are these; the book rescales itself */
-  WB_MESSAGE_TICKER,        /* deltas: the best bid, then the best ask, as the exchange says, price 0 for none; u.ticker */
+  WB_MESSAGE_TICKER,        /* deltas by WB_TICKER_*; u.ticker */
   WB_MESSAGE_TRADE,         /* one delta: price, size, side of the maker; u.trade */
   WB_MESSAGE_WINDOW,        /* a replay's window begins: counts and analytics start anew, books stay */
   WB_MESSAGE_GAP,           /* messages are missing between this and the next: no book can be trusted until its snapshot */
-  WB_MESSAGE_RESYNC         /* the node asked for the product anew: for a replay, which asks for nothing itself */
+  WB_MESSAGE_RESYNC,        /* the node asked for the product anew: for a replay, which asks for nothing itself */
+
+  /* What no book is made of. The deltas of these are in units of their own: `decimals`. */
+  WB_MESSAGE_STATUS, /* deltas: increments of price and size, then as a price the least worth of an order in quote; u.status. The last of a message
+                         has product WB_PRODUCT_NONE, no deltas, u.rows */
+  WB_MESSAGE_CANDLE,  /* deltas by WB_CANDLE_*; u.candle */
+  WB_MESSAGE_AUCTION, /* deltas: best bid, best ask, where the auction would open now; price 0 where not said; u.auction */
+  WB_MESSAGE_RFQ,     /* a trade by request for quote, beside the book: as TRADE, in units of its own */
+  WB_MESSAGE_UNKNOWN  /* a legal message of a type, or a channel, that nobody here has heard of */
 } wb_message_kind;
 
 enum {
@@ -88,6 +117,41 @@ enum {
   WB_PART_LAST = 2,  /* last part; a whole message has both */
   WB_PART_ABORT = 4  /* with LAST: the message turned out malformed; forget its parts (a REJECT message follows) */
 };
+
+/* The deltas of a TICKER. The first two are in the product's units, the others in units of the message. A price is 0 where it is not said, or, of the first
+ * two, where that side is empty; one that no units hold together with the others counts as not said. */
+enum {
+  WB_TICKER_BID,      /* best bid and its size */
+  WB_TICKER_ASK,      /* best ask and its size */
+  WB_TICKER_LAST,     /* last trade: price, size, and the taker's side */
+  WB_TICKER_OPEN_24H, /* size: volume of 24 h */
+  WB_TICKER_LOW_24H,  /* size: volume of 30 days */
+  WB_TICKER_HIGH_24H,
+  WB_TICKER_LOW_52W,
+  WB_TICKER_HIGH_52W,
+  WB_TICKER_DELTAS
+};
+
+/* The deltas of a CANDLE. */
+enum { WB_CANDLE_OPEN /* size: volume */, WB_CANDLE_HIGH, WB_CANDLE_LOW, WB_CANDLE_CLOSE, WB_CANDLE_DELTAS };
+
+/* Flags of a message. */
+enum {
+  WB_FLAG_PAST = 1,        /* TRADE, CANDLE: of the time before the subscription */
+  WB_FLAG_BEST = 2,        /* TICKER: it says the best prices, and they fit the product's units */
+  WB_FLAG_SIZES = 4,       /* ... and their sizes */
+  WB_FLAG_TRADE = 8,       /* ... id, size and side of the last trade */
+  WB_FLAG_VOLUME_24H = 16, /* ... */
+  WB_FLAG_VOLUME_30D = 32
+};
+
+typedef enum {
+  WB_AUCTION_UNSAID = 0,
+  WB_AUCTION_COLLECTION,
+  WB_AUCTION_OPENING,
+  WB_AUCTION_COMPLETE,
+  WB_AUCTION_OTHER
+} wb_auction_state;
 
 #define WB_PRODUCT_NONE UINT16_MAX
 #define WB_TIME_NONE INT64_MIN /* no time in the message, or year 0001 */
@@ -106,6 +170,9 @@ typedef struct wb_message {
       uint64_t sequence, last_trade_id;
     } heartbeat;
     struct {
+      uint64_t sequence, counter; /* the server's count of seconds */
+    } beat;
+    struct {
       uint32_t reason;  /* wb_reject */
       uint32_t offset;  /* byte of the frame where the trouble was seen */
       uint8_t harmless; /* well-formed JSON of a type that changes no book: counted, no book becomes suspect */
@@ -114,12 +181,27 @@ typedef struct wb_message {
       uint8_t price_decimals, size_decimals;
     } scale;
     struct {
-      uint64_t sequence;
-      uint8_t no_sizes; /* it says no sizes: those of the deltas are 0 */
+      uint64_t sequence, trade_id;
     } ticker;
     struct {
       uint64_t sequence, trade_id;
     } trade;
+    struct {
+      uint8_t status, type, flags; /* wb_status, wb_product_type, WB_PRODUCT_* */
+      uint8_t funds_decimals;      /* of the least worth; its units are the message's for the increments */
+    } status;
+    struct {
+      uint32_t ours, others; /* of products in the table, and of others, which are passed by */
+    } rows;
+    struct {
+      uint64_t sequence;
+      int64_t start_ns; /* since 1970 UTC */
+    } candle;
+    struct {
+      uint64_t sequence;
+      uint8_t state; /* wb_auction_state */
+      uint8_t can_open;
+    } auction;
     struct {
       uint64_t expected, came; /* sequence of a line's messages; both 0: records of all lines are missing in a log */
     } gap;
@@ -127,7 +209,9 @@ typedef struct wb_message {
   } u;
   uint16_t connection; /* of its frame */
   uint8_t line;
-  uint8_t reserved[5];
+  uint8_t flags;       /* WB_FLAG_* */
+  uint8_t decimals[2]; /* of prices and of sizes that are in units of the message's own: the fewest that hold them */
+  uint8_t reserved[2];
   uint64_t hash; /* of its frame, where lines are redundant (engine/feed/arbiter.h) */
   wb_delta deltas[];
 } wb_message;

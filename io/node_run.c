@@ -684,6 +684,7 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
   status->changes = wb_load_relaxed(&node->book.changes);
   status->applied = wb_load_relaxed(&node->book.messages_applied);
   status->errors = wb_load_relaxed(&node->book.errors);
+  status->unknown = wb_load_relaxed(&node->book.unknown);
   status->resyncs = wb_load_relaxed(&node->book.resyncs);
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) status->rejected[i] = wb_load_relaxed(&node->book.rejected[i]);
   status->line_count = node->config.line_count;

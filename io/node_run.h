@@ -125,6 +125,7 @@ typedef struct wb_node_status {
   int64_t started_utc_ns;
   uint64_t elapsed_ns;
   uint64_t messages, bytes, changes, applied, errors;
+  uint64_t unknown; /* messages of types and channels that the codec does not know */
   uint64_t reconnects, resyncs, stored_frames, synced_frames, stored_bytes, store_errors;
   uint64_t rejected[WB_REJECT_COUNT];
   unsigned line_count; /* replay: 0, or the lines of a log of redundant ones */

@@ -195,6 +195,7 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_object_set_new(report, "synced_frames", json_integer((json_int_t)status.synced_frames));
   json_object_set_new(report, "reconnects", json_integer((json_int_t)status.reconnects));
   json_object_set_new(report, "resyncs", json_integer((json_int_t)status.resyncs));
+  json_object_set_new(report, "unknown", json_integer((json_int_t)status.unknown));
   if (config->part) json_object_set_new(report, "part", part(config, &status));
   if (status.storing)
     json_object_set_new(report, "store",

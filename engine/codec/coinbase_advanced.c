@@ -1,22 +1,44 @@
 #include "engine/codec/coinbase_advanced.h"
 
 #include "engine/codec/coinbase_reading.h"
+#include "engine/codec/iso8601.h"
 
 /* Fewest bytes of `{"side":"bid","price_level":"1","new_quantity":"0"},`. */
-enum { CHANGE_BYTES_MIN = 50 };
+enum { CHANGE_BYTES_MIN = 50, GO_TIME_BYTES_MAX = 64 };
 
 enum { CHANNEL, SEQUENCE_NUM, EVENTS, TIMESTAMP, TYPE, ROOT_COUNT };
 static const char *const root_keys[ROOT_COUNT] = {"channel", "sequence_num", "events", "timestamp", "type"};
 
-enum { EVENT_TYPE, PRODUCT_ID, UPDATES, TICKERS, TRADES, SUBSCRIPTIONS, EVENT_COUNT };
-static const char *const event_keys[EVENT_COUNT] = {"type", "product_id", "updates", "tickers", "trades", "subscriptions"};
+enum { EVENT_TYPE, PRODUCT_ID, UPDATES, TICKERS, TRADES, CANDLES, PRODUCTS, SUBSCRIPTIONS, CURRENT_TIME, COUNTER, EVENT_COUNT };
+static const char *const event_keys[EVENT_COUNT] = {"type",         "product_id",       "updates",  "tickers",
+                                                    "trades",       "candles",          "products", "subscriptions",
+                                                    "current_time", "heartbeat_counter"};
 
 enum { CHANGE_SIDE, EVENT_TIME, PRICE_LEVEL, NEW_QUANTITY, CHANGE_COUNT };
 static const char *const change_keys[CHANGE_COUNT] = {"side", "event_time", "price_level", "new_quantity"};
 
-enum { TICKER_PRODUCT, BEST_BID, BEST_BID_QUANTITY, BEST_ASK, BEST_ASK_QUANTITY, TICKER_COUNT };
-static const char *const ticker_keys[TICKER_COUNT] = {"product_id", "best_bid", "best_bid_quantity", "best_ask",
-                                                      "best_ask_quantity"};
+enum {
+  TICKER_PRODUCT,
+  BEST_BID,
+  BEST_BID_QUANTITY,
+  BEST_ASK,
+  BEST_ASK_QUANTITY,
+  LAST,
+  VOLUME_24H,
+  LOW_24H,
+  HIGH_24H,
+  LOW_52W,
+  HIGH_52W,
+  TICKER_COUNT
+};
+static const char *const ticker_keys[TICKER_COUNT] = {"product_id",        "best_bid", "best_bid_quantity", "best_ask",
+                                                      "best_ask_quantity", "price",    "volume_24_h",       "low_24_h",
+                                                      "high_24_h",         "low_52_w", "high_52_w"};
+static const wb_quantity ticker_quantities[] = {
+    {LAST, WB_TICKER_LAST, false, false, 0},       {VOLUME_24H, WB_TICKER_OPEN_24H, true, false, WB_FLAG_VOLUME_24H},
+    {LOW_24H, WB_TICKER_LOW_24H, false, false, 0}, {HIGH_24H, WB_TICKER_HIGH_24H, false, false, 0},
+    {LOW_52W, WB_TICKER_LOW_52W, false, false, 0}, {HIGH_52W, WB_TICKER_HIGH_52W, false, false, 0},
+};
 
 enum { TRADE_PRODUCT, TRADE_ID, PRICE, SIZE, SIDE, TIME, TRADE_COUNT };
 static const char *const trade_keys[TRADE_COUNT] = {"product_id", "trade_id", "price", "size", "side", "time"};
@@ -49,6 +71,7 @@ typedef struct reading {
   wb_out *out;
   bool any;     /* something was put out */
   bool counted; /* sequence is known */
+  bool past;    /* of an event that tells what was before the subscription */
 } reading;
 
 static wb_message *claim(reading *at, wb_message_kind kind, uint16_t product, uint32_t delta_count) {
@@ -115,21 +138,24 @@ static bool read_level2(reading *at, const wb_members *event) {
   return wb_reading_levels(r, &levels, snapshot, CHANGE_BYTES_MIN, at->out);
 }
 
-/* ------------------------------------------------------------------------------------------------ tickers and trades */
+/* ------------------------------------------------------------------------------------------------ tickers, trades, candles */
 
 static bool read_ticker(reading *at, wb_json_value value) {
   static const unsigned price_key[2] = {BEST_BID, BEST_ASK}, size_key[2] = {BEST_BID_QUANTITY, BEST_ASK_QUANTITY};
   wb_reading *r = &at->r;
   wb_members ticker;
-  wb_ticker_reading said;
+  wb_ticker_reading said = {.sequence = at->sequence};
   if (!wb_reading_object(r, value, ticker_keys, TICKER_COUNT, &ticker) || !read_product(at, &ticker, TICKER_PRODUCT))
     return false;
-  if (!ticker.value[BEST_BID].at && !ticker.value[BEST_ASK].at) return true; /* ticker_batch */
-  if (!wb_reading_ticker(r, &ticker, price_key, size_key, &said)) return false;
+  bool best = ticker.value[BEST_BID].at || ticker.value[BEST_ASK].at; /* ticker_batch has none */
+  if (best && !wb_reading_best(r, &ticker, price_key, size_key, &said)) return false;
+  if (!wb_reading_quantities(r, &ticker, ticker_quantities, sizeof ticker_quantities / sizeof *ticker_quantities, said.delta,
+                             said.decimals, &said.flags))
+    return false;
   if (!at->out) return true;
   at->any = true;
   r->time_ns = at->timestamp_ns;
-  wb_reading_put_ticker(r, &said, at->sequence, at->out);
+  wb_reading_put_ticker(r, &said, at->out);
   return true;
 }
 
@@ -142,8 +168,10 @@ static bool read_trade_id(reading *at, const wb_members *trade, uint64_t *trade_
 }
 
 static bool read_trade(reading *at, wb_json_value value) {
+  static const char *const sides[2] = {"BUY", "SELL"};
   wb_reading *r = &at->r;
   wb_members trade;
+  wb_side side;
   uint64_t trade_id, price, size;
   int64_t time_ns = at->timestamp_ns;
   if (!wb_reading_object(r, value, trade_keys, TRADE_COUNT, &trade) || !read_product(at, &trade, TRADE_PRODUCT) ||
@@ -155,19 +183,48 @@ static bool read_trade(reading *at, wb_json_value value) {
       !wb_reading_widening(r, &trade, SIZE, &decimals[1], &size))
     return false;
   if (price == 0) return wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, trade.value[PRICE].at);
-  if (!wb_reading_have_kind(r, &trade, SIDE, '"')) return false;
-  bool sell = wb_reading_is(r, trade.value[SIDE], "SELL");
-  if (!sell && !wb_reading_is(r, trade.value[SIDE], "BUY"))
-    return wb_reading_refuse(r, WB_REJECT_UNKNOWN_SIDE, trade.value[SIDE].at);
-  if (!wb_reading_time(r, &trade, TIME, &time_ns)) return false;
+  if (!wb_reading_side(r, &trade, SIDE, sides, &side) || !wb_reading_time(r, &trade, TIME, &time_ns)) return false;
   if (!at->out) return true;
   r->time_ns = time_ns;
   wb_reading_scale(r, decimals, at->out);
   wb_message *message = claim(at, WB_MESSAGE_TRADE, r->product, 1);
   message->time_ns = time_ns;
+  message->flags = at->past ? WB_FLAG_PAST : 0;
   message->u.trade.sequence = at->sequence;
   message->u.trade.trade_id = trade_id;
-  message->deltas[0] = (wb_delta){.price = price, .size = size, .side = sell ? WB_SIDE_ASK : WB_SIDE_BID};
+  message->deltas[0] = (wb_delta){.price = price, .size = size, .side = side};
+  at->out->commit(at->out, message);
+  return true;
+}
+
+static bool read_candle(reading *at, wb_json_value value) {
+  enum { PRODUCT, START, OPEN, HIGH, LOW, CLOSE, VOLUME, COUNT };
+  static const char *const keys[COUNT] = {"product_id", "start", "open", "high", "low", "close", "volume"};
+  static const wb_quantity quantities[] = {{OPEN, WB_CANDLE_OPEN, false, true, 0},
+                                           {HIGH, WB_CANDLE_HIGH, false, true, 0},
+                                           {LOW, WB_CANDLE_LOW, false, true, 0},
+                                           {CLOSE, WB_CANDLE_CLOSE, false, true, 0},
+                                           {VOLUME, WB_CANDLE_OPEN, true, true, 0}};
+  const uint64_t second_ns = 1000000000;
+  wb_reading *r = &at->r;
+  wb_members candle;
+  wb_delta delta[WB_CANDLE_DELTAS] = {0};
+  uint8_t decimals[2], flags = at->past ? WB_FLAG_PAST : 0;
+  uint64_t start;
+  if (!wb_reading_object(r, value, keys, COUNT, &candle) || !read_product(at, &candle, PRODUCT) ||
+      !wb_reading_have_kind(r, &candle, START, '"') || !wb_reading_number(r, candle.value[START], 0, &start))
+    return false;
+  if (start > INT64_MAX / second_ns) return wb_reading_refuse(r, WB_REJECT_NUMBER_RANGE, candle.value[START].at);
+  if (!wb_reading_quantities(r, &candle, quantities, sizeof quantities / sizeof *quantities, delta, decimals, &flags))
+    return false;
+  if (!at->out) return true;
+  wb_message *message = claim(at, WB_MESSAGE_CANDLE, r->product, WB_CANDLE_DELTAS);
+  message->time_ns = at->timestamp_ns;
+  message->flags = flags;
+  memcpy(message->decimals, decimals, sizeof decimals);
+  message->u.candle.sequence = at->sequence;
+  message->u.candle.start_ns = (int64_t)(start * second_ns);
+  memcpy(message->deltas, delta, sizeof delta);
   at->out->commit(at->out, message);
   return true;
 }
@@ -181,7 +238,6 @@ static bool trade_id_at(reading *at, wb_json_value value, uint64_t *trade_id) {
 enum { TRADES_MAX = 1024 };
 static bool read_each(reading *at, const wb_members *event, unsigned key, bool (*read)(reading *at, wb_json_value value)) {
   wb_reading *r = &at->r;
-  r->harmless = true;
   if (!wb_reading_have_kind(r, event, key, '[')) return false;
   wb_json array = {r->json.text, event->value[key].end, event->value[key].at + 1};
   wb_json_value value[TRADES_MAX];
@@ -197,14 +253,58 @@ static bool read_each(reading *at, const wb_members *event, unsigned key, bool (
   return true;
 }
 
+/* ------------------------------------------------------------------------------------------------ status and heartbeats */
+
+static bool read_status(reading *at, const wb_members *event) {
+  wb_reading *r = &at->r;
+  uint32_t ours = 0, others = 0;
+  r->time_ns = at->timestamp_ns;
+  if (!wb_reading_have_kind(r, event, PRODUCTS, '[') || !wb_reading_rows(r, event->value[PRODUCTS], &ours, &others, at->out))
+    return false;
+  if (!at->out) return true;
+  at->any = true;
+  wb_reading_put_rows(r, ours, others, at->out);
+  return true;
+}
+
+/* The counter is a number, in quotes or not. */
+static bool read_counter(reading *at, const wb_members *event, uint64_t *counter) {
+  wb_reading *r = &at->r;
+  if (!wb_reading_have(r, event, COUNTER)) return false;
+  if (wb_reading_kind(r, event->value[COUNTER]) != '"') return wb_reading_unsigned(r, event, COUNTER, counter);
+  if (!wb_reading_number(r, event->value[COUNTER], 0, counter)) return false;
+  return *counter != UINT64_MAX || wb_reading_refuse(r, WB_REJECT_NUMBER_RANGE, event->value[COUNTER].at);
+}
+
+static bool read_heartbeat(reading *at, const wb_members *event) {
+  wb_reading *r = &at->r;
+  uint64_t counter;
+  int64_t time_ns = at->timestamp_ns;
+  r->product = WB_PRODUCT_NONE;
+  if (!read_counter(at, event, &counter)) return false;
+  if (wb_reading_says(r, event, CURRENT_TIME)) {
+    char text[GO_TIME_BYTES_MAX];
+    wb_json_value value = event->value[CURRENT_TIME];
+    if (!wb_reading_have_kind(r, event, CURRENT_TIME, '"')) return false;
+    uint32_t bytes = wb_json_string(&r->json, value.at, text, sizeof text);
+    if (bytes > sizeof text || wb_iso8601_parse_go(text, bytes, &time_ns) != 0)
+      return wb_reading_refuse(r, WB_REJECT_BAD_TIME, value.at);
+  }
+  if (!at->out) return true;
+  wb_message *message = claim(at, WB_MESSAGE_HEARTBEAT, WB_PRODUCT_NONE, 0);
+  message->time_ns = time_ns;
+  message->u.beat.sequence = at->sequence;
+  message->u.beat.counter = counter;
+  at->out->commit(at->out, message);
+  return true;
+}
+
 /* ------------------------------------------------------------------------------------------------ acknowledgements */
 
-/* Known products of level2, each once; with emit they are put out, the last of total as LAST. */
-static bool read_level2_ids(reading *at, wb_json_value ids, bool emit, uint32_t total, uint32_t *count) {
+/* Known products of level2, those that this pass has not met before; with emit they are put out, the last of total as LAST. */
+static bool read_level2_ids(reading *at, wb_json_value ids, uint32_t pass, bool emit, uint32_t total, uint32_t *count) {
   wb_reading *r = &at->r;
-  uint32_t pass = ++r->state->ack_count;
   wb_json array = {r->json.text, ids.end, ids.at + 1};
-  *count = 0;
   for (wb_json_value id; wb_json_element(&array, &id);) {
     char text[WB_PRODUCT_ID_BYTES];
     if (wb_reading_kind(r, id) != '"') return wb_reading_refuse(r, WB_REJECT_WRONG_TYPE, id.at);
@@ -221,33 +321,59 @@ static bool read_level2_ids(reading *at, wb_json_value ids, bool emit, uint32_t 
   return true;
 }
 
+/* The channel goes by two names. */
+static bool read_level2_channels(reading *at, const wb_members *channels, bool emit, uint32_t total, uint32_t *count) {
+  uint32_t pass = ++at->r.state->ack_count;
+  *count = 0;
+  for (unsigned i = 0; i < 2; i++) {
+    if (!wb_reading_says(&at->r, channels, i)) continue;
+    if (!wb_reading_have_kind(&at->r, channels, i, '[')) return false;
+    if (!read_level2_ids(at, channels->value[i], pass, emit, total, count)) return false;
+  }
+  return true;
+}
+
 static bool read_subscriptions(reading *at, const wb_members *event) {
-  static const char *const level2[] = {"level2"};
+  static const char *const level2[] = {"level2", "l2_data"};
   wb_reading *r = &at->r;
   wb_members channels;
-  uint32_t total = 0, count;
-  if (!wb_reading_have(r, event, SUBSCRIPTIONS) || !wb_reading_object(r, event->value[SUBSCRIPTIONS], level2, 1, &channels))
+  uint32_t total, count;
+  if (!wb_reading_have(r, event, SUBSCRIPTIONS) || !wb_reading_object(r, event->value[SUBSCRIPTIONS], level2, 2, &channels) ||
+      !read_level2_channels(at, &channels, false, 0, &total))
     return false;
-  bool named = channels.value[0].at && wb_reading_kind(r, channels.value[0]) != 'n';
-  if (named && !wb_reading_have_kind(r, &channels, 0, '[')) return false;
-  if (named && !read_level2_ids(at, channels.value[0], false, 0, &total)) return false;
   if (!at->out) return true;
-  if (total) return read_level2_ids(at, channels.value[0], true, total, &count);
+  if (total) return read_level2_channels(at, &channels, true, total, &count);
   at->out->commit(at->out, claim(at, WB_MESSAGE_SUBSCRIPTIONS, WB_PRODUCT_NONE, 0));
   return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ the message */
 
-typedef enum { CHANNEL_OTHER = 0, CHANNEL_LEVEL2, CHANNEL_TICKER, CHANNEL_TRADES, CHANNEL_SUBSCRIPTIONS } channel;
+/* What a REJECT of those from TICKER on would say harms no book. Private channels are passed by. */
+typedef enum {
+  CHANNEL_UNKNOWN = 0,
+  CHANNEL_PASSED_BY,
+  CHANNEL_LEVEL2,
+  CHANNEL_SUBSCRIPTIONS,
+  CHANNEL_TICKER,
+  CHANNEL_TRADES,
+  CHANNEL_CANDLES,
+  CHANNEL_STATUS,
+  CHANNEL_HEARTBEATS
+} channel;
 
 static bool read_event(reading *at, channel which, wb_json_value value) {
   wb_members event;
   if (!wb_reading_object(&at->r, value, event_keys, EVENT_COUNT, &event)) return false;
+  at->past = event.value[EVENT_TYPE].at && wb_reading_kind(&at->r, event.value[EVENT_TYPE]) == '"' &&
+             wb_reading_is(&at->r, event.value[EVENT_TYPE], "snapshot");
   switch (which) {
   case CHANNEL_LEVEL2: return read_level2(at, &event);
   case CHANNEL_TICKER: return read_each(at, &event, TICKERS, read_ticker);
   case CHANNEL_TRADES: return read_each(at, &event, TRADES, read_trade);
+  case CHANNEL_CANDLES: return read_each(at, &event, CANDLES, read_candle);
+  case CHANNEL_STATUS: return read_status(at, &event);
+  case CHANNEL_HEARTBEATS: return read_heartbeat(at, &event);
   default: return read_subscriptions(at, &event);
   }
 }
@@ -263,10 +389,23 @@ static bool read_events(reading *at, channel which, wb_json_value events) {
 }
 
 static channel channel_of(const wb_reading *r, wb_json_value name) {
-  static const char *const names[] = {"", "l2_data", "ticker", "market_trades", "subscriptions"};
-  for (unsigned i = CHANNEL_LEVEL2; i <= CHANNEL_SUBSCRIPTIONS; i++)
-    if (wb_reading_is(r, name, names[i])) return (channel)i;
-  return CHANNEL_OTHER;
+  static const struct {
+    const char *name;
+    channel channel;
+  } names[] = {{"l2_data", CHANNEL_LEVEL2},
+               {"level2", CHANNEL_LEVEL2},
+               {"ticker", CHANNEL_TICKER},
+               {"ticker_batch", CHANNEL_TICKER},
+               {"market_trades", CHANNEL_TRADES},
+               {"subscriptions", CHANNEL_SUBSCRIPTIONS},
+               {"heartbeats", CHANNEL_HEARTBEATS},
+               {"candles", CHANNEL_CANDLES},
+               {"status", CHANNEL_STATUS},
+               {"user", CHANNEL_PASSED_BY},
+               {"futures_balance_summary", CHANNEL_PASSED_BY}};
+  for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+    if (wb_reading_is(r, name, names[i].name)) return names[i].channel;
+  return CHANNEL_UNKNOWN;
 }
 
 static bool read_message(reading *at, wb_out *out) {
@@ -275,7 +414,7 @@ static bool read_message(reading *at, wb_out *out) {
   if (!wb_reading_root(r, root_keys, ROOT_COUNT, &root, NULL)) return false;
   if (root.value[CHANNEL].at == 0 && root.value[TYPE].at) { /* an error has a type instead */
     bool error = wb_reading_kind(r, root.value[TYPE]) == '"' && wb_reading_is(r, root.value[TYPE], "error");
-    out->commit(out, wb_coinbase_claim(out, r->frame, error ? WB_MESSAGE_ERROR : WB_MESSAGE_IGNORED, WB_PRODUCT_NONE, 0));
+    out->commit(out, wb_coinbase_claim(out, r->frame, error ? WB_MESSAGE_ERROR : WB_MESSAGE_UNKNOWN, WB_PRODUCT_NONE, 0));
     return true;
   }
   if (!wb_reading_have_kind(r, &root, CHANNEL, '"') || !wb_reading_unsigned(r, &root, SEQUENCE_NUM, &at->sequence))
@@ -283,15 +422,18 @@ static bool read_message(reading *at, wb_out *out) {
   at->counted = true;
   if (!wb_reading_time(r, &root, TIMESTAMP, &at->timestamp_ns)) return false;
   channel which = channel_of(r, root.value[CHANNEL]);
-  if (which != CHANNEL_OTHER) {
+  bool read = which > CHANNEL_PASSED_BY;
+  r->harmless = which >= CHANNEL_TICKER;
+  if (read) {
     if (!wb_reading_have_kind(r, &root, EVENTS, '[')) return false;
     if (!read_events(at, which, root.value[EVENTS])) return false;
   }
   wb_coinbase_advanced_next(r->state, r->frame, at->sequence, out);
   at->out = out;
   at->any = false;
-  if (which != CHANNEL_OTHER) read_events(at, which, root.value[EVENTS]);
-  if (!at->any) out->commit(out, wb_coinbase_claim(out, r->frame, WB_MESSAGE_IGNORED, WB_PRODUCT_NONE, 0));
+  if (read) read_events(at, which, root.value[EVENTS]);
+  wb_message_kind kind = which == CHANNEL_UNKNOWN ? WB_MESSAGE_UNKNOWN : WB_MESSAGE_IGNORED;
+  if (!at->any) out->commit(out, wb_coinbase_claim(out, r->frame, kind, WB_PRODUCT_NONE, 0));
   return true;
 }
 

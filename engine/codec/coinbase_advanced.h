@@ -1,17 +1,19 @@
 /* coinbase_advanced.h - the dialect of Coinbase's Advanced Trade feed (advanced-trade-ws.coinbase.com): level 2 and what comes beside it.
  *
- * Decodes  l2_data -> SNAPSHOT (in parts) and UPDATE, ticker -> TICKER, market_trades -> TRADE (past trades of a first message in the order of
- *          their ids), subscriptions -> SUBSCRIPTIONS, one for each known product of level2, error -> ERROR, every other channel, a
- *          ticker without best prices (ticker_batch) and a message without events -> IGNORED; node records, binary messages and what was
- *          refused as the Exchange dialect has them. A message of several events becomes several messages.
+ * Decodes  l2_data (or level2, in messages and acknowledgements alike) -> SNAPSHOT (in parts) and UPDATE, ticker and ticker_batch, which has no best
+ *          prices, -> TICKER, market_trades -> TRADE, candles -> CANDLE, both with WB_FLAG_PAST where the event is a snapshot (its trades in the order of
+ *          their ids), status -> STATUS as the Exchange dialect has it, heartbeats -> HEARTBEAT of no product, subscriptions -> SUBSCRIPTIONS, one for
+ *          each known product of level2, error -> ERROR, private channels and a message without events -> IGNORED, every other channel and type ->
+ *          UNKNOWN; node records, binary messages and what was refused as the Exchange dialect has them. A message of several events becomes several messages.
  * Strict   as in coinbase_exchange.h: UTF-8, JSON, schema, in this order; a message that breaks any of them gives one REJECT and changes no book, of
  *          whichever of its events. What must be there: channel, sequence_num, events; of an event of l2_data type, product_id, updates of side
- *          ("bid" or "offer"), price_level, new_quantity; of a ticker product_id, of a trade trade_id (a string), product_id, price, size, side. REJECTs
- *          of tickers and trades are harmless. That of a message of several events names no product, as all of them are lost.
+ *          ("bid" or "offer"), price_level, new_quantity; of a ticker product_id, of a trade trade_id (a string), product_id, price, size, side, of a
+ *          candle product_id, start (a string of seconds), open, high, low, close, volume, of a heartbeat heartbeat_counter (a number or a string). REJECTs of all
+ *          channels but level2 and subscriptions are harmless where sequence_num was read. That of a message of several events names no product, as all of them are lost.
  * Sequence sequence_num counts the messages of a connection, over all channels, from 0. A message that is not the next puts out GAP first: all
  *          books of that line are suspect, and new snapshots repair them at the least cost. In a recording that begins in the middle the first
  *          message is the measure of the next.
- * Time     of an update: the event_time of its last change; of a snapshot: that of its first level, none if it is of 1970; of the others their own. Where
+ * Time     of an update: the event_time of its last change; of a snapshot: that of its first level, none if it is of 1970; of the others their own, current_time of heartbeats, in the form that Go prints. Where
  *          that is missing, timestamp. event_time is the exchange's, the same on every connection; timestamp is the connection's.
  * Aliases  data of BTC-USD is BTC-USDC's where only that is known: the feed answers for -USDC products under the -USD name.
  * Cost     see bench/bench_parser.c; the shape that the exchange sends in one pass, any other some ten times that.

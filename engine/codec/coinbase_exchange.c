@@ -143,14 +143,19 @@ void wb_text_put(wb_text_buffer *to, const char *format, ...) {
   va_end(arguments);
 }
 
+/* status has no products. */
 static int subscribe(const wb_products *products, const char *const *channels, const uint16_t *index, uint32_t count,
                      bool unsubscribe, char *text, size_t size) {
   wb_text_buffer to = {text, size, 0};
   wb_text_put(&to, "{\"type\":\"%s\",\"channels\":[", unsubscribe ? "unsubscribe" : "subscribe");
   for (const char *const *channel = channels; *channel; channel++) {
-    wb_text_put(&to, "%s{\"name\":\"%s\",\"product_ids\":[", channel == channels ? "" : ",", *channel);
-    for (uint32_t i = 0; i < count; i++) wb_text_put(&to, "%s\"%s\"", i ? "," : "", products->product[index[i]].id);
-    wb_text_put(&to, "]}");
+    wb_text_put(&to, "%s{\"name\":\"%s\"", channel == channels ? "" : ",", *channel);
+    if (strcmp(*channel, "status") != 0) {
+      wb_text_put(&to, ",\"product_ids\":[");
+      for (uint32_t i = 0; i < count; i++) wb_text_put(&to, "%s\"%s\"", i ? "," : "", products->product[index[i]].id);
+      wb_text_put(&to, "]");
+    }
+    wb_text_put(&to, "}");
   }
   wb_text_put(&to, "]}");
   return to.length < size ? (int)to.length : WB_E_LIMIT;

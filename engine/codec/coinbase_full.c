@@ -1,9 +1,10 @@
-#include "engine/codec/coinbase_reading.h"
+#include "engine/codec/coinbase_channels.h"
+#include "engine/codec/coinbase_fast.h"
 
 /* Fewest bytes of `["buy","1","0"],`: how many changes there can be in an array, whose brackets are one byte too many. */
 enum { CHANGE_BYTES_MIN = 16 };
 
-/* Those from BEST_BID on are looked for only where the type has them. */
+/* Those from PRICE on are looked for only where the type has them: a match those up to SIZE, a ticker all. */
 enum {
   TYPE,
   PRODUCT_ID,
@@ -14,30 +15,36 @@ enum {
   SEQUENCE,
   LAST_TRADE_ID,
   CHANNELS,
+  PRICE,
+  SIDE,
+  TRADE_ID,
+  SIZE,
   BEST_BID,
   BEST_BID_SIZE,
   BEST_ASK,
   BEST_ASK_SIZE,
-  PRICE,
-  SIZE,
-  SIDE,
-  TRADE_ID,
-  KEY_COUNT
+  LAST_SIZE,
+  OPEN_24H,
+  LOW_24H,
+  HIGH_24H,
+  VOLUME_24H,
+  VOLUME_30D,
+  KEY_COUNT,
+  MATCH_COUNT = SIZE + 1
 };
 static const char *const keys[KEY_COUNT] = {
-    "type",     "product_id",    "time",     "changes",       "bids",  "asks", "sequence", "last_trade_id", "channels",
-    "best_bid", "best_bid_size", "best_ask", "best_ask_size", "price", "size", "side",     "trade_id"};
+    "type",          "product_id", "time",     "changes",  "bids",     "asks",       "sequence",      "last_trade_id",
+    "channels",      "price",      "side",     "trade_id", "size",     "best_bid",   "best_bid_size", "best_ask",
+    "best_ask_size", "last_size",  "open_24h", "low_24h",  "high_24h", "volume_24h", "volume_30d"};
+_Static_assert((unsigned)KEY_COUNT <= WB_MEMBERS_MAX, "the members of a ticker are found in one pass");
+
+static const char *const sides[2] = {"buy", "sell"};
 
 static void find_product(wb_reading *r, const wb_members *root) {
   wb_json_value value = root->value[PRODUCT_ID];
   if (value.at == 0 || root->twice >> PRODUCT_ID & 1 || wb_reading_kind(r, value) != '"') return;
   int index = wb_reading_product(r, value);
   if (index >= 0) r->product = (uint16_t)index;
-}
-
-static bool read_product(wb_reading *r, const wb_members *root) {
-  if (!wb_reading_have_kind(r, root, PRODUCT_ID, '"')) return false;
-  return r->product != WB_PRODUCT_NONE || wb_reading_refuse(r, WB_REJECT_UNKNOWN_PRODUCT, root->value[PRODUCT_ID].at);
 }
 
 /* ------------------------------------------------------------------------------------------------ levels */
@@ -64,7 +71,7 @@ static bool level_next(wb_reading *r, wb_levels *at, wb_book_level *level) {
 }
 
 static bool read_book(wb_reading *r, const wb_members *root, bool snapshot, wb_out *out) {
-  if (!read_product(r, root)) return false;
+  if (!wb_reading_named(r, root, PRODUCT_ID)) return false;
   wb_levels levels = {.next = level_next, .json = r->json};
   if (snapshot) {
     if (!wb_reading_have_kind(r, root, BIDS, '[') || !wb_reading_have_kind(r, root, ASKS, '[')) return false;
@@ -86,7 +93,7 @@ static bool read_book(wb_reading *r, const wb_members *root, bool snapshot, wb_o
 
 static bool read_heartbeat(wb_reading *r, const wb_members *root, wb_out *out) {
   uint64_t sequence, last_trade_id;
-  if (!read_product(r, root) || !wb_reading_unsigned(r, root, SEQUENCE, &sequence) ||
+  if (!wb_reading_named(r, root, PRODUCT_ID) || !wb_reading_unsigned(r, root, SEQUENCE, &sequence) ||
       !wb_reading_unsigned(r, root, LAST_TRADE_ID, &last_trade_id) || !wb_reading_time(r, root, TIME, &r->time_ns))
     return false;
   wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_HEARTBEAT, r->product, 0);
@@ -97,33 +104,70 @@ static bool read_heartbeat(wb_reading *r, const wb_members *root, wb_out *out) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------ ticker and trades */
+/* ------------------------------------------------------------------------------------------------ tickers and trades */
 
-static void find_more(wb_reading *r, wb_members *root) {
-  uint32_t twice;
-  wb_json again = {r->json.text, r->json.bytes, 0};
-  wb_json_members(&again, 0, keys + BEST_BID, KEY_COUNT - BEST_BID, root->value + BEST_BID, &twice);
-  root->twice |= twice << BEST_BID;
-  r->harmless = true;
+/* How many keys the message asks for if its type is where the exchange has it, right behind the brace. */
+static unsigned likely_count(const wb_frame *frame, const uint8_t *text) {
+  if (frame->bytes < WB_FAST_TYPE_AT + sizeof(uint64_t)) return PRICE;
+  uint64_t type = wb_fast_load(text + WB_FAST_TYPE_AT);
+  if (type == WB_FAST_WORD('t', 'i', 'c', 'k', 'e', 'r', '"', ',')) return KEY_COUNT;
+  bool match = type == WB_FAST_WORD('m', 'a', 't', 'c', 'h', '"', ',', '"');
+  return match || type == WB_FAST_WORD('l', 'a', 's', 't', '_', 'm', 'a', 't') ? MATCH_COUNT : PRICE;
 }
 
-static bool read_ticker(wb_reading *r, wb_members *root, wb_out *out) {
-  static const unsigned price_key[] = {[WB_SIDE_BID] = BEST_BID, [WB_SIDE_ASK] = BEST_ASK};
-  static const unsigned size_key[] = {[WB_SIDE_BID] = BEST_BID_SIZE, [WB_SIDE_ASK] = BEST_ASK_SIZE};
-  find_more(r, root);
-  uint64_t sequence;
-  wb_ticker_reading ticker;
-  if (!read_product(r, root) || !wb_reading_unsigned(r, root, SEQUENCE, &sequence) ||
-      !wb_reading_ticker(r, root, price_key, size_key, &ticker) || !wb_reading_time(r, root, TIME, &r->time_ns))
-    return false;
-  wb_reading_put_ticker(r, &ticker, sequence, out);
+/* Finds the members up to want of which only the first found were looked for. */
+static void find_more(wb_reading *r, wb_members *root, unsigned found, unsigned want) {
+  r->harmless = true;
+  if (found >= want) return;
+  uint32_t twice;
+  wb_json again = {r->json.text, r->json.bytes, 0};
+  wb_json_members(&again, 0, keys + found, want - found, root->value + found, &twice);
+  root->twice |= twice << found;
+}
+
+static const wb_quantity ticker_quantities[] = {
+    {PRICE, WB_TICKER_LAST, false, false, 0},
+    {LAST_SIZE, WB_TICKER_LAST, true, false, WB_FLAG_TRADE},
+    {OPEN_24H, WB_TICKER_OPEN_24H, false, false, 0},
+    {LOW_24H, WB_TICKER_LOW_24H, false, false, 0},
+    {HIGH_24H, WB_TICKER_HIGH_24H, false, false, 0},
+    {VOLUME_24H, WB_TICKER_OPEN_24H, true, false, WB_FLAG_VOLUME_24H},
+    {VOLUME_30D, WB_TICKER_LOW_24H, true, false, WB_FLAG_VOLUME_30D},
+};
+
+/* A product's first ticker may have no trade to speak of, or not all of it. */
+static bool read_last_trade(wb_reading *r, const wb_members *root, wb_ticker_reading *ticker) {
+  wb_delta *last = &ticker->delta[WB_TICKER_LAST];
+  wb_side side = WB_SIDE_BID;
+  bool id_said = wb_reading_says(r, root, TRADE_ID), side_said = wb_reading_says(r, root, SIDE);
+  if (id_said && !wb_reading_unsigned(r, root, TRADE_ID, &ticker->trade_id)) return false;
+  if (side_said && !wb_reading_side(r, root, SIDE, sides, &side)) return false;
+  last->side = side;
+  if (id_said && side_said && ticker->flags & WB_FLAG_TRADE) return true;
+  ticker->flags &= (uint8_t)~WB_FLAG_TRADE;
+  ticker->trade_id = 0;
+  *last = (wb_delta){.price = last->price};
   return true;
 }
 
-static bool read_trade(wb_reading *r, wb_members *root, wb_out *out) {
-  find_more(r, root);
+static bool read_ticker(wb_reading *r, const wb_members *root, wb_out *out) {
+  static const unsigned price_key[] = {[WB_SIDE_BID] = BEST_BID, [WB_SIDE_ASK] = BEST_ASK};
+  static const unsigned size_key[] = {[WB_SIDE_BID] = BEST_BID_SIZE, [WB_SIDE_ASK] = BEST_ASK_SIZE};
+  wb_ticker_reading ticker = {0};
+  if (!wb_reading_named(r, root, PRODUCT_ID) || !wb_reading_unsigned(r, root, SEQUENCE, &ticker.sequence) ||
+      !wb_reading_best(r, root, price_key, size_key, &ticker) ||
+      !wb_reading_quantities(r, root, ticker_quantities, sizeof ticker_quantities / sizeof *ticker_quantities, ticker.delta,
+                             ticker.decimals, &ticker.flags) ||
+      !read_last_trade(r, root, &ticker) || !wb_reading_time(r, root, TIME, &r->time_ns))
+    return false;
+  wb_reading_put_ticker(r, &ticker, out);
+  return true;
+}
+
+static bool read_trade(wb_reading *r, const wb_members *root, bool past, wb_out *out) {
+  wb_side side;
   uint64_t sequence, trade_id, price, size;
-  if (!read_product(r, root) || !wb_reading_unsigned(r, root, SEQUENCE, &sequence) ||
+  if (!wb_reading_named(r, root, PRODUCT_ID) || !wb_reading_unsigned(r, root, SEQUENCE, &sequence) ||
       !wb_reading_unsigned(r, root, TRADE_ID, &trade_id))
     return false;
   const wb_coinbase_product *product = &r->state->product[r->product];
@@ -131,17 +175,14 @@ static bool read_trade(wb_reading *r, wb_members *root, wb_out *out) {
   if (!wb_reading_widening(r, root, PRICE, &decimals[0], &price) || !wb_reading_widening(r, root, SIZE, &decimals[1], &size))
     return false;
   if (price == 0) return wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, root->value[PRICE].at);
-  if (!wb_reading_have_kind(r, root, SIDE, '"')) return false;
-  bool sell = wb_reading_is(r, root->value[SIDE], "sell");
-  if (!sell && !wb_reading_is(r, root->value[SIDE], "buy"))
-    return wb_reading_refuse(r, WB_REJECT_UNKNOWN_SIDE, root->value[SIDE].at);
-  if (!wb_reading_time(r, root, TIME, &r->time_ns)) return false;
+  if (!wb_reading_side(r, root, SIDE, sides, &side) || !wb_reading_time(r, root, TIME, &r->time_ns)) return false;
   wb_reading_scale(r, decimals, out);
   wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_TRADE, r->product, 1);
   message->time_ns = r->time_ns;
+  message->flags = past ? WB_FLAG_PAST : 0;
   message->u.trade.sequence = sequence;
   message->u.trade.trade_id = trade_id;
-  message->deltas[0] = (wb_delta){.price = price, .size = size, .side = sell ? WB_SIDE_ASK : WB_SIDE_BID};
+  message->deltas[0] = (wb_delta){.price = price, .size = size, .side = side};
   out->commit(out, message);
   return true;
 }
@@ -202,18 +243,35 @@ static bool read_subscriptions(wb_reading *r, const wb_members *root, wb_out *ou
 
 /* ------------------------------------------------------------------------------------------------ the message */
 
+/* Types that carry nothing for this codec: those of `full`, `level3`, `user` and `balance`. */
+static const char *const passed_by[] = {"received", "open", "done", "change", "activate", "noop", "level3", "balance"};
+
 static bool read_message(wb_reading *r, wb_out *out) {
   wb_members root;
-  if (!wb_reading_root(r, keys, BEST_BID, &root, find_product) || !wb_reading_have(r, &root, TYPE)) return false;
+  unsigned found = likely_count(r->frame, r->json.text);
+  if (!wb_reading_root(r, keys, found, &root, find_product) || !wb_reading_have(r, &root, TYPE)) return false;
   wb_json_value type = root.value[TYPE];
   if (wb_reading_kind(r, type) != '"') return wb_reading_refuse(r, WB_REJECT_MISSING_FIELD, type.at);
   if (wb_reading_is(r, type, "l2update")) return read_book(r, &root, false, out);
   if (wb_reading_is(r, type, "snapshot")) return read_book(r, &root, true, out);
   if (wb_reading_is(r, type, "heartbeat")) return read_heartbeat(r, &root, out);
-  if (wb_reading_is(r, type, "ticker")) return read_ticker(r, &root, out);
-  if (wb_reading_is(r, type, "match") || wb_reading_is(r, type, "last_match")) return read_trade(r, &root, out);
+  if (wb_reading_is(r, type, "ticker")) {
+    find_more(r, &root, found, KEY_COUNT);
+    return read_ticker(r, &root, out);
+  }
+  bool past = wb_reading_is(r, type, "last_match");
+  if (past || wb_reading_is(r, type, "match")) {
+    find_more(r, &root, found, MATCH_COUNT);
+    return read_trade(r, &root, past, out);
+  }
   if (wb_reading_is(r, type, "subscriptions")) return read_subscriptions(r, &root, out);
-  wb_message_kind kind = wb_reading_is(r, type, "error") ? WB_MESSAGE_ERROR : WB_MESSAGE_IGNORED;
+  if (wb_reading_is(r, type, "status")) return wb_channel_status(r, out);
+  if (wb_reading_is(r, type, "auction")) return wb_channel_auction(r, out);
+  if (wb_reading_is(r, type, "rfq_match")) return wb_channel_rfq(r, out);
+  const unsigned passed_count = sizeof passed_by / sizeof *passed_by;
+  wb_message_kind kind = wb_reading_is(r, type, "error")                                    ? WB_MESSAGE_ERROR
+                         : wb_reading_word(r, type, passed_by, passed_count) < passed_count ? WB_MESSAGE_IGNORED
+                                                                                            : WB_MESSAGE_UNKNOWN;
   out->commit(out, wb_coinbase_claim(out, r->frame, kind, r->product, 0));
   return true;
 }

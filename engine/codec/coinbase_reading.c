@@ -1,6 +1,7 @@
 #include "engine/codec/coinbase_reading.h"
 
 #include "engine/base/decimal.h"
+#include "engine/codec/coinbase_products.h"
 #include "engine/codec/iso8601.h"
 
 enum { NUMBER_BYTES_MAX = 40, TIME_BYTES_MAX = 30 };
@@ -78,6 +79,31 @@ int wb_reading_product(const wb_reading *r, wb_json_value string) {
   return wb_products_find(r->state->products, id, bytes);
 }
 
+bool wb_reading_named(wb_reading *r, const wb_members *members, unsigned key) {
+  if (!wb_reading_have_kind(r, members, key, '"')) return false;
+  return r->product != WB_PRODUCT_NONE || wb_reading_refuse(r, WB_REJECT_UNKNOWN_PRODUCT, members->value[key].at);
+}
+
+void wb_reading_again(wb_reading *r, const char *const *keys, unsigned count, wb_members *root) {
+  wb_json again = {r->json.text, r->json.bytes, 0};
+  *root = (wb_members){.end = r->json.bytes};
+  wb_json_members(&again, 0, keys, count, root->value, &root->twice);
+  r->harmless = true;
+}
+
+unsigned wb_reading_word(const wb_reading *r, wb_json_value string, const char *const *words, unsigned count) {
+  unsigned i = 0;
+  while (i < count && !wb_reading_is(r, string, words[i])) i++;
+  return i;
+}
+
+bool wb_reading_side(wb_reading *r, const wb_members *members, unsigned key, const char *const words[2], wb_side *side) {
+  if (!wb_reading_have_kind(r, members, key, '"')) return false;
+  unsigned word = wb_reading_word(r, members->value[key], words, 2);
+  *side = word == 0 ? WB_SIDE_BID : WB_SIDE_ASK;
+  return word < 2 || wb_reading_refuse(r, WB_REJECT_UNKNOWN_SIDE, members->value[key].at);
+}
+
 bool wb_reading_time(wb_reading *r, const wb_members *members, unsigned key, int64_t *time_ns) {
   char text[TIME_BYTES_MAX];
   wb_json_value value = members->value[key];
@@ -145,31 +171,123 @@ void wb_reading_scale(wb_reading *r, const unsigned decimals[2], wb_out *out) {
   out->commit(out, message);
 }
 
-/* ------------------------------------------------------------------------------------------------ tickers */
+/* ------------------------------------------------------------------------------------------------ units of the message's own */
 
-bool wb_reading_ticker(wb_reading *r, const wb_members *members, const unsigned price_key[2], const unsigned size_key[2],
-                       wb_ticker_reading *ticker) {
-  const wb_coinbase_product *product = &r->state->product[r->product];
-  *ticker = (wb_ticker_reading){.fits = true};
-  ticker->sizes = members->value[size_key[0]].at || members->value[size_key[1]].at;
-  for (unsigned side = 0; side < 2; side++) {
-    if (!read_quantity(r, members, price_key[side], product->price_decimals, &ticker->price[side])) return false;
-    if (ticker->sizes && !read_quantity(r, members, size_key[side], product->size_decimals, &ticker->size[side])) return false;
-    ticker->fits &= ticker->price[side] != UINT64_MAX && ticker->size[side] != UINT64_MAX;
+/* The most decimals that any price and any size of the message has. */
+static bool measure_quantities(wb_reading *r, const wb_members *members, const wb_quantity *quantities, unsigned count,
+                               uint8_t decimals[2]) {
+  decimals[0] = decimals[1] = 0;
+  for (const wb_quantity *q = quantities; q < quantities + count; q++) {
+    char text[NUMBER_BYTES_MAX];
+    unsigned integer_digits, need = 0;
+    if (!q->must && !wb_reading_says(r, members, q->key)) continue;
+    if (!wb_reading_have_kind(r, members, q->key, '"')) return false;
+    uint32_t bytes = number_text(r, members->value[q->key], text);
+    if (bytes > NUMBER_BYTES_MAX || wb_decimal_need(text, bytes, &integer_digits, &need) != 0)
+      return wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, members->value[q->key].at);
+    if (need > decimals[q->size] && need <= WB_DECIMALS_MAX) decimals[q->size] = (uint8_t)need;
   }
   return true;
 }
 
-void wb_reading_put_ticker(const wb_reading *r, const wb_ticker_reading *ticker, uint64_t sequence, wb_out *out) {
-  wb_message *message =
-      wb_coinbase_claim(out, r->frame, ticker->fits ? WB_MESSAGE_TICKER : WB_MESSAGE_IGNORED, r->product, ticker->fits ? 2 : 0);
-  if (ticker->fits) {
-    message->time_ns = r->time_ns;
-    message->u.ticker.sequence = sequence;
-    message->u.ticker.no_sizes = !ticker->sizes;
-    for (unsigned side = 0; side < 2; side++)
-      message->deltas[side] = (wb_delta){.price = ticker->price[side], .size = ticker->size[side], .side = side};
+bool wb_reading_quantities(wb_reading *r, const wb_members *members, const wb_quantity *quantities, unsigned count,
+                           wb_delta *deltas, uint8_t decimals[2], uint8_t *flags) {
+  if (!measure_quantities(r, members, quantities, count, decimals)) return false;
+  for (const wb_quantity *q = quantities; q < quantities + count; q++) {
+    wb_json_value value = members->value[q->key];
+    uint64_t number;
+    if (!q->must && !wb_reading_says(r, members, q->key)) continue;
+    wb_reading_number(r, value, decimals[q->size], &number);
+    if (number == UINT64_MAX && !q->must) continue;
+    if (number == UINT64_MAX) return wb_reading_refuse(r, WB_REJECT_NUMBER_RANGE, value.at);
+    if (number == 0 && q->must && !q->size) return wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, value.at);
+    if (q->size) deltas[q->delta].size = number;
+    else deltas[q->delta].price = number;
+    *flags |= q->flag;
   }
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------ tickers */
+
+bool wb_reading_best(wb_reading *r, const wb_members *members, const unsigned price_key[2], const unsigned size_key[2],
+                     wb_ticker_reading *ticker) {
+  const wb_coinbase_product *product = &r->state->product[r->product];
+  bool sizes = members->value[size_key[0]].at || members->value[size_key[1]].at, fits = true;
+  for (unsigned side = 0; side < 2; side++) {
+    uint64_t price, size = 0;
+    if (!read_quantity(r, members, price_key[side], product->price_decimals, &price)) return false;
+    if (sizes && !read_quantity(r, members, size_key[side], product->size_decimals, &size)) return false;
+    fits &= price != UINT64_MAX && size != UINT64_MAX;
+    ticker->delta[side] = (wb_delta){.price = price, .size = size, .side = side};
+  }
+  if (fits) ticker->flags |= WB_FLAG_BEST | (sizes ? WB_FLAG_SIZES : 0);
+  else ticker->delta[WB_SIDE_BID] = ticker->delta[WB_SIDE_ASK] = (wb_delta){0};
+  return true;
+}
+
+void wb_reading_put_ticker(const wb_reading *r, const wb_ticker_reading *ticker, wb_out *out) {
+  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_TICKER, r->product, WB_TICKER_DELTAS);
+  message->time_ns = r->time_ns;
+  message->flags = ticker->flags;
+  memcpy(message->decimals, ticker->decimals, sizeof message->decimals);
+  message->u.ticker.sequence = ticker->sequence;
+  message->u.ticker.trade_id = ticker->trade_id;
+  memcpy(message->deltas, ticker->delta, sizeof ticker->delta);
+  out->commit(out, message);
+}
+
+/* ------------------------------------------------------------------------------------------------ status */
+
+static void put_row(const wb_reading *r, const wb_product_row *row, uint16_t product, wb_out *out) {
+  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_STATUS, product, 2);
+  message->time_ns = r->time_ns;
+  message->decimals[0] = row->price.decimals;
+  message->decimals[1] = row->size.decimals;
+  message->u.status.status = row->status;
+  message->u.status.type = row->type;
+  message->u.status.flags = row->flags;
+  message->u.status.funds_decimals = row->min_funds.decimals;
+  message->deltas[0] = (wb_delta){.price = row->price.value, .size = row->size.value};
+  message->deltas[1] = (wb_delta){.price = row->min_funds.value};
+  out->commit(out, message);
+}
+
+/* Whether a row names, as rows do, a product that is not in the table. */
+static bool is_others_row(const wb_reading *r, wb_json_value row) {
+  static const char *const keys[] = {"id", "product_id"};
+  wb_json object = {r->json.text, row.end, row.at};
+  wb_json_value value[2];
+  uint32_t twice;
+  if (wb_reading_kind(r, row) != '{' || wb_json_members(&object, 0, keys, 2, value, &twice) != 0 || twice) return false;
+  wb_json_value id = value[value[0].at == 0];
+  return (value[0].at == 0) != (value[1].at == 0) && wb_reading_kind(r, id) == '"' && wb_reading_product(r, id) < 0;
+}
+
+bool wb_reading_rows(wb_reading *r, wb_json_value rows, uint32_t *ours, uint32_t *others, wb_out *out) {
+  wb_json array = {r->json.text, rows.end, rows.at + 1};
+  for (wb_json_value value; wb_json_element(&array, &value);) {
+    wb_product_row row;
+    bool other = is_others_row(r, value), good = !other && wb_coinbase_products_row(&r->json, value, &row);
+    int product = other ? -1 : wb_products_find(r->state->products, row.id, strlen(row.id));
+    if (other || (good && product < 0)) {
+      *others += 1;
+      continue;
+    }
+    r->product = product >= 0 ? (uint16_t)product : WB_PRODUCT_NONE;
+    if (!good) return wb_reading_refuse(r, (wb_reject)row.reject, row.offset);
+    *ours += 1;
+    if (out) put_row(r, &row, r->product, out);
+  }
+  r->product = WB_PRODUCT_NONE;
+  return true;
+}
+
+void wb_reading_put_rows(const wb_reading *r, uint32_t ours, uint32_t others, wb_out *out) {
+  wb_message *message = wb_coinbase_claim(out, r->frame, WB_MESSAGE_STATUS, WB_PRODUCT_NONE, 0);
+  message->time_ns = r->time_ns;
+  message->u.rows.ours = ours;
+  message->u.rows.others = others;
   out->commit(out, message);
 }
 

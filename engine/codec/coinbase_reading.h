@@ -47,8 +47,22 @@ bool wb_reading_object(wb_reading *r, wb_json_value value, const char *const *ke
 bool wb_reading_have(wb_reading *r, const wb_members *members, unsigned key);
 bool wb_reading_have_kind(wb_reading *r, const wb_members *members, unsigned key, char kind);
 
-/* wb_reading_product gives the index of the product that a string names, or -1. */
+/* wb_reading_again finds other members of the root, which is known to be well formed by now; a REJECT from here on is harmless. */
+void wb_reading_again(wb_reading *r, const char *const *keys, unsigned count, wb_members *root);
+
+/* wb_reading_product gives the index of the product that a string names, or -1. wb_reading_named: whether the member that names the product is right, and
+ * names a known one, which find has found. */
 int wb_reading_product(const wb_reading *r, wb_json_value string);
+bool wb_reading_named(wb_reading *r, const wb_members *members, unsigned key);
+
+/* wb_reading_says: whether a member that may be missing, or null, says something; one that comes twice does, and is then refused. */
+static inline bool wb_reading_says(const wb_reading *r, const wb_members *members, unsigned key) {
+  return members->value[key].at != 0 && (wb_reading_kind(r, members->value[key]) != 'n' || members->twice >> key & 1);
+}
+
+/* wb_reading_word gives the place of a string among words[0..count), or count. wb_reading_side reads a side of two words, the bid's first. */
+unsigned wb_reading_word(const wb_reading *r, wb_json_value string, const char *const *words, unsigned count);
+bool wb_reading_side(wb_reading *r, const wb_members *members, unsigned key, const char *const words[2], wb_side *side);
 
 /* wb_reading_time: *time_ns stays as it is where the member is missing or "". */
 bool wb_reading_time(wb_reading *r, const wb_members *members, unsigned key, int64_t *time_ns);
@@ -60,15 +74,32 @@ bool wb_reading_number(wb_reading *r, wb_json_value string, unsigned decimals, u
 bool wb_reading_widening(wb_reading *r, const wb_members *members, unsigned key, unsigned *decimals, uint64_t *number);
 void wb_reading_scale(wb_reading *r, const unsigned decimals[2], wb_out *out);
 
-/* What a ticker says of the best levels, by side: sizes are given, and all of it fits the product's units. put: one that does not fit is IGNORED, since only what
- * changes a book may widen its units. */
+/* Numbers in units of the message's own. A quantity: which member it is, to which delta it goes, as its price or its size, whether it must be there (a price
+ * then above zero), and the flag that says that it was. wb_reading_quantities reads them into deltas, which are zero, in the fewest decimals that hold each of
+ * them. One that need not be there and does not fit beside the others is left out; one that must is number_range. */
+typedef struct wb_quantity {
+  uint8_t key, delta;
+  bool size, must;
+  uint8_t flag;
+} wb_quantity;
+bool wb_reading_quantities(wb_reading *r, const wb_members *members, const wb_quantity *quantities, unsigned count,
+                           wb_delta *deltas, uint8_t decimals[2], uint8_t *flags);
+
+/* A ticker on its way. wb_reading_best reads the best levels, by side, in the product's units: what does not fit them is as not said, since only what changes
+ * a book may widen them. */
 typedef struct wb_ticker_reading {
-  uint64_t price[2], size[2];
-  bool sizes, fits;
+  wb_delta delta[WB_TICKER_DELTAS];
+  uint64_t sequence, trade_id;
+  uint8_t flags, decimals[2];
 } wb_ticker_reading;
-bool wb_reading_ticker(wb_reading *r, const wb_members *members, const unsigned price_key[2], const unsigned size_key[2],
-                       wb_ticker_reading *ticker);
-void wb_reading_put_ticker(const wb_reading *r, const wb_ticker_reading *ticker, uint64_t sequence, wb_out *out);
+bool wb_reading_best(wb_reading *r, const wb_members *members, const unsigned price_key[2], const unsigned size_key[2],
+                     wb_ticker_reading *ticker);
+void wb_reading_put_ticker(const wb_reading *r, const wb_ticker_reading *ticker, wb_out *out);
+
+/* wb_reading_rows reads the rows of a `status` message, of products that the table has not only their ids. *ours and *others grow. out NULL: they are only
+ * checked. wb_reading_put_rows ends them. */
+bool wb_reading_rows(wb_reading *r, wb_json_value rows, uint32_t *ours, uint32_t *others, wb_out *out);
+void wb_reading_put_rows(const wb_reading *r, uint32_t ours, uint32_t others, wb_out *out);
 
 /* ------------------------------------------------------------------------------------------------ levels */
 

@@ -157,6 +157,8 @@ static inline wb_message *wb_coinbase_claim(wb_out *out, const wb_frame *frame, 
   memset(&message->u, 0, sizeof message->u);
   message->connection = frame->connection;
   message->line = frame->line;
+  message->flags = 0;
+  memset(message->decimals, 0, sizeof message->decimals);
   memset(message->reserved, 0, sizeof message->reserved);
   message->hash = 0;
   return message;

@@ -1,6 +1,7 @@
 #include "engine/codec/iso8601.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "engine/base/error.h"
 #include "engine/event.h"
@@ -52,4 +53,29 @@ int wb_iso8601_parse(const char *text, size_t bytes, int64_t *time_ns) {
   int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
   *time_ns = seconds * 1000000000 + fraction;
   return 0;
+}
+
+/* " m=+139651.272674714" or nothing. */
+static bool is_monotonic(const char *text, size_t bytes) {
+  if (bytes == 0) return true;
+  if (bytes < 5 || memcmp(text, " m=", 3) != 0 || (text[3] != '+' && text[3] != '-')) return false;
+  unsigned dots = 0, value;
+  for (size_t i = 4; i < bytes; i++)
+    if (text[i] == '.' && i > 4 && i + 1 < bytes) dots++;
+    else if (!digits(text + i, 1, &value)) return false;
+  return dots <= 1;
+}
+
+int wb_iso8601_parse_go(const char *text, size_t bytes, int64_t *time_ns) {
+  static const char zone[] = " +0000 UTC";
+  enum { PLAIN_BYTES = 19, ZONE_BYTES = sizeof zone - 1, POINT_BYTES_MAX = 10 };
+  size_t length = PLAIN_BYTES;
+  while (length < bytes && length < PLAIN_BYTES + POINT_BYTES_MAX && text[length] != ' ') length++;
+  if (bytes < length + ZONE_BYTES || text[10] != ' ' || memcmp(text + length, zone, ZONE_BYTES) != 0) return WB_E_SYNTAX;
+  if (!is_monotonic(text + length + ZONE_BYTES, bytes - length - ZONE_BYTES)) return WB_E_SYNTAX;
+  char plain[PLAIN_BYTES + POINT_BYTES_MAX + 1];
+  memcpy(plain, text, length);
+  plain[10] = 'T';
+  plain[length] = 'Z';
+  return wb_iso8601_parse(plain, length + 1, time_ns);
 }

@@ -91,9 +91,10 @@ static int skip_scalar(wb_json *json) {
   }
 }
 
-static int skip_key(wb_json *json) {
+static int skip_key(wb_json *json, uint32_t *end) {
   wb_json_blank(json);
   if (skip_string(json) != 0) return WB_E_SYNTAX;
+  *end = json->at - 1;
   wb_json_blank(json);
   if (peek(json) != ':') return WB_E_SYNTAX;
   json->at++;
@@ -103,6 +104,7 @@ static int skip_key(wb_json *json) {
 int wb_json_skip(wb_json *json, unsigned depth, wb_json_value *value) {
   uint64_t objects = 0; /* bit 0: the innermost container is an object */
   unsigned inside = 0;
+  uint32_t key_end;
   wb_json_blank(json);
   value->at = json->at;
   for (;;) {
@@ -115,7 +117,7 @@ int wb_json_skip(wb_json *json, unsigned depth, wb_json_value *value) {
       json->at++;
       wb_json_blank(json);
       if (peek(json) != (c == '{' ? '}' : ']')) {
-        if (c == '{' && skip_key(json) != 0) return WB_E_SYNTAX;
+        if (c == '{' && skip_key(json, &key_end) != 0) return WB_E_SYNTAX;
         continue;
       }
     } else if (skip_scalar(json) != 0) {
@@ -130,7 +132,7 @@ int wb_json_skip(wb_json *json, unsigned depth, wb_json_value *value) {
       c = peek(json);
       if (c == ',') {
         json->at++;
-        if ((objects & 1) && skip_key(json) != 0) return WB_E_SYNTAX;
+        if ((objects & 1) && skip_key(json, &key_end) != 0) return WB_E_SYNTAX;
         break;
       }
       if (c != ((objects & 1) ? '}' : ']')) return WB_E_SYNTAX;
@@ -159,14 +161,20 @@ int wb_json_members(wb_json *json, unsigned depth, const char *const *names, uns
   }
   for (;;) {
     wb_json_blank(json);
-    uint32_t key_at = json->at;
-    if (skip_key(json) != 0) return WB_E_SYNTAX;
-    char key[KEY_BYTES_MAX] = {0};
-    uint32_t key_bytes = wb_json_string(json, key_at, key, sizeof key);
+    uint32_t key_at = json->at, key_end;
+    if (skip_key(json, &key_end) != 0) return WB_E_SYNTAX;
+    char decoded[KEY_BYTES_MAX];
+    const char *key = (const char *)json->text + key_at + 1;
+    uint32_t key_bytes = key_end - key_at - 1;
+    if (memchr(key, '\\', key_bytes)) {
+      key_bytes = wb_json_string(json, key_at, decoded, sizeof decoded);
+      key = decoded;
+    }
+    const char first = key_bytes ? *key : 0;
     wb_json_value member;
     if (wb_json_skip(json, depth + 1, &member) != 0) return WB_E_SYNTAX;
     for (unsigned i = 0; i < count; i++) {
-      if (names[i][0] != key[0] || strlen(names[i]) != key_bytes || memcmp(names[i], key, key_bytes) != 0) continue;
+      if (names[i][0] != first || strlen(names[i]) != key_bytes || memcmp(names[i], key, key_bytes) != 0) continue;
       if (value[i].at) *twice |= UINT32_C(1) << i;
       value[i] = member;
     }

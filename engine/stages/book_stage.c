@@ -531,7 +531,7 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
 static void take_window(wb_book_stage *stage) {
   record_applied(stage);
   if (stage->config.arbiter) wb_arbiter_restart(stage->config.arbiter);
-  uint64_t *count[] = {&stage->changes, &stage->messages_applied, &stage->errors, &stage->resyncs};
+  uint64_t *count[] = {&stage->changes, &stage->messages_applied, &stage->errors, &stage->resyncs, &stage->unknown};
   for (unsigned i = 0; i < sizeof count / sizeof *count; i++) wb_store_relaxed(count[i], 0);
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) wb_store_relaxed(&stage->rejected[i], 0);
   for (uint32_t i = 0; i < stage->product_count; i++) {
@@ -577,14 +577,15 @@ static void take_ticker(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   const wb_view_data *a = &product->view->data;
   const wb_arbiter *arbiter = stage->config.arbiter;
+  if (!(message->flags & WB_FLAG_BEST)) return;
   if (product->recover.state != WB_STATE_LIVE || message->line != witness_line(stage, message->product)) return;
   if (arbiter && !wb_arbiter_in_step(arbiter, message->product, message->line)) return; /* it speaks of another moment */
   const wb_touch ours = {.price = {a->best_bid, a->best_ask}, .size = {a->best_bid_size, a->best_ask_size}};
   const wb_touch theirs = {.price = {message->deltas[0].price, message->deltas[1].price},
                            .size = {message->deltas[0].size, message->deltas[1].size}};
   wb_evidence finding;
-  if (wb_witness_ticker(&product->witness, stage->config.witness, message->recv_ns, &ours, &theirs, !message->u.ticker.no_sizes,
-                        &finding))
+  if (wb_witness_ticker(&product->witness, stage->config.witness, message->recv_ns, &ours, &theirs,
+                        message->flags & WB_FLAG_SIZES, &finding))
     alarm(stage, message->product, message->line, WB_ALARM_TICKER, &finding, message->recv_ns);
 }
 
@@ -624,6 +625,7 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
   case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
   case WB_MESSAGE_GAP: take_gap(stage, message); break;
   case WB_MESSAGE_ERROR: add(&stage->errors, 1); break;
+  case WB_MESSAGE_UNKNOWN: add(&stage->unknown, 1); break;
   case WB_MESSAGE_WINDOW: take_window(stage); break;
   default: break;
   }

@@ -89,6 +89,7 @@ typedef struct wb_book_stage {
 
   uint64_t rejected[WB_REJECT_COUNT];                                    /* W book, R any */
   uint64_t changes, messages_applied, errors, resyncs, commands_dropped; /* W book, R any */
+  uint64_t unknown;                                                      /* messages of unknown types; W book, R any */
   uint64_t tick_due_ns;
   uint64_t watch_due_ns; /* by the messages' clock: what only time makes wrong is looked for, with some products at a time */
   uint32_t watched;      /* where that goes on */

@@ -31,6 +31,7 @@ static void commit(wb_out *out, wb_message *message) {
     x->unknown = true;
     return;
   }
+  if (message->kind == WB_MESSAGE_STATUS) return; /* changes no book, and names every product */
   bool all = message->kind == WB_MESSAGE_REJECT || message->kind == WB_MESSAGE_ERROR || message->kind == WB_MESSAGE_CONNECT ||
              message->kind == WB_MESSAGE_DISCONNECT;
   if (all) wb_index_mark_all(&x->builder);

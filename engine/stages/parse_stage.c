@@ -52,8 +52,14 @@ static wb_message *claim(wb_out *out, uint32_t delta_count) {
   return message;
 }
 
+/* What a part of a log does without: it is about all products alike, and changes no book. */
+static bool is_general(const wb_message *message) {
+  return message->kind == WB_MESSAGE_STATUS || (message->kind == WB_MESSAGE_UNKNOWN && message->product == WB_PRODUCT_NONE);
+}
+
 static void commit(wb_out *out, wb_message *message) {
   wb_parse_stage *stage = (wb_parse_stage *)out;
+  if (stage->part && is_general(message)) return;
   stage->counts |= message->product != WB_PRODUCT_NONE;
   if (stage->part && message->kind == WB_MESSAGE_REJECT && message->u.reject.reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   if (message->kind == WB_MESSAGE_REJECT || message->kind == WB_MESSAGE_ERROR) log_trouble(stage, message);

@@ -3,7 +3,7 @@
 
     compare_report.py A B [--state] [--rejected] [--field NAME...]
 
---state also compares the state of the products (resyncing counts as stale), --rejected the messages rejected, by reason. --field compares
+--state also compares the state of the products (resyncing counts as stale), --rejected the messages rejected, by reason, and those of unknown types. --field compares
 these fields alone. The texts of reasons are for people and never compared.
 """
 
@@ -47,6 +47,8 @@ def differences(a, b, fields, with_state, with_rejected):
             yield f"{id}: state: {state(ours)} ({ours.get('reason')}) and {state(theirs)} ({theirs.get('reason')})"
     if with_rejected and a.get("rejected") != b.get("rejected"):
         yield f"rejected: {a.get('rejected')} and {b.get('rejected')}"
+    if with_rejected and a.get("unknown", 0) != b.get("unknown", 0):
+        yield f"unknown: {a.get('unknown')} and {b.get('unknown')}"
 
 
 def main():

@@ -3,8 +3,8 @@
 
     reference_book.py [--product ID[,ID...]] [--depth N] [--mid-window N] RECORDING...
 
-Reads text recordings (one JSON message a line, plain or .gz, a receive time in front or not) and prints the `rejected` and `products`
-parts of the report. Shares nothing with wirebook but the rules of docs/operations.md: exact decimals, a dictionary for each side. Without
+Reads text recordings (one JSON message a line, plain or .gz, a receive time in front or not) and prints the `rejected`, `unknown` and
+`products` parts of the report. Shares nothing with wirebook but the rules of docs/operations.md: exact decimals, a dictionary for each side. Without
 --product it takes every product that a snapshot or an update names.
 """
 
@@ -26,6 +26,11 @@ NUMBER = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?")
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?Z")
 RECEIVED = re.compile(rb"(\d{12,}|\d{1,11}(\.\d+)?):?[ \t]+")
 NAMED = re.compile(r'"product_id"[ \t\r\n]*:[ \t\r\n]*"([^"\\]*)"')
+
+
+# Types of which no message changes a book, and those that nobody here reads.
+HARMLESS = ("ticker", "match", "last_match", "status", "auction", "rfq_match")
+PASSED_BY = ("error", "received", "open", "done", "change", "activate", "noop", "level3", "balance")
 
 
 class Reject(Exception):
@@ -219,10 +224,10 @@ def field(message, key, kind):
     return message[key]
 
 
-def check_time(message):
-    if "time" not in message:
+def check_time(message, key="time"):
+    if key not in message:
         return
-    text = field(message, "time", str)
+    text = field(message, key, str)
     match = TIME.fullmatch(text)
     if not text or text.startswith("0001-") and match:
         return
@@ -276,17 +281,76 @@ def check_ticker(message):
         number(field(message, side, str))
         if sizes:
             number(field(message, side + "_size", str))
+    check_numbers(message, "price", "last_size", "open_24h", "low_24h", "high_24h", "volume_24h", "volume_30d")
+    if says(message, "trade_id"):
+        check_counts(message, "trade_id")
+    if says(message, "side"):
+        check_side(message)
+
+
+def says(message, key):
+    """Whether a key that may be missing, or null, says something; one that comes twice does, and is then refused."""
+    return message.get(key) is not None or key in message and key in message.twice
+
+
+def check_numbers(message, *keys):
+    for key in keys:
+        if says(message, key):
+            number(field(message, key, str))
+
+
+def check_side(message):
+    if field(message, "side", str) not in ("buy", "sell"):
+        raise Reject("unknown_side")
 
 
 def check_trade(message):
-    check_counts(message, "sequence", "trade_id")
+    check_counts(message, *(["sequence"] if message["type"] != "rfq_match" or says(message, "sequence") else []), "trade_id")
     price, size = number(field(message, "price", str)), number(field(message, "size", str))
     if max(decimals_of(price), decimals_of(size)) > DECIMALS_MAX:
         raise Reject("number_range")
     if price == 0:
         raise Reject("bad_number")
-    if field(message, "side", str) not in ("buy", "sell"):
-        raise Reject("unknown_side")
+    check_side(message)
+
+
+def check_auction(message):
+    check_counts(message, "sequence")
+    field(message, "auction_state", str)
+    check_numbers(message, *(f"{what}_{unit}" for what in ("best_bid", "best_ask", "open") for unit in ("price", "size")))
+    check_time(message, "timestamp")
+    if says(message, "can_open") and field(message, "can_open", str) not in ("yes", "no"):
+        raise Reject("wrong_type")
+
+
+TEXTS = ["base_currency", "base_currency_id", "quote_currency", "quote_currency_id", "status", "product_type", "alias"]
+FLAGS = ["post_only", "limit_only", "cancel_only", "auction_mode", "trading_disabled", "is_disabled", "view_only", "fx_stablecoin"]
+
+
+def id_of(row):
+    id = row.get("id", row.get("product_id")) if isinstance(row, dict) else None
+    return id if isinstance(id, str) else None
+
+
+def check_row(row, known):
+    """Of a product that nobody asked for only the name is looked at."""
+    if not isinstance(row, dict):
+        raise Reject("wrong_type")
+    if id_of(row) is None:
+        raise Reject("missing_field" if row.get("id", row.get("product_id")) is None else "wrong_type")
+    if id_of(row) not in known:
+        return
+    for key in ("base_increment", "price_increment" if says(row, "price_increment") else "quote_increment"):
+        if not says(row, key):
+            raise Reject("missing_field")
+        price_of(field(row, key, str))
+    for key in TEXTS:
+        if says(row, key):
+            field(row, key, str)
+    if any(not isinstance(row.get(key, False), (bool, type(None))) for key in FLAGS):
+        raise Reject("wrong_type")
+    if says(row, "min_market_funds"):
+        number(str(row["min_market_funds"]))
 
 
 class Books:
@@ -295,7 +359,7 @@ class Books:
         self.asked = ids
         self.products = {id: Product(mid_window) for id in ids or []}
         self.rejected = collections.Counter()
-        self.messages = 0
+        self.messages = self.unknown = 0
 
     def find(self, id):
         if id not in self.products and self.asked is None and isinstance(id, str):
@@ -325,8 +389,8 @@ class Books:
             if not isinstance(message, dict):
                 raise Reject("wrong_type")
             kind = field(message, "type", str)
-            harmless = kind in ("ticker", "match", "last_match")
-            if harmless or kind in ("snapshot", "l2update", "heartbeat"):
+            harmless = kind in HARMLESS
+            if harmless and kind != "status" or kind in ("snapshot", "l2update", "heartbeat"):
                 field(message, "product_id", str)
                 if product is None:
                     raise Reject("unknown_product")
@@ -341,9 +405,17 @@ class Books:
                 check_subscriptions(message)
             elif kind == "heartbeat":
                 check_counts(message, "sequence", "last_trade_id")
+            elif kind == "status":
+                for row in field(message, "products", list):
+                    product = self.products.get(id_of(row))
+                    check_row(row, self.products)
+            elif kind == "auction":
+                check_auction(message)
             elif harmless:
                 (check_ticker if kind == "ticker" else check_trade)(message)
                 check_time(message)
+            elif kind not in PASSED_BY:
+                self.unknown += 1
         except Reject as reject:
             reason = str(reject)
             self.rejected[reason] += 1
@@ -359,6 +431,7 @@ class Books:
         return {
             "messages": self.messages,
             "rejected": dict(sorted(self.rejected.items())),
+            "unknown": self.unknown,
             "products": {id: self.products[id].report(depth) for id in self.products},
         }
 

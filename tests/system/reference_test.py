@@ -98,10 +98,32 @@ class Reference(unittest.TestCase):
         self.assertEqual(report["rejected"], {"missing_field": 2, "wrong_type": 1})
         self.assertEqual((report["products"]["BTC-USD"]["state"], report["products"]["BTC-USD"]["rejected"]), ("live", 2))
 
+    def test_channels_beside_level_2_are_read_as_strictly_and_make_no_book_stale(self):
+        ticker = {"type": "ticker", "product_id": "BTC-USD", "sequence": 1, "best_bid": "1", "best_ask": "2"}
+        auction = {"type": "auction", "product_id": "BTC-USD", "sequence": 1, "auction_state": "opening"}
+        rfq = {"type": "rfq_match", "product_id": "BTC-USD", "trade_id": 1, "price": "1", "size": "1", "side": "buy"}
+        row = {"id": "BTC-USD", "base_increment": "1", "quote_increment": "0.01"}
+        good = [ticker, dict(ticker, price=None, trade_id=None, side=None), dict(ticker, price="1", volume_30d="2"), auction,
+                dict(auction, can_open="yes", open_price=None, timestamp="2026-08-02T20:46:03.511254Z"), rfq, dict(rfq, sequence=5), {"type": "status", "products": []},
+                {"type": "status", "products": [row, {"id": "X-USD"}, dict(row, min_market_funds=1, post_only=True, status=None)]}]
+        self.assertEqual(book(START, *good)["rejected"], {})
+        bad = {"bad_number": [dict(ticker, price="x"), dict(auction, open_size="-1"), dict(rfq, price="0"),
+                              {"type": "status", "products": [dict(row, base_increment="0")]}],
+               "wrong_type": [dict(ticker, last_size=1), dict(auction, can_open=True), dict(rfq, side=1), {"type": "status", "products": [7]},
+                              {"type": "status", "products": [dict(row, post_only=1)]}],
+               "bad_time": [dict(auction, timestamp="never"), dict(rfq, time="never")],
+               "unknown_side": [dict(ticker, side="BUY"), dict(rfq, side="up")],
+               "missing_field": [{"type": "status"}, {"type": "status", "products": [{"id": "BTC-USD", "base_increment": "1"}]}]}
+        for reason, messages in bad.items():
+            for message in messages:
+                with self.subTest(reason=reason, message=message):
+                    report = book(START, message)
+                    self.assertEqual((report["rejected"], report["products"]["BTC-USD"]["state"]), ({reason: 1}, "live"))
+
     def test_legal_oddities_are_taken(self):
         odd = b' { "time" : "0001-01-01T00:00:00.000000Z", "changes":[["\\u0062uy","100","7"]], "new":[1], "product_id":"BTC-USD","type":"l2update"}\t'
         report = book(START, odd, {"type": "open", "product_id": 5}, {"type": "unheard"}, update())
-        self.assertEqual((report["rejected"], report["products"]["BTC-USD"]["best_bid_size"]), ({}, "7"))
+        self.assertEqual((report["rejected"], report["unknown"], report["products"]["BTC-USD"]["best_bid_size"]), ({}, 1, "7"))
         self.assertEqual(report["products"]["BTC-USD"]["updates"], 2)
 
     def test_the_program_reads_plain_and_gzip_recordings_with_and_without_times(self):

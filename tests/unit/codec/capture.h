@@ -43,13 +43,26 @@ static inline const char *capture_check(const capture *to, const wb_message *mes
   bool book = message->kind == WB_MESSAGE_SNAPSHOT || message->kind == WB_MESSAGE_UPDATE;
   if (message != to->claimed) return "commit of what was not claimed";
   if (message->delta_count > to->claimed_count) return "more deltas than claimed";
-  bool ticker = message->kind == WB_MESSAGE_TICKER, trade = message->kind == WB_MESSAGE_TRADE;
-  if (message->kind < WB_MESSAGE_SNAPSHOT || message->kind > WB_MESSAGE_RESYNC) return "unknown kind";
+  static const struct {
+    uint8_t deltas, price_min, product; /* product: must have one */
+    uint8_t flags;
+  } kinds[] = {[WB_MESSAGE_SNAPSHOT] = {.price_min = 1, .product = 1},
+               [WB_MESSAGE_UPDATE] = {.price_min = 1, .product = 1},
+               [WB_MESSAGE_SCALE] = {.product = 1},
+               [WB_MESSAGE_TICKER] = {WB_TICKER_DELTAS, 0, 1, (uint8_t)~WB_FLAG_PAST},
+               [WB_MESSAGE_TRADE] = {1, 1, 1, WB_FLAG_PAST},
+               [WB_MESSAGE_STATUS] = {.deltas = 2},
+               [WB_MESSAGE_CANDLE] = {WB_CANDLE_DELTAS, 1, 1, WB_FLAG_PAST},
+               [WB_MESSAGE_AUCTION] = {3, 0, 1, 0},
+               [WB_MESSAGE_RFQ] = {1, 1, 1, 0},
+               [WB_MESSAGE_UNKNOWN] = {0}};
+  if (message->kind < WB_MESSAGE_SNAPSHOT || message->kind > WB_MESSAGE_UNKNOWN) return "unknown kind";
+  bool rows = message->kind == WB_MESSAGE_STATUS && message->product == WB_PRODUCT_NONE;
   if (message->product != WB_PRODUCT_NONE && message->product >= to->products->count) return "product out of range";
-  if (!book && message->delta_count != (ticker ? 2u : trade ? 1u : 0u)) return "deltas that are none of its own";
-  if ((book || ticker || trade || message->kind == WB_MESSAGE_HEARTBEAT || message->kind == WB_MESSAGE_SCALE) &&
-      message->product == WB_PRODUCT_NONE)
-    return "no product";
+  if (!book && message->delta_count != (rows ? 0 : kinds[message->kind].deltas)) return "deltas that are none of its own";
+  if (kinds[message->kind].product && message->product == WB_PRODUCT_NONE) return "no product";
+  if (message->flags & ~kinds[message->kind].flags) return "flags that are none of its own";
+  if (message->decimals[0] > WB_DECIMALS_MAX || message->decimals[1] > WB_DECIMALS_MAX) return "units out of range";
   if (aborted && (!last || first || message->delta_count)) return "an abort is an empty last part";
   if (first == to->open) return "first part where none is due, or missing";
   if (to->open) {
@@ -65,7 +78,7 @@ static inline const char *capture_check(const capture *to, const wb_message *mes
       (message->u.scale.price_decimals > WB_DECIMALS_MAX || message->u.scale.size_decimals > WB_DECIMALS_MAX))
     return "scale out of range";
   for (uint32_t i = 0; i < message->delta_count; i++)
-    if (message->deltas[i].price < !ticker || message->deltas[i].price > WB_QUANTITY_MAX ||
+    if (message->deltas[i].price < kinds[message->kind].price_min || message->deltas[i].price > WB_QUANTITY_MAX ||
         message->deltas[i].size > WB_QUANTITY_MAX)
       return "quantity out of range";
   for (unsigned i = 0; i < sizeof message->reserved; i++)
@@ -120,10 +133,36 @@ static inline bool capture_same(const capture *a, const capture *b) {
   return true;
 }
 
+/* What it says, and no more. */
+static inline size_t capture_print_ticker(const wb_message *message, char *text, size_t size) {
+  static const char *const names[WB_TICKER_DELTAS] = {
+      [WB_TICKER_LAST] = "last",         [WB_TICKER_OPEN_24H] = "open_24h", [WB_TICKER_LOW_24H] = "low_24h",
+      [WB_TICKER_HIGH_24H] = "high_24h", [WB_TICKER_LOW_52W] = "low_52w",   [WB_TICKER_HIGH_52W] = "high_52w"};
+  const wb_delta *delta = message->deltas;
+  size_t used = 0;
+#define PUT(...) used += (size_t)snprintf(text + used, used < size ? size - used : 0, __VA_ARGS__)
+  PUT(" sequence %llu%s%s", (unsigned long long)message->u.ticker.sequence,
+      message->flags & (WB_FLAG_BEST | WB_FLAG_SIZES) ? "" : " no best",
+      (message->flags & (WB_FLAG_BEST | WB_FLAG_SIZES)) == WB_FLAG_BEST ? " no sizes" : "");
+  for (unsigned i = 0; i < 2 && message->flags & WB_FLAG_BEST; i++)
+    PUT(" %s:%llu:%llu", delta[i].side == WB_SIDE_BID ? "bid" : "ask", (unsigned long long)delta[i].price,
+        (unsigned long long)delta[i].size);
+  if (message->decimals[0] || message->decimals[1]) PUT(" units %u %u", message->decimals[0], message->decimals[1]);
+  for (unsigned i = WB_TICKER_LAST; i < WB_TICKER_DELTAS; i++)
+    if (delta[i].price) PUT(" %s %llu", names[i], (unsigned long long)delta[i].price);
+  if (message->flags & WB_FLAG_TRADE)
+    PUT(" %s %llu trade %llu", delta[WB_TICKER_LAST].side == WB_SIDE_BID ? "bought" : "sold",
+        (unsigned long long)delta[WB_TICKER_LAST].size, (unsigned long long)message->u.ticker.trade_id);
+  if (message->flags & WB_FLAG_VOLUME_24H) PUT(" volume_24h %llu", (unsigned long long)delta[WB_TICKER_OPEN_24H].size);
+  if (message->flags & WB_FLAG_VOLUME_30D) PUT(" volume_30d %llu", (unsigned long long)delta[WB_TICKER_LOW_24H].size);
+#undef PUT
+  return used;
+}
+
 static inline size_t capture_print(const capture *from, unsigned index, char *text, size_t size) {
-  static const char *const kinds[] = {"?",      "snapshot", "update",  "heartbeat",  "subscriptions", "error",
-                                      "reject", "ignored",  "connect", "disconnect", "scale",         "ticker",
-                                      "trade",  "window",   "gap",     "resync"};
+  static const char *const kinds[] = {"?",       "snapshot", "update",     "heartbeat", "subscriptions", "error", "reject",
+                                      "ignored", "connect",  "disconnect", "scale",     "ticker",        "trade", "window",
+                                      "gap",     "resync",   "status",     "candle",    "auction",       "rfq",   "unknown"};
   const wb_message *message = from->message[index];
   size_t used = 0;
 #define PUT(...) used += (size_t)snprintf(text + used, used < size ? size - used : 0, __VA_ARGS__)
@@ -133,23 +172,43 @@ static inline size_t capture_print(const capture *from, unsigned index, char *te
   else if (message->part == WB_PART_LAST) PUT(" last");
   else if (message->part == 0) PUT(" middle");
   if (message->time_ns != WB_TIME_NONE) PUT(" at %lld", (long long)message->time_ns);
-  if (message->kind == WB_MESSAGE_HEARTBEAT)
+  if (message->flags & WB_FLAG_PAST) PUT(" past");
+  if (message->kind == WB_MESSAGE_HEARTBEAT && message->product == WB_PRODUCT_NONE)
+    PUT(" sequence %llu counter %llu", (unsigned long long)message->u.beat.sequence,
+        (unsigned long long)message->u.beat.counter);
+  else if (message->kind == WB_MESSAGE_HEARTBEAT)
     PUT(" sequence %llu trade %llu", (unsigned long long)message->u.heartbeat.sequence,
         (unsigned long long)message->u.heartbeat.last_trade_id);
   if (message->kind == WB_MESSAGE_REJECT)
     PUT(" %s %u%s", wb_reject_name(message->u.reject.reason), message->u.reject.offset,
         message->u.reject.harmless ? " harmless" : "");
   if (message->kind == WB_MESSAGE_TICKER)
-    PUT(" sequence %llu%s", (unsigned long long)message->u.ticker.sequence, message->u.ticker.no_sizes ? " no sizes" : "");
-  if (message->kind == WB_MESSAGE_TRADE)
+    return used + capture_print_ticker(message, text + used, used < size ? size - used : 0);
+  if (message->kind == WB_MESSAGE_TRADE || message->kind == WB_MESSAGE_RFQ)
     PUT(" sequence %llu trade %llu", (unsigned long long)message->u.trade.sequence,
         (unsigned long long)message->u.trade.trade_id);
   if (message->kind == WB_MESSAGE_GAP)
     PUT(" expected %llu came %llu", (unsigned long long)message->u.gap.expected, (unsigned long long)message->u.gap.came);
   if (message->kind == WB_MESSAGE_SCALE) PUT(" %u %u", message->u.scale.price_decimals, message->u.scale.size_decimals);
+  if (message->kind == WB_MESSAGE_STATUS && message->product == WB_PRODUCT_NONE)
+    PUT(" ours %u others %u", message->u.rows.ours, message->u.rows.others);
+  else if (message->kind == WB_MESSAGE_STATUS)
+    PUT(" status %u type %u flags %u funds %u", message->u.status.status, message->u.status.type, message->u.status.flags,
+        message->u.status.funds_decimals);
+  if (message->kind == WB_MESSAGE_CANDLE)
+    PUT(" sequence %llu start %lld", (unsigned long long)message->u.candle.sequence, (long long)message->u.candle.start_ns);
+  if (message->kind == WB_MESSAGE_AUCTION)
+    PUT(" sequence %llu state %u open %u", (unsigned long long)message->u.auction.sequence, message->u.auction.state,
+        message->u.auction.can_open);
+  if (message->kind > WB_MESSAGE_RESYNC && message->delta_count)
+    PUT(" units %u %u", message->decimals[0], message->decimals[1]);
+  bool sided = message->kind != WB_MESSAGE_STATUS && message->kind != WB_MESSAGE_CANDLE;
   for (uint32_t i = 0; i < message->delta_count; i++)
-    PUT(" %s:%llu:%llu", message->deltas[i].side == WB_SIDE_BID ? "bid" : "ask", (unsigned long long)message->deltas[i].price,
-        (unsigned long long)message->deltas[i].size);
+    PUT(" %s%llu:%llu",
+        !sided                                   ? ""
+        : message->deltas[i].side == WB_SIDE_BID ? "bid:"
+                                                 : "ask:",
+        (unsigned long long)message->deltas[i].price, (unsigned long long)message->deltas[i].size);
 #undef PUT
   return used;
 }

@@ -45,6 +45,7 @@ static void golden(const char *name, bool connect) {
 }
 
 Test(coinbase_advanced, frames_of_today) { golden("today", false); }
+Test(coinbase_advanced, frames_of_every_channel) { golden("channels", false); }
 Test(coinbase_advanced, frames_that_break_the_schema_change_nothing) { golden("refused", true); }
 
 static const char *update_text(char *text, size_t size, unsigned long long sequence) {

@@ -472,13 +472,13 @@ Test(exchange, an_acknowledgement_of_another_shape_is_rejected) {
   rejects(ACK("{\"name\":\"level2\",\"name\":\"level2\",\"product_ids\":[\"A\"]}"), WB_REJECT_BAD_JSON, NULL);
 }
 
-Test(exchange, errors_are_said_and_every_other_type_is_passed_by) {
+Test(exchange, errors_are_said_what_others_read_is_passed_by_and_every_other_type_is_unknown) {
   says("{\"type\":\"error\",\"message\":\"Failed to subscribe\",\"reason\":\"ETH-USD is not a valid product\"}", "error -");
   says("{\"type\":\"open\",\"product_id\":\"ETH-USD\",\"price\":1,\"time\":\"never\"}", "ignored ETH-USD");
   says("{\"type\":\"done\",\"product_id\":\"XRP-USD\",\"time\":7,\"time\":8}", "ignored -");
-  says("{\"type\":\"\"}", "ignored -");
-  says("{\"type\":\"snapshots\"}", "ignored -");
-  says("{\"type\":\"l2update\\u0000\"}", "ignored -");
+  says("{\"type\":\"\"}", "unknown -");
+  says("{\"type\":\"snapshots\",\"product_id\":\"ETH-USD\"}", "unknown ETH-USD");
+  says("{\"type\":\"l2update\\u0000\"}", "unknown -");
 }
 
 Test(exchange, subscribe_writes_channels_and_products_and_says_when_there_is_no_room) {
@@ -496,8 +496,13 @@ Test(exchange, subscribe_writes_channels_and_products_and_says_when_there_is_no_
     cr_assert_eq(codec->subscribe(&all.products, codec->channels, index, 2, false, exact, size), WB_E_LIMIT);
     free(exact);
   }
+  static const char *const unlisted[] = {"status", "ticker", NULL};
+  codec->subscribe(&all.products, unlisted, index, 1, false, text, sizeof text);
+  cr_assert_str_eq(
+      text,
+      "{\"type\":\"subscribe\",\"channels\":[{\"name\":\"status\"},{\"name\":\"ticker\",\"product_ids\":[\"ETH-USD\"]}]}");
   static const char *const one[] = {"level2", NULL};
   cr_assert_gt(codec->subscribe(&all.products, one, index + 2, 1, true, text, sizeof text), 0);
   cr_assert_str_eq(text, "{\"type\":\"unsubscribe\",\"channels\":[{\"name\":\"level2\",\"product_ids\":[\"BTC-PERP-INTX\"]}]}");
-  says(text, "ignored -");
+  says(text, "unknown -");
 }

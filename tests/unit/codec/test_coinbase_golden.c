@@ -80,4 +80,5 @@ static void golden(const char *name) {
 Test(golden, frames_of_today) { golden("today"); }
 Test(golden, frames_of_2016_to_2022_and_the_odd_ones) { golden("older"); }
 Test(golden, frames_with_blanks_after_colons_and_commas) { golden("spaced"); }
+Test(golden, frames_of_every_channel) { golden("channels"); }
 Test(golden, frames_that_break_the_schema) { golden("refused"); }

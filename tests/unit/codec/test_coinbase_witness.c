@@ -38,13 +38,13 @@ static void refused(const char *frame, wb_reject reason, const char *product) {
 Test(coinbase_witness, a_ticker_carries_the_exchanges_best_bid_and_ask) {
   says(TICKER(BEST("1.5", "1.75") SIZES("3", "0.00000001")),
        "ticker ETH-USD sequence 9 bid:150000000:300000000 ask:175000000:1");
-  says(TICKER("\"side\":1" SIZES("3", "4") "," BEST("2", "1")),
+  says(TICKER("\"side\":null" SIZES("3", "4") "," BEST("2", "1")),
        "ticker ETH-USD sequence 9 bid:200000000:300000000 ask:100000000:400000000");
 }
 
 Test(coinbase_witness, a_ticker_of_old_has_no_sizes_and_the_first_of_a_product_no_trade) {
   says(TICKER(BEST("1.5", "1.75")), "ticker ETH-USD sequence 9 no sizes bid:150000000:0 ask:175000000:0");
-  says(TICKER("\"price\":7,\"trade_id\":\"x\",\"side\":null,\"time\":\"\"," BEST("1.50000000000", "2")),
+  says(TICKER("\"price\":null,\"trade_id\":null,\"side\":null,\"time\":\"\"," BEST("1.50000000000", "2")),
        "ticker ETH-USD sequence 9 no sizes bid:150000000:0 ask:200000000:0");
 }
 
@@ -57,7 +57,7 @@ Test(coinbase_witness, a_trade_carries_price_size_and_the_makers_side) {
   says(
       "{\"type\":\"last_match\",\"trade_id\":18446744073709551615,\"product_id\":\"A\",\"sequence\":0,\"price\":\"1\",\"size\":"
       "\"0\",\"s\\u0069de\":\"sell\",\"time\":\"1970-01-01T00:00:01Z\"}",
-      "trade A at 1000000000 sequence 0 trade 18446744073709551615 ask:100000000:0");
+      "trade A at 1000000000 past sequence 0 trade 18446744073709551615 ask:100000000:0");
 }
 
 Test(coinbase_witness, a_ticker_that_breaks_the_schema_is_refused_and_harms_no_book) {
@@ -91,10 +91,10 @@ Test(coinbase_witness, a_trade_that_breaks_the_schema_is_refused_and_harms_no_bo
   refused(MATCH("\"1\"", "\"1\"", "\"buy\",\"time\":1"), WB_REJECT_WRONG_TYPE, "ETH-USD");
 }
 
-Test(coinbase_witness, a_ticker_finer_than_the_books_units_is_passed_by_and_widens_nothing) {
-  says(TICKER(BEST("1.123456789", "2")), "ignored ETH-USD");
-  says(TICKER(BEST("1", "2") SIZES("1", "0.000000001")), "ignored ETH-USD");
-  says(TICKER(BEST("1", "99999999999999999999")), "ignored ETH-USD");
+Test(coinbase_witness, a_ticker_finer_than_the_books_units_says_no_best_prices_and_widens_nothing) {
+  says(TICKER(BEST("1.123456789", "2")), "ticker ETH-USD sequence 9 no best");
+  says(TICKER(BEST("1", "2") SIZES("1", "0.000000001")), "ticker ETH-USD sequence 9 no best");
+  says(TICKER(BEST("1", "99999999999999999999")), "ticker ETH-USD sequence 9 no best");
   cr_assert_eq(all.state[0]->product[1].price_decimals, WB_DECIMALS_DEFAULT);
   cr_assert_eq(all.state[0]->product[1].size_decimals, WB_DECIMALS_DEFAULT);
 }

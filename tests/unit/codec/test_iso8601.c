@@ -78,6 +78,59 @@ Test(iso8601, year_1_is_no_time) {
   cr_assert_eq(time_ns, WB_TIME_NONE);
 }
 
+static int parse_go(const char *text, int64_t *time_ns) {
+  size_t bytes = strlen(text);
+  char *exact = malloc(bytes ? bytes : 1);
+  memcpy(exact, text, bytes);
+  int code = wb_iso8601_parse_go(exact, bytes, time_ns);
+  free(exact);
+  return code;
+}
+
+Test(iso8601, reads_a_time_as_go_prints_it_with_and_without_its_monotonic_clock) {
+  static const struct {
+    const char *text;
+    int64_t want;
+  } cases[] = {{"2026-09-07 23:37:22.674409 +0000 UTC m=+139651.272674714", 1788824242674409000},
+               {"1970-01-01 00:00:01 +0000 UTC", 1000000000},
+               {"1970-01-01 00:00:01.000000001 +0000 UTC m=-0.5", 1000000001},
+               {"1970-01-01 00:00:01.5 +0000 UTC m=+7", 1500000000},
+               {"0001-01-01 00:00:00 +0000 UTC", WB_TIME_NONE}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int64_t time_ns = 42;
+    cr_assert_eq(parse_go(cases[i].text, &time_ns), 0, "%s", cases[i].text);
+    cr_assert_eq(time_ns, cases[i].want, "%s: %lld", cases[i].text, (long long)time_ns);
+  }
+}
+
+Test(iso8601, refuses_times_in_any_other_form_than_gos) {
+  static const char whole[] = "2026-09-07 23:37:22.674409 +0000 UTC m=+139651.272674714";
+  static const char *const texts[] = {"2026-09-07T23:37:22.674409 +0000 UTC",
+                                      "2026-09-07T23:37:22Z",
+                                      "2026-09-07 23:37:22 -0500 EST",
+                                      "2026-09-07 23:37:22 +0100 UTC",
+                                      "2026-09-07 23:37:22 +0000 UTC ",
+                                      "2026-09-07 23:37:22 +0000 UTC m=",
+                                      "2026-09-07 23:37:22 +0000 UTC m=+",
+                                      "2026-09-07 23:37:22 +0000 UTC m=1",
+                                      "2026-09-07 23:37:22 +0000 UTC m=+.5",
+                                      "2026-09-07 23:37:22 +0000 UTC m=+1.5.5",
+                                      "2026-09-07 23:37:22 +0000 UTC m=+1x",
+                                      "2026-09-07 23:37:22. +0000 UTC",
+                                      "2026-09-07 23:37:22.0123456789 +0000 UTC",
+                                      "2026-13-07 23:37:22 +0000 UTC",
+                                      "2026-09-07  23:37:22 +0000 UTC"};
+  int64_t time_ns = 42;
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    cr_assert_eq(parse_go(texts[i], &time_ns), WB_E_SYNTAX, "%s", texts[i]);
+  for (size_t bytes = 0; bytes < sizeof "2026-09-07 23:37:22.674409 +0000 UTC" - 1; bytes++) {
+    char text[sizeof whole] = {0};
+    memcpy(text, whole, bytes);
+    cr_assert_eq(parse_go(text, &time_ns), WB_E_SYNTAX, "%s", text);
+  }
+  cr_assert_eq(time_ns, 42);
+}
+
 Test(iso8601, agrees_with_timegm_on_every_day_of_its_range) {
   for (int64_t day = -106650; day < 106650; day++) {
     time_t seconds = (time_t)(day * 86400 + (day * 7919) % 86400);

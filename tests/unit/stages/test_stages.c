@@ -274,6 +274,51 @@ Test(stages, a_malformed_ticker_or_match_is_counted_and_troubles_no_book) {
   cr_assert_eq(view(r, 1).state, WB_STATE_LIVE);
 }
 
+Test(stages, what_makes_no_book_leaves_books_and_witnesses_as_they_were) {
+  rig *r = rig_open(false, true);
+  live(r);
+  const wb_view_data before = view(r, 0);
+  say(r, "{\"type\":\"match\",\"product_id\":\"BTC-USD\",\"sequence\":1,\"trade_id\":1,\"price\":\"100\",\"size\":\"1\","
+         "\"side\":\"buy\"}");
+  /* Its trades have ids of their own; its prices are finer than the book's units, as are those of the ticker, which says no best prices then. */
+  say(r, "{\"type\":\"rfq_match\",\"product_id\":\"BTC-USD\",\"trade_id\":900,\"price\":\"1.0000000001\",\"size\":\"1\","
+         "\"side\":\"buy\"}");
+  say(r, "{\"type\":\"ticker\",\"product_id\":\"BTC-USD\",\"sequence\":2,\"best_bid\":\"1.0000000001\",\"best_ask\":\"2\"}");
+  say(r, "{\"type\":\"auction\",\"product_id\":\"BTC-USD\",\"sequence\":3,\"auction_state\":\"opening\",\"best_bid_price\":"
+         "\"7\"}");
+  say(r, "{\"type\":\"status\",\"products\":[{\"id\":\"BTC-USD\",\"base_increment\":\"7\",\"quote_increment\":\"0.0000000001\","
+         "\"status\":\"delisted\"},{\"id\":\"XRP-USD\"}]}");
+  for (unsigned i = 0; i < 3; i++) {
+    r->now_ns += 2 * (uint64_t)S;
+    work(r);
+  }
+  const wb_view_data after = view(r, 0);
+  cr_expect_eq(after.state, WB_STATE_LIVE);
+  cr_expect_eq(memcmp(after.alarms, before.alarms, sizeof after.alarms), 0);
+  cr_expect_eq(after.lost_trades, 0);
+  cr_expect(after.price_decimals == before.price_decimals && after.size_decimals == before.size_decimals);
+  cr_expect(after.best_bid == before.best_bid && after.best_ask == before.best_ask && after.updates == before.updates);
+  cr_expect_eq(r->book.unknown, 0);
+  for (unsigned i = 0; i < WB_REJECT_COUNT; i++) cr_expect_eq(r->book.rejected[i], 0);
+}
+
+Test(stages, messages_of_unknown_types_are_counted_and_of_a_part_only_those_about_its_products) {
+  for (unsigned part = 0; part < 2; part++) {
+    rig *r = rig_open(false, false);
+    r->parse.part = part;
+    live(r);
+    uint64_t before = r->parse.messages_in;
+    say(r, "{\"type\":\"weather\",\"product_id\":\"BTC-USD\"}");
+    say(r, "{\"type\":\"weather\",\"product_id\":\"XRP-USD\"}");
+    say(r, "{\"type\":\"weather\"}");
+    say(r, "{\"type\":\"status\",\"products\":[{\"id\":\"BTC-USD\",\"base_increment\":\"1\",\"quote_increment\":\"1\"}]}");
+    say(r, "{\"type\":\"open\",\"product_id\":\"BTC-USD\"}");
+    cr_expect_eq(r->book.unknown, part ? 1 : 3);
+    cr_expect_eq(r->parse.messages_in - before, part ? 2 : 5);
+    cr_expect_eq(view(r, 0).state, WB_STATE_LIVE);
+  }
+}
+
 Test(stages, a_book_crossed_for_longer_than_allowed_is_resynchronised_and_its_analytics_keep_running) {
   rig *r = rig_open(false, true);
   live(r);
