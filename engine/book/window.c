@@ -27,6 +27,23 @@ uint64_t wb_window_next(const wb_window *window, uint64_t key) {
   return next >= key ? next : WB_KEY_NONE;
 }
 
+static uint64_t index_last(const wb_window *window, uint64_t index) {
+  uint64_t cell = index >> 6, word = cell >> 6, bits = window->summary[word] & UINT64_MAX >> (63 - (cell & 63));
+  while (!bits) {
+    if (word-- == 0) return INDEX_NONE;
+    bits = window->summary[word];
+  }
+  cell = word << 6 | (63 - (unsigned)__builtin_clzll(bits));
+  return cell << 6 | (63 - (unsigned)__builtin_clzll(window->cell[cell].occupied));
+}
+
+/* The base is a whole cell's, so the cell before it is the last one. */
+uint64_t wb_window_last(const wb_window *window) {
+  uint64_t index = index_last(window, (window->base - 1) & window->mask);
+  if (index == INDEX_NONE) index = index_last(window, window->mask);
+  return index == INDEX_NONE ? WB_KEY_NONE : window->base + ((index - window->base) & window->mask);
+}
+
 static void release(wb_window *window, wb_cell *cell) {
   window->block_count--;
   wb_window_spare(window)[window->block_count] = (uint16_t)(cell->size[0] ^ window->block_count);
