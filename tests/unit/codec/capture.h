@@ -147,6 +147,12 @@ static inline size_t capture_print(const capture *from, unsigned index, char *te
   if (message->kind == WB_MESSAGE_GAP)
     PUT(" expected %llu came %llu", (unsigned long long)message->u.gap.expected, (unsigned long long)message->u.gap.came);
   if (message->kind == WB_MESSAGE_SCALE) PUT(" %u %u", message->u.scale.price_decimals, message->u.scale.size_decimals);
+  if (message->kind == WB_MESSAGE_SUBSCRIPTIONS && message->u.subscription.single)
+    PUT(" single%s", message->u.subscription.gone ? " gone" : "");
+  if ((message->kind == WB_MESSAGE_SNAPSHOT || message->kind == WB_MESSAGE_UPDATE) && message->u.book.depth)
+    PUT(" depth %u", message->u.book.depth);
+  if ((message->kind == WB_MESSAGE_SNAPSHOT || message->kind == WB_MESSAGE_UPDATE) && message->u.book.checked)
+    PUT(" checksum %u", message->u.book.checksum);
   for (uint32_t i = 0; i < message->delta_count; i++)
     PUT(" %s:%llu:%llu", message->deltas[i].side == WB_SIDE_BID ? "bid" : "ask", (unsigned long long)message->deltas[i].price,
         (unsigned long long)message->deltas[i].size);
