@@ -125,6 +125,43 @@ static bool find_product(wb_reading *r, const wb_members *members, unsigned key)
   return true;
 }
 
+static bool is_next(const wb_json *json, uint32_t at, const char *word, uint32_t bytes) {
+  return json->bytes - at >= bytes && memcmp(json->text + at, word, bytes) == 0;
+}
+
+static uint32_t number_end(const wb_json *json, uint32_t at) {
+  while (at < json->bytes && (json->text[at] - (unsigned)'0' <= 9 || json->text[at] == '.')) at++;
+  return at;
+}
+
+/* Moves over `{"price":45283.5,"qty":0.10000000}`, as Kraken writes it. False, and nowhere moved, if the next level looks otherwise. */
+static bool next_plain(wb_json *levels, wb_json_value value[LEVEL_COUNT]) {
+  static const char price[] = "{\"price\":", qty[] = ",\"qty\":";
+  uint32_t at = levels->at + is_next(levels, levels->at, ",", 1);
+  if (!is_next(levels, at, price, sizeof price - 1)) return false;
+  value[PRICE].at = at + (uint32_t)sizeof price - 1;
+  value[PRICE].end = number_end(levels, value[PRICE].at);
+  if (!is_next(levels, value[PRICE].end, qty, sizeof qty - 1)) return false;
+  value[QTY].at = value[PRICE].end + (uint32_t)sizeof qty - 1;
+  value[QTY].end = number_end(levels, value[QTY].at);
+  if (value[PRICE].at == value[PRICE].end || value[QTY].at == value[QTY].end || !is_next(levels, value[QTY].end, "}", 1))
+    return false;
+  levels->at = value[QTY].end + 1;
+  return true;
+}
+
+/* False at the end, and where a level has the wrong shape: then with a reason. */
+static bool next_level(wb_reading *r, wb_json *levels, wb_json_value value[LEVEL_COUNT]) {
+  wb_json_value element;
+  wb_members level;
+  if (next_plain(levels, value)) return true;
+  if (!wb_json_element(levels, &element) || !wb_reading_object(r, element, level_keys, LEVEL_COUNT, &level) ||
+      !wb_reading_have(r, &level, PRICE) || !wb_reading_have(r, &level, QTY))
+    return false;
+  memcpy(value, level.value, LEVEL_COUNT * sizeof *value);
+  return true;
+}
+
 /* All levels of a product, into to[0..room). What does not fit the units is wrong there, and found->misfit_at says so. */
 static bool read_levels(wb_reading *r, const wb_members *book, const unsigned decimals[2], wb_delta *to, uint32_t room,
                         survey *found) {
@@ -132,19 +169,17 @@ static bool read_levels(wb_reading *r, const wb_members *book, const unsigned de
   uint32_t count = 0;
   *found = (survey){0};
   for (unsigned side = 0; side < 2; side++) {
-    wb_json_value array = book->value[keys[side]], value;
-    wb_json elements = {r->json.text, array.end, array.at + 1};
-    for (; wb_json_element(&elements, &value); found->count[side]++, count++) {
-      wb_members level;
-      uint64_t number[2] = {0};
-      if (!wb_reading_object(r, value, level_keys, LEVEL_COUNT, &level)) return false;
+    wb_json_value array = book->value[keys[side]], value[LEVEL_COUNT];
+    wb_json levels = {r->json.text, array.end, array.at + 1};
+    for (; next_level(r, &levels, value); found->count[side]++, count++) {
+      uint64_t number[LEVEL_COUNT] = {0};
       for (unsigned i = PRICE; i <= QTY; i++)
-        if (!wb_reading_have(r, &level, i) || !take_number(r, level.value[i], i, decimals[i], found, &number[i])) return false;
-      if (count == room) return wb_reading_refuse(r, WB_REJECT_LEVELS_MAX, value.at);
+        if (!take_number(r, value[i], i, decimals[i], found, &number[i])) return false;
+      if (count == room) return wb_reading_refuse(r, WB_REJECT_LEVELS_MAX, value[PRICE].at);
       to[count] = (wb_delta){.price = number[PRICE], .size = number[QTY], .side = side};
     }
   }
-  return true;
+  return r->reason == WB_REJECT_NONE;
 }
 
 /* The units that the message is written in. */
@@ -213,17 +248,17 @@ static bool read_books(reading *at, const wb_members *root) {
     return wb_reading_refuse(r, WB_REJECT_WRONG_TYPE, root->value[TYPE].at);
   if (!wb_reading_have_kind(r, root, DATA, '[')) return false;
   const wb_json data = {r->json.text, root->value[DATA].end, root->value[DATA].at + 1};
-  wb_json_value first, value;
   wb_json array = data;
+  wb_json_value first, other;
   if (!wb_json_element(&array, &first)) return true;
-  bool several = wb_json_element(&array, &value), good = true;
-  if (several) {
-    array = data;
-    while (good && wb_json_element(&array, &value)) good = read_book(at, value, snapshot, false);
-    if (!good) r->product = WB_PRODUCT_NONE; /* the others' changes are lost as well */
-  }
-  for (array = data; good && wb_json_element(&array, &value);) good = read_book(at, value, snapshot, true);
-  return good;
+  if (!wb_json_element(&array, &other)) return read_book(at, first, snapshot, true);
+  for (unsigned emit = 0; emit < 2; emit++)
+    for (array = data; wb_json_element(&array, &other);)
+      if (!read_book(at, other, snapshot, emit)) {
+        if (!emit) r->product = WB_PRODUCT_NONE; /* the others' changes are lost as well */
+        return false;
+      }
+  return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ instruments, acknowledgements */
@@ -323,23 +358,32 @@ static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb
 
 /* ------------------------------------------------------------------------------------------------ the checksum */
 
-static uint8_t *put_levels(uint8_t *to, const wb_level *level, uint32_t count) {
-  for (uint32_t i = 0; i < count; i++) {
-    const uint64_t number[2] = {level[i].price, level[i].size};
-    for (unsigned n = 0; n < 2; n++) {
-      uint8_t text[20], *at = text + sizeof text;
-      for (uint64_t rest = number[n]; rest; rest /= 10) *--at = (uint8_t)('0' + rest % 10);
-      memcpy(to, at, (size_t)(text + sizeof text - at));
-      to += text + sizeof text - at;
-    }
-  }
-  return to;
+/* Eight digits, the first in the lowest byte. */
+static uint64_t eight_digits(uint64_t number) {
+  const uint64_t fours = number / 10000 | number % 10000 << 32;
+  uint64_t tens = fours * 10486 >> 20 & UINT64_C(0x7f0000007f);
+  const uint64_t twos = tens | (fours - 100 * tens) << 16;
+  tens = twos * 103 >> 10 & UINT64_C(0x000f000f000f000f);
+  return tens | (twos - 10 * tens) << 8;
+}
+
+/* A number without zeros at its beginning; of 0 nothing is left. Writes up to 7 bytes more than count. */
+enum { NUMBER_DIGITS_MAX = 20, TEN_8 = 100000000 };
+static uint8_t *put_number(uint8_t *to, uint64_t number) {
+  unsigned zeros = 0;
+  if (number >= TEN_8) to = put_number(to, number / TEN_8);
+  uint64_t digits = eight_digits(number % TEN_8);
+  if (number < TEN_8) zeros = digits ? (unsigned)__builtin_ctzll(digits) / 8 : 8;
+  digits = zeros < 8 ? (digits | UINT64_C(0x3030303030303030)) >> 8 * zeros : 0;
+  memcpy(to, &digits, sizeof digits);
+  return to + 8 - zeros;
 }
 
 static uint32_t checksum_of(const wb_level *bid, uint32_t bid_count, const wb_level *ask, uint32_t ask_count) {
-  uint8_t text[2 * CHECKSUM_LEVELS * 2 * 20];
-  const uint8_t *end = put_levels(put_levels(text, ask, ask_count), bid, bid_count);
-  return wb_crc32(0, text, (size_t)(end - text));
+  uint8_t text[2 * CHECKSUM_LEVELS * 2 * NUMBER_DIGITS_MAX + 8], *at = text;
+  for (uint32_t i = 0; i < ask_count; i++) at = put_number(put_number(at, ask[i].price), ask[i].size);
+  for (uint32_t i = 0; i < bid_count; i++) at = put_number(put_number(at, bid[i].price), bid[i].size);
+  return wb_crc32(0, text, (size_t)(at - text));
 }
 
 /* ------------------------------------------------------------------------------------------------ the codec */

@@ -1,4 +1,4 @@
-/* kraken.h - the Kraken dialect with a capture behind it: the ground of its tests and of its fuzz target. */
+/* kraken.h - the Kraken dialect with a capture behind it, and its levels read both ways: the ground of its tests and of its fuzz target. */
 #ifndef WB_TESTS_KRAKEN_H
 #define WB_TESTS_KRAKEN_H
 
@@ -54,6 +54,31 @@ static inline const char *kraken_decode(kraken_rig *rig, wb_frame_kind kind, con
       return "a book message is whole and has a checksum";
   }
   return NULL;
+}
+
+/* Decodes a text as it is and with a blank behind each brace, which no level of Kraken's own form has: both must say the same, but for where the trouble
+ * is. Returns what is wrong, or NULL. */
+static inline const char *kraken_decode_both(kraken_rig *as_is, kraken_rig *spaced, const uint8_t *text, size_t bytes,
+                                             uint8_t slack) {
+  uint8_t *copy = malloc(2 * bytes + 1);
+  size_t used = 0;
+  bool string = false;
+  if (!copy) abort();
+  for (size_t i = 0; i < bytes; i++) {
+    copy[used++] = text[i];
+    if (string && text[i] == '\\' && i + 1 < bytes) copy[used++] = text[++i];
+    else if (text[i] == '"') string = !string;
+    else if (!string && text[i] == '{') copy[used++] = ' ';
+  }
+  const char *broken = kraken_decode(as_is, WB_FRAME_TEXT, text, bytes, slack);
+  if (!broken) broken = kraken_decode(spaced, WB_FRAME_TEXT, copy, used, slack);
+  free(copy);
+  if (broken) return broken;
+  for (unsigned i = 0; i < as_is->got.count + spaced->got.count; i++) {
+    wb_message *message = i < as_is->got.count ? as_is->got.message[i] : spaced->got.message[i - as_is->got.count];
+    if (message->kind == WB_MESSAGE_REJECT) message->u.reject.offset = 0;
+  }
+  return capture_same(&as_is->got, &spaced->got) ? NULL : "with blanks it is another message";
 }
 
 #endif
