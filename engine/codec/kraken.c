@@ -3,8 +3,9 @@
 #include "engine/base/crc32.h"
 #include "engine/base/decimal.h"
 #include "engine/codec/coinbase_reading.h"
+#include "engine/codec/iso8601.h"
 
-enum { CHECKSUM_LEVELS = 10, NUMBER_BYTES_MAX = 40, EXPONENT_MAX = 999 };
+enum { CHECKSUM_LEVELS = 10, NUMBER_BYTES_MAX = 40, TIME_BYTES_MAX = 30, EXPONENT_MAX = 999 };
 
 /* Fewest bytes of `{"qty":0,"price":1},`. */
 enum { LEVEL_BYTES_MIN = 20 };
@@ -125,61 +126,26 @@ static bool find_product(wb_reading *r, const wb_members *members, unsigned key)
   return true;
 }
 
-static bool is_next(const wb_json *json, uint32_t at, const char *word, uint32_t bytes) {
-  return json->bytes - at >= bytes && memcmp(json->text + at, word, bytes) == 0;
-}
-
-static uint32_t number_end(const wb_json *json, uint32_t at) {
-  while (at < json->bytes && (json->text[at] - (unsigned)'0' <= 9 || json->text[at] == '.')) at++;
-  return at;
-}
-
-/* Moves over `{"price":45283.5,"qty":0.10000000}`, as Kraken writes it. False, and nowhere moved, if the next level looks otherwise. */
-static bool next_plain(wb_json *levels, wb_json_value value[LEVEL_COUNT]) {
-  static const char price[] = "{\"price\":", qty[] = ",\"qty\":";
-  uint32_t at = levels->at + is_next(levels, levels->at, ",", 1);
-  if (!is_next(levels, at, price, sizeof price - 1)) return false;
-  value[PRICE].at = at + (uint32_t)sizeof price - 1;
-  value[PRICE].end = number_end(levels, value[PRICE].at);
-  if (!is_next(levels, value[PRICE].end, qty, sizeof qty - 1)) return false;
-  value[QTY].at = value[PRICE].end + (uint32_t)sizeof qty - 1;
-  value[QTY].end = number_end(levels, value[QTY].at);
-  if (value[PRICE].at == value[PRICE].end || value[QTY].at == value[QTY].end || !is_next(levels, value[QTY].end, "}", 1))
-    return false;
-  levels->at = value[QTY].end + 1;
-  return true;
-}
-
-/* False at the end, and where a level has the wrong shape: then with a reason. */
-static bool next_level(wb_reading *r, wb_json *levels, wb_json_value value[LEVEL_COUNT]) {
-  wb_json_value element;
-  wb_members level;
-  if (next_plain(levels, value)) return true;
-  if (!wb_json_element(levels, &element) || !wb_reading_object(r, element, level_keys, LEVEL_COUNT, &level) ||
-      !wb_reading_have(r, &level, PRICE) || !wb_reading_have(r, &level, QTY))
-    return false;
-  memcpy(value, level.value, LEVEL_COUNT * sizeof *value);
-  return true;
-}
-
 /* All levels of a product, into to[0..room). What does not fit the units is wrong there, and found->misfit_at says so. */
 static bool read_levels(wb_reading *r, const wb_members *book, const unsigned decimals[2], wb_delta *to, uint32_t room,
                         survey *found) {
   static const unsigned keys[2] = {[WB_SIDE_BID] = BIDS, [WB_SIDE_ASK] = ASKS};
   uint32_t count = 0;
   *found = (survey){0};
-  for (unsigned side = 0; side < 2; side++) {
-    wb_json_value array = book->value[keys[side]], value[LEVEL_COUNT];
-    wb_json levels = {r->json.text, array.end, array.at + 1};
-    for (; next_level(r, &levels, value); found->count[side]++, count++) {
+  for (unsigned side = WB_SIDE_BID; side <= WB_SIDE_ASK; side++) {
+    wb_json_value array = book->value[keys[side]], value;
+    wb_json elements = {r->json.text, array.end, array.at + 1};
+    for (; wb_json_element(&elements, &value); found->count[side]++, count++) {
+      wb_members level;
       uint64_t number[LEVEL_COUNT] = {0};
+      if (!wb_reading_object(r, value, level_keys, LEVEL_COUNT, &level)) return false;
       for (unsigned i = PRICE; i <= QTY; i++)
-        if (!take_number(r, value[i], i, decimals[i], found, &number[i])) return false;
-      if (count == room) return wb_reading_refuse(r, WB_REJECT_LEVELS_MAX, value[PRICE].at);
+        if (!wb_reading_have(r, &level, i) || !take_number(r, level.value[i], i, decimals[i], found, &number[i])) return false;
+      if (count == room) return wb_reading_refuse(r, WB_REJECT_LEVELS_MAX, value.at);
       to[count] = (wb_delta){.price = number[PRICE], .size = number[QTY], .side = side};
     }
   }
-  return r->reason == WB_REJECT_NONE;
+  return true;
 }
 
 /* The units that the message is written in. */
@@ -196,6 +162,17 @@ static uint16_t depth_of(const kraken_product *own, const survey *found, bool sn
   for (unsigned i = 0; !own->depth && snapshot && i < sizeof depths / sizeof *depths; i++)
     if (found->count[0] == depths[i] && found->count[1] == depths[i]) return depths[i];
   return own->depth;
+}
+
+static void put_book(wb_message *message, kraken_product *own, const survey *found, uint64_t checksum, int64_t time_ns,
+                     wb_out *out) {
+  own->depth = depth_of(own, found, message->kind == WB_MESSAGE_SNAPSHOT);
+  message->delta_count = found->count[0] + found->count[1];
+  message->time_ns = time_ns;
+  message->u.book.checksum = (uint32_t)checksum;
+  message->u.book.checked = true;
+  message->u.book.depth = own->depth;
+  out->commit(out, message);
 }
 
 /* One product's part of a message. Without emit it is only checked, in a claim that is not committed. */
@@ -229,13 +206,7 @@ static bool read_book(reading *at, wb_json_value value, bool snapshot, bool emit
     message = wb_coinbase_claim(at->out, r->frame, kind, r->product, room);
     read_levels(r, &book, units, message->deltas, room, &found);
   }
-  own->depth = depth_of(own, &found, snapshot);
-  message->delta_count = found.count[0] + found.count[1];
-  message->time_ns = r->time_ns;
-  message->u.book.checksum = (uint32_t)checksum;
-  message->u.book.checked = true;
-  message->u.book.depth = own->depth;
-  at->out->commit(at->out, message);
+  put_book(message, own, &found, checksum, r->time_ns, at->out);
   at->any = true;
   return true;
 }
@@ -258,6 +229,87 @@ static bool read_books(reading *at, const wb_members *root) {
         if (!emit) r->product = WB_PRODUCT_NONE; /* the others' changes are lost as well */
         return false;
       }
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------ in one pass */
+
+static bool is_next(const wb_json *json, const char *word, uint32_t bytes) {
+  return json->bytes - json->at >= bytes && memcmp(json->text + json->at, word, bytes) == 0;
+}
+
+/* Moves over a word, if that comes next. */
+#define TAKE(json, word) (is_next(json, word, sizeof word - 1) && ((json)->at += (uint32_t)sizeof word - 1))
+
+static bool take_digits(wb_json *json, wb_json_value *value) {
+  value->at = json->at;
+  while (json->at < json->bytes && (json->text[json->at] - (unsigned)'0' <= 9 || json->text[json->at] == '.')) json->at++;
+  value->end = json->at;
+  return value->end > value->at;
+}
+
+/* What stands before the next quote, of no more than `most` bytes. NULL if that is further on. */
+static const char *take_string(wb_json *json, uint32_t most, uint32_t *bytes) {
+  const uint8_t *text = json->text + json->at;
+  const uint8_t *quote = memchr(text, '"', json->bytes - json->at < most + 1 ? json->bytes - json->at : most + 1);
+  if (!quote) return NULL;
+  *bytes = (uint32_t)(quote - text);
+  json->at += *bytes;
+  return (const char *)text;
+}
+
+static bool take_checksum(wb_json *json, uint64_t *checksum) {
+  uint32_t begin = json->at;
+  *checksum = 0;
+  for (; digit(json->text + json->at, json->text + json->bytes) && json->at - begin < 10; json->at++)
+    *checksum = *checksum * 10 + (json->text[json->at] - (unsigned)'0');
+  return json->at > begin && (json->text[begin] != '0' || json->at == begin + 1) && *checksum <= UINT32_MAX;
+}
+
+/* A whole message about one product as Kraken writes it, in the units that the product has. False, with nothing put out, for any other, right or wrong: it
+ * is read again. */
+static bool read_plain(kraken *all, const wb_frame *frame, const uint8_t *bytes, wb_out *out) {
+  wb_reading r = wb_reading_of(&all->common, frame, bytes);
+  wb_json *json = &r.json;
+  bool snapshot = TAKE(json, "{\"channel\":\"book\",\"type\":\"snapshot\",\"data\":[{\"symbol\":\"");
+  if (!snapshot && !TAKE(json, "{\"channel\":\"book\",\"type\":\"update\",\"data\":[{\"symbol\":\"")) return false;
+  uint32_t length;
+  const char *text = take_string(json, WB_PRODUCT_ID_BYTES, &length);
+  int index = text ? wb_products_find(r.state->products, text, length) : -1;
+  if (index < 0 || !TAKE(json, "\",\"bids\":[")) return false;
+  kraken_product *own = &all->product[index];
+  const wb_coinbase_product *product = &r.state->product[index];
+  const unsigned decimals[2] = {product->price_decimals, product->size_decimals};
+  uint32_t most = frame->bytes / LEVEL_BYTES_MIN, room = most < WB_PART_DELTAS_MAX ? most : WB_PART_DELTAS_MAX;
+  wb_message *message =
+      wb_coinbase_claim(out, frame, snapshot ? WB_MESSAGE_SNAPSHOT : WB_MESSAGE_UPDATE, (uint16_t)index, room);
+  survey found = {0};
+  uint32_t count = 0;
+  for (unsigned side = WB_SIDE_BID; side <= WB_SIDE_ASK; side++) {
+    for (; !is_next(json, "]", 1); found.count[side]++, count++) {
+      wb_json_value value[LEVEL_COUNT];
+      uint64_t number[LEVEL_COUNT];
+      if (count == room || (found.count[side] && !TAKE(json, ",")) || !TAKE(json, "{\"price\":") ||
+          !take_digits(json, &value[PRICE]) || !TAKE(json, ",\"qty\":") || !take_digits(json, &value[QTY]) || !TAKE(json, "}"))
+        return false;
+      for (unsigned i = PRICE; i <= QTY; i++)
+        if (!take_number(&r, value[i], i, decimals[i], &found, &number[i]) || found.misfit_at) return false;
+      message->deltas[count] = (wb_delta){.price = number[PRICE], .size = number[QTY], .side = side};
+    }
+    if (side == WB_SIDE_BID && !TAKE(json, "],\"asks\":[")) return false;
+  }
+  uint64_t checksum;
+  int64_t time_ns = WB_TIME_NONE;
+  if (!TAKE(json, "],\"checksum\":") || !take_checksum(json, &checksum)) return false;
+  if (TAKE(json, ",\"timestamp\":\"")) {
+    text = take_string(json, TIME_BYTES_MAX, &length);
+    if (!text || wb_iso8601_parse(text, length, &time_ns) != 0 || !TAKE(json, "\"")) return false;
+  }
+  if (!TAKE(json, "}]}") || json->at != frame->bytes) return false;
+  unsigned units[2] = {decimals[0], decimals[1]};
+  choose_units(own, &found, snapshot, units);
+  if (units[0] != decimals[0] || units[1] != decimals[1]) return false;
+  put_book(message, own, &found, checksum, time_ns, out);
   return true;
 }
 
@@ -351,6 +403,7 @@ static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb
     wb_coinbase_other(&own->common, frame, bytes, out);
     return;
   }
+  if (read_plain(own, frame, bytes, out)) return;
   reading at = {.r = wb_reading_of(&own->common, frame, bytes), .own = own, .out = out};
   if (!read_message(&at)) wb_reading_reject(&at.r, out);
   else if (!at.any) out->commit(out, wb_coinbase_claim(out, frame, WB_MESSAGE_IGNORED, WB_PRODUCT_NONE, 0));

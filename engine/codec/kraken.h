@@ -15,7 +15,8 @@
  *          subscribed; otherwise none is known, and nothing is taken out.
  * Channels "book:N" is the channel book with a depth of N: 10, 25, 100, 500, 1000. instrument has no products and is asked for once a connection.
  * Products of capitals, as everywhere: "BTC/USD", but not "AAPLx/USD".
- * Cost     see bench/bench_parser.c. The checksum: see docs/adding.md.
+ * Cost     what Kraken writes as it writes it, in one pass: 95 ns for one change, 50 ns a level. Any other form, and a snapshot that changes the units, some six times
+ *          that. The checksum 0.3 us (bench/bench_kraken.c).
  * Source   https://docs.kraken.com/api/docs/websocket-v2/book, .../websocket-v2/instrument, https://docs.kraken.com/api/docs/guides/spot-ws-book-v2 */
 #ifndef WB_CODEC_KRAKEN_H
 #define WB_CODEC_KRAKEN_H

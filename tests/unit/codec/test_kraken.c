@@ -144,6 +144,7 @@ Test(kraken, numbers_are_what_their_text_says) {
       {"1e19", "reject A number_range 75"},
       {"1e-19", "reject A number_range 75"},
       {"18446744073709551616", "reject A number_range 75"},
+      {"1e4294967297", "reject A number_range 75"},
       {"0e5", "reject A bad_number 75"},
       {"-1", "reject A bad_number 75"},
       {"true", "reject A wrong_type 75"},
@@ -187,6 +188,16 @@ Test(kraken, instruments_widen_units_at_once_and_make_them_coarser_with_the_next
   kraken_fini(&rig);
 }
 
+Test(kraken, an_instrument_message_that_is_broken_anywhere_changes_no_units) {
+  kraken_rig rig;
+  kraken_init(&rig);
+  said(&rig, "{\"channel\":\"instrument\",\"data\":{\"pairs\":[{\"symbol\":\"A\",\"price_precision\":3,\"qty_precision\":3},{"
+             "\"symbol\":\"ETH/BTC\"}]}}");
+  cr_assert_eq(rig.got.message[0]->kind, WB_MESSAGE_REJECT);
+  cr_assert_str_eq(said(&rig, SNAPSHOT("A", LEVEL("7.5", "1"), "")), "scale A 1 0; snapshot A checksum 1 bid:75:1");
+  kraken_fini(&rig);
+}
+
 Test(kraken, the_depth_is_that_of_the_last_acknowledgement) {
   kraken_rig rig;
   kraken_init(&rig);
@@ -195,6 +206,12 @@ Test(kraken, the_depth_is_that_of_the_last_acknowledgement) {
   cr_assert_str_eq(said(&rig, UPDATE("A", LEVEL("1", "2"))), "update A depth 10 checksum 1 bid:1:2");
   cr_assert_str_eq(said(&rig, ACK("A", ",\"depth\":1000")), "subscriptions A single");
   cr_assert_str_eq(said(&rig, SNAPSHOT("A", LEVEL("1", "1"), "")), "snapshot A depth 1000 checksum 1 bid:1:1");
+  cr_assert_str_eq(
+      said(&rig,
+           "{\"method\":\"unsubscribe\",\"result\":{\"channel\":\"book\",\"symbol\":\"A\",\"depth\":25},\"success\":true}"),
+      "subscriptions A single gone");
+  cr_assert_str_eq(said(&rig, UPDATE("A", LEVEL("1", "2"))), "update A depth 1000 checksum 1 bid:1:2",
+                   "what is still on its way");
   cr_assert_str_eq(said(&rig, ACK("A", "")), "subscriptions A single");
   cr_assert_str_eq(said(&rig, UPDATE("A", LEVEL("1", "2"))), "update A checksum 1 bid:1:2");
   cr_assert_str_eq(said(&rig, ACK("ETH/BTC", ",\"depth\":10")), "subscriptions ETH/BTC single");
@@ -227,6 +244,9 @@ Test(kraken, without_an_acknowledgement_a_snapshot_full_on_both_sides_tells_the_
                  counts[i][1]);
     said(&rig, UPDATE("A", LEVEL("1", "1")));
     cr_assert_eq(rig.got.message[0]->u.book.depth, counts[i][2], "and it stays");
+    said(&rig, ACK("A", ",\"depth\":500"));
+    cr_assert_null(kraken_decode(&rig, WB_FRAME_TEXT, text, bytes, 0));
+    cr_assert_eq(rig.got.message[rig.got.count - 1]->u.book.depth, 500, "an acknowledgement knows better");
     kraken_fini(&rig);
   }
   free(text);
