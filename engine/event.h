@@ -85,12 +85,17 @@ typedef struct wb_delta {
 } wb_delta;
 _Static_assert(sizeof(wb_delta) == 16, "wb_delta is two words");
 
+/* One level of a side, in the same units. */
+typedef struct wb_level {
+  uint64_t price, size;
+} wb_level;
+
 typedef enum {
   WB_MESSAGE_SNAPSHOT = 1,  /* deltas: levels of the whole book, in any order; parts FIRST .. LAST replace the book at LAST */
   WB_MESSAGE_UPDATE,        /* deltas: applied in order; readers see the book after LAST only */
   WB_MESSAGE_HEARTBEAT,     /* u.heartbeat; of a whole connection, product WB_PRODUCT_NONE: u.beat */
   WB_MESSAGE_SUBSCRIPTIONS, /* one per acknowledged product of a level-2 channel; FIRST and LAST frame the whole ack. product
-                               WB_PRODUCT_NONE in an ack that names no product */
+                               WB_PRODUCT_NONE in an ack that names no product. u.subscription */
   WB_MESSAGE_ERROR,         /* the exchange reports an error; text in the raw frame */
   WB_MESSAGE_REJECT,        /* a message that broke the schema: u.reject; product may be WB_PRODUCT_NONE */
   WB_MESSAGE_IGNORED,       /* a legal message of a known kind that carries nothing anybody here reads */
@@ -166,6 +171,15 @@ typedef struct wb_message {
   uint64_t number;  /* of its frame */
   int64_t time_ns;  /* exchange time, nanoseconds since 1970 UTC, or WB_TIME_NONE */
   union {
+    struct {
+      uint32_t checksum; /* the exchange's, of the book after this message: see wb_codec.checksum */
+      uint16_t depth;    /* levels a side that the exchange speaks of: what is worse, it takes out without a word; 0: all */
+      uint8_t checked;   /* there is a checksum */
+    } book;              /* SNAPSHOT, UPDATE: the same in all parts */
+    struct {
+      uint8_t single; /* it is of this product alone: of the others it says nothing */
+      uint8_t gone;   /* single: it is subscribed no longer */
+    } subscription;
     struct {
       uint64_t sequence, last_trade_id;
     } heartbeat;

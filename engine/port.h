@@ -29,6 +29,9 @@ typedef struct wb_codec {
   const char *name;            /* "coinbase-exchange": the value of --feed */
   const char *url;             /* where the feed is when nobody says otherwise */
   const char *const *channels; /* default channels, NULL-terminated */
+  const char *level2;          /* how the names of those channels begin that make the book: a resync asks for these anew */
+  const char *product_key;     /* with its quotes: the member by which messages name their product */
+  char separator;              /* between the two currencies of a product id: '-' in "BTC-USD" */
 
   /* size returns the bytes of one instance's state; init makes it in that memory (64-byte aligned) for a products table that
    * outlives it. init returns 0 or a negative error. */
@@ -50,6 +53,11 @@ typedef struct wb_codec {
    * index[0..count) into text, NUL-terminated. Returns its length, or WB_E_LIMIT when size is too small. */
   int (*subscribe)(const wb_products *products, const char *const *channels, const uint16_t *index, uint32_t count,
                    bool unsubscribe, char *text, size_t size);
+
+  /* checksum (NULL where no message has one) reckons what u.book.checksum says of a book: of its best levels, best first, checksum_levels (up to
+   * WB_CHECKSUM_LEVELS_MAX) a side or as many as there are, in the product's units. Called where the books are. Pure. */
+  uint32_t (*checksum)(const wb_level *bid, uint32_t bid_count, const wb_level *ask, uint32_t ask_count);
+  uint32_t checksum_levels;
 } wb_codec;
 
 /* wb_codec_find returns the codec of that name from the table of codecs, or NULL. wb_codec_at enumerates it (NULL past the

@@ -258,6 +258,7 @@ static int open_books(wb_node *node, wb_error *error) {
                      &(wb_book_stage_config){
                          .products = config->products,
                          .host = &node->host,
+                         .codec = config->codec,
                          .commands = live ? &node->commands : NULL,
                          .crossed_ns = config->crossed_ms * 1000000,
                          .mid_window = config->mid_window,

@@ -328,7 +328,7 @@ wb_source_ws *wb_source_ws_open(const wb_source_ws_config *config, wb_error *err
   default_to(&source->config.good_ns, 5000 * WB_LINE_MS);
   unsigned level2_count = 0;
   for (const char *const *channel = config->channels; *channel && level2_count < 7; channel++)
-    if (strncmp(*channel, "level2", 6) == 0) source->level2[level2_count++] = *channel;
+    if (strncmp(*channel, config->codec->level2, strlen(config->codec->level2)) == 0) source->level2[level2_count++] = *channel;
   if (!level2_count) source->level2[0] = config->channels[0];
 
   source->ring = wb_uring_open(256, config->line_count, error);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "engine/base/products.h"
+#include "engine/port.h"
 #include "engine/store/gap.h"
 #include "io/log_index.h"
 #include "io/recording.h"
@@ -163,13 +164,17 @@ static void add(tally *t, uint64_t bytes, int64_t utc_ns) {
   if (utc_ns > t->last_utc_ns) t->last_utc_ns = utc_ns;
 }
 
-/* The value of the first "product_id" in the text, by a plain scan: no JSON is parsed, so a message that names several products
+/* The value of the first member in the text by which a venue names its products, by a plain scan: no JSON is parsed, so a message that names several products
  * counts for the first, and one that hides the name in another string for that. -1 if there is none. */
 static int product_of(inspection *in, const uint8_t *bytes, size_t count) {
-  static const char name[] = "\"product_id\"";
-  const uint8_t *at = memmem(bytes, count, name, sizeof name - 1), *end = bytes + count;
+  const uint8_t *at = NULL, *end = bytes + count;
+  const wb_codec *codec;
+  for (unsigned i = 0; !at && (codec = wb_codec_at(i)); i++) {
+    at = memmem(bytes, count, codec->product_key, strlen(codec->product_key));
+    if (at) at += strlen(codec->product_key);
+  }
   if (!at) return -1;
-  for (at += sizeof name - 1; at < end && (*at == ' ' || *at == ':' || *at == '\t'); at++) {
+  for (; at < end && (*at == ' ' || *at == ':' || *at == '\t'); at++) {
   }
   if (at == end || *at++ != '"') return -1;
   const uint8_t *quote = memchr(at, '"', (size_t)(end - at));

@@ -247,7 +247,7 @@ int wb_cmd_mock(int argc, char **argv) {
   if (config && wb_config_help(config)) {
     usage();
   } else if (!config || read_options(&options, config, &error) ||
-             !(options.products = products = wb_products_open(wb_config_list(config, "product"), &error))) {
+             !(options.products = products = wb_products_open(wb_config_list(config, "product"), '-', &error))) {
     fprintf(stderr, "wirebook mock: %s\n", error.detail);
     status = 2;
   } else if (wb_config_check(config)) {

@@ -13,7 +13,7 @@
 #include "tools/times.h"
 
 static const wb_option options[] = {
-    {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange|coinbase-advanced", NULL,
+    {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange|coinbase-advanced|kraken", NULL,
      "dialect of the recording", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
      "product, repeat or comma; BTC means BTC-USD; @FILE reads a list", false, false},
@@ -28,7 +28,8 @@ static const wb_option options[] = {
     {"mid-window", WB_OPTION_COUNT, NULL, "10", NULL, "N", "mids averaged, 1 to 1024", false, false},
     {"crossed-ms", WB_OPTION_COUNT, NULL, "1000", NULL, "MS", "a book crossed for longer is stale; 0: never", false, false},
     {"witness", WB_OPTION_LIST, NULL, NULL, NULL, "KIND=WHAT",
-     "off, count or resync (stale) for time, unknown, silent, heartbeat, ticker, trades, crossed; `off` for all", false, false},
+     "off, count or resync (stale) for time, unknown, silent, heartbeat, ticker, trades, crossed, checksum; `off` for all",
+     false, false},
     {"layout", WB_OPTION_CHOICE, "WIREBOOK_LAYOUT", "auto", "auto|fused|pipelined", NULL, "stages on threads", false, false},
     {"console", WB_OPTION_CHOICE, NULL, "auto", "auto|live|plain|off", NULL, "live view, plain lines, or nothing", false,
      false},
@@ -154,10 +155,10 @@ int wb_cmd_replay(int argc, char **argv) {
     code = 2;
   } else if (wb_witness_config_read(&witness, wb_config_list(config, "witness"), &error) != 0) {
     code = wrong(&error);
-  } else if (!(products = wb_products_open(wb_config_list(config, "product"), &error))) {
+  } else if (!(node.codec = wb_codec_find(wb_config_text(config, "feed"))) ||
+             !(products = wb_products_open(wb_config_list(config, "product"), node.codec->separator, &error))) {
     code = wrong(&error);
   } else {
-    node.codec = wb_codec_find(wb_config_text(config, "feed"));
     node.products = products;
     node.message_bytes_max = wb_config_count(config, "max-message");
     node.depth = (uint32_t)depth;

@@ -20,12 +20,12 @@ static const wb_option options[] = {
     {"url", WB_OPTION_LIST, "WIREBOOK_URL", NULL, NULL, "URL",
      "feed (default: the feed's own); repeat or comma: redundant lines of the same feed", false, false},
     {"lines", WB_OPTION_COUNT, "WIREBOOK_LINES", "1", NULL, "N", "so many redundant connections to one --url", false, false},
-    {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange|coinbase-advanced", NULL,
+    {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange|coinbase-advanced|kraken", NULL,
      "dialect of the feed", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
      "product, repeat or comma; BTC means BTC-USD; @FILE reads a list", false, false},
     {"channel", WB_OPTION_LIST, "WIREBOOK_CHANNEL", NULL, NULL, "NAME",
-     "channel, repeat or comma (default level2_batch,heartbeat)", false, false},
+     "channel, repeat or comma (default: the feed's own; level2_batch,heartbeat)", false, false},
     {"data", WB_OPTION_TEXT, "WIREBOOK_DATA", "./data", NULL, "DIR", "where raw frames are stored", false, false},
     {"store", WB_OPTION_SWITCH, "DATA_STORE", "true", NULL, NULL, "store raw frames", true, false},
     {"sync", WB_OPTION_CHOICE, "WIREBOOK_SYNC", "interval", "none|interval|batch", NULL,
@@ -72,7 +72,8 @@ static const wb_option options[] = {
     {"crossed-ms", WB_OPTION_COUNT, NULL, "1000", NULL, "MS", "resynchronise a book crossed for longer; 0: never", false,
      false},
     {"witness", WB_OPTION_LIST, NULL, NULL, NULL, "KIND=WHAT",
-     "off, count or resync for time, unknown, silent, heartbeat, ticker, trades, crossed; `off` for all", false, false},
+     "off, count or resync for time, unknown, silent, heartbeat, ticker, trades, crossed, checksum; `off` for all", false,
+     false},
     {"shm", WB_OPTION_TEXT, "WIREBOOK_SHM", NULL, NULL, "NAME",
      "shared memory for other processes (wirebook top NAME, wirebook_shm.h)", false, false},
     {"shm-depth-ms", WB_OPTION_COUNT, NULL, "10", NULL, "MS", "how old depths in shared memory may be, 0 to 1000", false,
@@ -356,7 +357,7 @@ int wb_cmd_run(int argc, char **argv) {
          "Values come from flags, then the environment [NAME], then --config FILE, then the default.\n");
     wb_config_usage(options, OPTIONS);
   } else if (settings(config, &node, mock_url, sizeof mock_url, &error) != 0 ||
-             !(products = wb_products_open(wb_config_list(config, "product"), &error))) {
+             !(products = wb_products_open(wb_config_list(config, "product"), node.codec->separator, &error))) {
     code = wrong(&error);
   } else if (wb_config_check(config)) {
     wb_config_print(config);

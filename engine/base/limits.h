@@ -26,6 +26,9 @@
 #define WB_DEPTH_DEFAULT 50
 #define WB_DEPTH_MAX 1000
 
+/* Levels a side that a venue's checksum covers: 10 at Kraken, 25 elsewhere. */
+#define WB_CHECKSUM_LEVELS_MAX 25
+
 /* Mids averaged. */
 #define WB_MID_WINDOW_DEFAULT 10
 #define WB_MID_WINDOW_MAX 1024

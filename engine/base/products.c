@@ -42,7 +42,7 @@ int wb_products_add(wb_products *products, const char *id, size_t bytes) {
   if (bytes == 0 || bytes >= WB_PRODUCT_ID_BYTES) return WB_E_LIMIT;
   for (size_t i = 0; i < bytes; i++) {
     char c = id[i];
-    if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_')) return WB_E_SYNTAX;
+    if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '/' || c == '.' || c == '_')) return WB_E_SYNTAX;
   }
   int known = wb_products_find(products, id, bytes);
   if (known >= 0) return known;

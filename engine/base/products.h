@@ -33,7 +33,7 @@ size_t wb_products_bytes(uint32_t capacity);
  * WB_E_INVALID. */
 int wb_products_init(wb_products *products, void *memory, uint32_t capacity);
 
-/* wb_products_add adds an id (1..31 bytes of 'A'-'Z', '0'-'9', '-', '.', '_') and returns its index; the index it already has
+/* wb_products_add adds an id (1..31 bytes of 'A'-'Z', '0'-'9', '-', '/', '.', '_') and returns its index; the index it already has
  * if it was added before; WB_E_SYNTAX for another character, WB_E_LIMIT for a wrong length, WB_E_FULL when the table is full.
  */
 int wb_products_add(wb_products *products, const char *id, size_t bytes);

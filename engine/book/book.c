@@ -336,6 +336,18 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
   return 0;
 }
 
+void wb_book_truncate(wb_book *book, wb_side which, uint32_t level_count) {
+  wb_book_side *side = &book->side[which];
+  while (*side->level_count > level_count) {
+    uint64_t inside = wb_window_last(&side->window), outside = wb_far_last(&side->far);
+    bool far = inside == WB_KEY_NONE || (outside != WB_KEY_NONE && outside > inside);
+    if (far) wb_far_remove(&side->far, outside);
+    else wb_window_put(&side->window, inside, 0);
+    --*side->level_count;
+    if ((far ? outside : inside) == side->best) side_touch(side, 0, book->tick.unit);
+  }
+}
+
 void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count) {
   __builtin_prefetch(book, 1);
   for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&book->side[delta[i].side], 1);

@@ -23,10 +23,6 @@
 
 typedef struct wb_book wb_book;
 
-typedef struct wb_level {
-  uint64_t price, size;
-} wb_level;
-
 /* window_ticks: ticks of each side's window, power of two 1024..2^19 (0: default, 2^18). level_count_max: levels a side,
  * 1..2^22 (0: default, 2^18). */
 typedef struct wb_book_config {
@@ -70,6 +66,9 @@ void wb_book_load_drop(wb_book *book);
  * then a change outside moves the window: O(levels that leave or enter it), paid for by the changes outside before it. A finer
  * price rebuilds the book, O(levels), at most 18 times between two clears or loads. */
 int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t *unknown);
+
+/* wb_book_truncate removes the worst levels of a side beyond the best level_count. O(1) each within the window, O(log n) outside. */
+void wb_book_truncate(wb_book *book, wb_side side, uint32_t level_count);
 
 /* What changes will touch, fetched into the cache; nothing is changed. For a caller with several messages at hand: first the heads
  * of their books, then the cells for all of them, then the sizes where the cells said that they lie, because each of the three is found through

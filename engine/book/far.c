@@ -150,6 +150,11 @@ void wb_far_append(wb_far *far, const wb_tick *given, uint64_t flip, const wb_le
   }
 }
 
+uint64_t wb_far_last(const wb_far *far) {
+  if (!far->block_count) return WB_KEY_NONE;
+  return block_at(far, far->block_count - 1)->key[far->entry[far->block_count - 1].level_count - 1];
+}
+
 const char *wb_far_check(const wb_far *far) {
   uint32_t levels = 0, freed = 0;
   uint64_t last = 0;

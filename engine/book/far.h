@@ -63,6 +63,9 @@ void wb_far_append(wb_far *far, const wb_tick *tick, uint64_t flip, const wb_lev
 /* wb_far_seek returns the first level whose key is >= key. */
 wb_far_position wb_far_seek(const wb_far *far, uint64_t key);
 
+/* wb_far_last returns the largest key, or WB_KEY_NONE. O(1). */
+uint64_t wb_far_last(const wb_far *far);
+
 /* wb_far_check returns NULL, or the first rule that is broken. */
 const char *wb_far_check(const wb_far *far);
 

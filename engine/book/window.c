@@ -53,6 +53,24 @@ uint64_t wb_window_next(const wb_window *window, uint64_t key) {
   return next >= key ? next : WB_KEY_NONE;
 }
 
+/* index is the last of its cell. */
+static uint64_t index_last(const wb_window *window, uint64_t index) {
+  uint64_t at = index >> 12, bits = window->span[at].occupied & UINT64_MAX >> (63 - (index >> 6 & 63));
+  while (!bits) {
+    if (at-- == 0) return INDEX_NONE;
+    bits = window->span[at].occupied;
+  }
+  uint64_t last = 63 - (unsigned)__builtin_clzll(bits);
+  return at << 12 | last << 6 | (63 - (unsigned)__builtin_clzll(window->span[at].cell[last].occupied));
+}
+
+/* The base is a whole cell's, so the cell before it is the last one. */
+uint64_t wb_window_last(const wb_window *window) {
+  uint64_t index = index_last(window, (window->base - 1) & window->mask);
+  if (index == INDEX_NONE) index = index_last(window, window->mask);
+  return index == INDEX_NONE ? WB_KEY_NONE : window->base + ((index - window->base) & window->mask);
+}
+
 static void release(wb_window *window, wb_cell *cell) {
   window->block_count--;
   wb_pool_block_give(window->pool, wb_cell_block(cell));

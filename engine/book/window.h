@@ -57,6 +57,9 @@ void wb_window_init(wb_window *window, uint32_t ticks, wb_pool *pool);
 /* wb_window_next returns the smallest occupied key that is >= key, or WB_KEY_NONE. A few scans, at worst one a 4096 ticks. */
 uint64_t wb_window_next(const wb_window *window, uint64_t key);
 
+/* wb_window_last returns the largest occupied key, or WB_KEY_NONE. As wb_window_next. */
+uint64_t wb_window_last(const wb_window *window);
+
 /* wb_window_clear removes every level. O(cells / 64 + levels). */
 void wb_window_clear(wb_window *window);
 

@@ -2,8 +2,9 @@
 
 #include "engine/codec/coinbase_advanced.h"
 #include "engine/codec/coinbase_exchange.h"
+#include "engine/codec/kraken.h"
 
-static const wb_codec *const codecs[] = {&wb_codec_coinbase_exchange, &wb_codec_coinbase_advanced};
+static const wb_codec *const codecs[] = {&wb_codec_coinbase_exchange, &wb_codec_coinbase_advanced, &wb_codec_kraken};
 
 const wb_codec *wb_codec_at(unsigned index) { return index < sizeof codecs / sizeof *codecs ? codecs[index] : NULL; }
 

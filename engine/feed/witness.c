@@ -14,6 +14,7 @@ const wb_witness_config wb_witness_default = {
             [WB_ALARM_TICKER] = WB_WITNESS_RESYNC,
             [WB_ALARM_TRADES] = WB_WITNESS_RESYNC,
             [WB_ALARM_CROSSED] = WB_WITNESS_RESYNC,
+            [WB_ALARM_CHECKSUM] = WB_WITNESS_RESYNC,
         },
     .silent_ns = UINT64_C(10000000000),
     .silent_sequences = 100,
@@ -68,7 +69,7 @@ int wb_witness_config_read(wb_witness_config *config, char *const *words, wb_err
     if (!read_word(config, *words))
       return wb_error_set(error, WB_E_CONFIG, 0, "witness",
                           "--witness '%s' is neither off nor KIND=off, KIND=count or KIND=resync with a KIND of time, unknown, "
-                          "silent, heartbeat, ticker, trades or crossed",
+                          "silent, heartbeat, ticker, trades, crossed or checksum",
                           *words);
   return 0;
 }

@@ -8,6 +8,7 @@
  *   ticker     several tickers in a row say a best bid or ask that the book had at no moment around them
  *   trades     trade ids are missing
  *   crossed    the book is crossed after whole messages for longer than allowed (the caller's to find)
+ *   checksum   the book has another checksum than the exchange says (the caller's to find)
  *
  * Time     silent, heartbeat and the grace of trades are measured by the exchange's own times, so that a node that was halted, or a line
  *          held back, does not accuse the exchange: a message's place in the stream tells, not when it was read. Tickers are
@@ -35,7 +36,8 @@
   X(WB_ALARM_HEARTBEAT, "heartbeat", WB_REASON_HEARTBEAT)                                                                      \
   X(WB_ALARM_TICKER, "ticker", WB_REASON_TICKER)                                                                               \
   X(WB_ALARM_TRADES, "trades", WB_REASON_TRADES)                                                                               \
-  X(WB_ALARM_CROSSED, "crossed", WB_REASON_CROSSED)
+  X(WB_ALARM_CROSSED, "crossed", WB_REASON_CROSSED)                                                                            \
+  X(WB_ALARM_CHECKSUM, "checksum", WB_REASON_CHECKSUM)
 
 typedef enum {
 #define X(name, text, reason) name,

@@ -18,6 +18,7 @@ static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *coun
 
 void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config, wb_book_product *product, wb_level *capture,
                         uint32_t *capture_count, wb_view_data *capture_view) {
+  WB_CHECK(!config->codec || config->codec->checksum_levels <= WB_CHECKSUM_LEVELS_MAX);
   memset(stage, 0, sizeof *stage);
   stage->config = *config;
   if (!stage->config.recover) stage->config.recover = &wb_recover_default;
@@ -383,6 +384,26 @@ static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_m
   return false;
 }
 
+/* What a message says of the whole book, once its changes are in it. Returns whether its checksum is another, and then both in *finding. */
+static __attribute__((noinline)) bool contradicted(const wb_book_stage *stage, wb_book *book, const wb_message *message,
+                                                   wb_evidence *finding) {
+  const wb_codec *codec = stage->config.codec;
+  wb_level level[2][WB_CHECKSUM_LEVELS_MAX];
+  uint32_t count[2];
+  for (unsigned side = 0; side < 2; side++)
+    if (message->u.book.depth) wb_book_truncate(book, (wb_side)side, message->u.book.depth);
+  if (!message->u.book.checked || !codec || !codec->checksum ||
+      stage->config.witness->policy[WB_ALARM_CHECKSUM] == WB_WITNESS_OFF)
+    return false;
+  for (unsigned side = 0; side < 2; side++)
+    count[side] = wb_book_levels(book, (wb_side)side, level[side], codec->checksum_levels);
+  uint32_t ours = codec->checksum(level[WB_SIDE_BID], count[WB_SIDE_BID], level[WB_SIDE_ASK], count[WB_SIDE_ASK]);
+  *finding = (wb_evidence){.seen = ours, .expected = message->u.book.checksum};
+  return ours != message->u.book.checksum;
+}
+
+static inline bool says_of_book(const wb_message *message) { return __builtin_expect(message->u.words[0] != 0, 0); }
+
 static void take_update(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   if (message->part & WB_PART_FIRST) {
@@ -408,6 +429,8 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
     tell(stage, message);
     return;
   }
+  wb_evidence finding;
+  bool wrong = says_of_book(message) && contradicted(stage, product->book, message, &finding);
   if (stage->config.arbiter)
     wb_arbiter_applied(stage->config.arbiter, message->product, message->line, message->hash, message->time_ns,
                        message->recv_ns);
@@ -418,6 +441,7 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
     alarm(stage, message->product, message->line, WB_ALARM_UNKNOWN, &(wb_evidence){.seen = product->view->data.unknown},
           message->recv_ns);
   }
+  if (__builtin_expect(wrong, 0)) alarm(stage, message->product, message->line, WB_ALARM_CHECKSUM, &finding, message->recv_ns);
 }
 
 /* The end of a snapshot that is well formed. Returns whether it is the book now. */
@@ -466,8 +490,11 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
   product->snapshots++;
   product->crossed_since_ns = 0;
   product->replaced = true;
+  wb_evidence finding;
+  bool wrong = says_of_book(message) && contradicted(stage, product->book, message, &finding);
   applied(stage, product, message, 0, 0, 0);
   tell(stage, message);
+  if (wrong) alarm(stage, message->product, message->line, WB_ALARM_CHECKSUM, &finding, message->recv_ns);
 }
 
 static void take_scale(wb_book_stage *stage, const wb_message *message) {
@@ -476,6 +503,7 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
   wb_witness_rescaled(&product->witness);
   unsigned price = message->u.scale.price_decimals, size = message->u.scale.size_decimals;
   bool coarser = price < product->price_decimals || size < product->size_decimals, fits = false;
+  bool empty = wb_book_level_counts(product->book) == 0;
   if (!coarser) {
     uint64_t price_factor = wb_pow10(price - product->price_decimals), size_factor = wb_pow10(size - product->size_decimals);
     fits = wb_book_scale(product->book, price_factor, size_factor) == 0;
@@ -489,7 +517,7 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
     wb_analytics_update(&analytics, &product->mids, 0, 0, 0, 0);
   }
   /* Coarser units come only right before a snapshot. */
-  if (coarser) doubt(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
+  if (coarser && !empty) doubt(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
   publish_with(stage, product, &analytics);
   tell(stage, message);
   if (coarser || fits) return;
@@ -498,16 +526,22 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
   suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
 }
 
+static wb_recover *recover_of(wb_book_stage *stage, uint32_t index, uint32_t line) {
+  wb_arbiter *arbiter = stage->config.arbiter;
+  return arbiter ? &wb_arbiter_place_of(arbiter, index, line)->recover : &stage->product[index].recover;
+}
+
 static void take_subscriptions(wb_book_stage *stage, const wb_message *message) {
+  if (message->u.subscription.single) {
+    recover_of(stage, message->product, message->line)->acknowledged = !message->u.subscription.gone;
+    return;
+  }
   if (message->part & WB_PART_FIRST)
     for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].marked = false;
   if (message->product != WB_PRODUCT_NONE) stage->product[message->product].marked = true;
   if (!(message->part & WB_PART_LAST)) return;
-  for (uint32_t i = 0; i < stage->product_count; i++) {
-    wb_arbiter *arbiter = stage->config.arbiter;
-    wb_recover *recover = arbiter ? &wb_arbiter_place_of(arbiter, i, message->line)->recover : &stage->product[i].recover;
-    recover->acknowledged = stage->product[i].marked;
-  }
+  for (uint32_t i = 0; i < stage->product_count; i++)
+    recover_of(stage, i, message->line)->acknowledged = stage->product[i].marked;
 }
 
 static void take_line(wb_book_stage *stage, const wb_message *message) {
@@ -592,10 +626,7 @@ static void take_ticker(wb_book_stage *stage, const wb_message *message) {
 static void take_resync(wb_book_stage *stage, const wb_message *message) {
   if (stage->config.commands) return; /* it asked for it */
   add(&stage->resyncs, 1);
-  wb_arbiter *arbiter = stage->config.arbiter;
-  wb_recover_asked(arbiter ? &wb_arbiter_place_of(arbiter, message->product, message->line)->recover
-                           : &stage->product[message->product].recover,
-                   message->recv_ns);
+  wb_recover_asked(recover_of(stage, message->product, message->line), message->recv_ns);
   show(stage, message->product);
   publish(stage, &stage->product[message->product]);
 }

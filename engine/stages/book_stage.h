@@ -64,8 +64,9 @@ enum { WB_BOOK_BATCH = 32 };
 typedef struct wb_book_stage_config {
   const wb_products *products;
   const wb_host *host;
-  wb_ring *commands;   /* to ingest; NULL: nothing is asked for (replay) */
-  uint64_t crossed_ns; /* a book crossed for longer is resynchronised; 0: never */
+  const wb_codec *codec; /* its checksum; NULL: none is looked at */
+  wb_ring *commands;     /* to ingest; NULL: nothing is asked for (replay) */
+  uint64_t crossed_ns;   /* a book crossed for longer is resynchronised; 0: never */
   uint32_t mid_window;
   uint64_t *mid2;                   /* mid_window words a product */
   uint32_t depth;                   /* levels a side in a capture */

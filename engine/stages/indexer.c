@@ -60,12 +60,13 @@ int wb_indexer_begin(wb_indexer *x, const uint8_t *header) {
   return result ? result : wb_index_begin(&x->builder, header);
 }
 
-/* Adds the products that a text names by a plain "product_id". Whether any is new. */
+/* Adds the products that a text names plainly. Whether any is new. */
 static bool learn(wb_indexer *x, const uint8_t *bytes, size_t count) {
-  static const char name[] = "\"product_id\"";
+  const char *name = x->codec->product_key;
+  size_t name_bytes = strlen(name);
   uint32_t before = x->products.count;
-  for (const uint8_t *end = bytes + count, *at = bytes; (at = memmem(at, (size_t)(end - at), name, sizeof name - 1));) {
-    at += sizeof name - 1;
+  for (const uint8_t *end = bytes + count, *at = bytes; (at = memmem(at, (size_t)(end - at), name, name_bytes));) {
+    at += name_bytes;
     while (at < end && (*at == ' ' || *at == ':')) at++;
     const uint8_t *quote = at < end && *at == '"' ? memchr(at + 1, '"', (size_t)(end - at - 1)) : NULL;
     if (quote) wb_products_add(&x->products, (const char *)at + 1, (size_t)(quote - at - 1));

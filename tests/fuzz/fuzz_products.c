@@ -25,6 +25,7 @@ static bool want(const char *word, size_t bytes) {
   bool quote = false;
   for (size_t i = 0; i < bytes; i++) {
     char c = word[i] >= 'a' && word[i] <= 'z' ? (char)(word[i] - 32) : word[i];
+    if (c == '/') c = '-';
     if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_')) return false;
     if (n == sizeof id - 1) return false;
     quote |= c == '-';
@@ -61,7 +62,7 @@ static bool want_file(const char *text, size_t bytes) {
 
 static void check(char *const *list, bool good) {
   wb_error error = {0};
-  wb_products *products = wb_products_open(list, &error);
+  wb_products *products = wb_products_open(list, '-', &error);
   WB_CHECK((products != NULL) == (good && wanted_count > 0));
   if (!products) {
     WB_CHECK(error.code == WB_E_CONFIG && error.detail[0]);

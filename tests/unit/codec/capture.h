@@ -190,6 +190,12 @@ static inline size_t capture_print(const capture *from, unsigned index, char *te
   if (message->kind == WB_MESSAGE_GAP)
     PUT(" expected %llu came %llu", (unsigned long long)message->u.gap.expected, (unsigned long long)message->u.gap.came);
   if (message->kind == WB_MESSAGE_SCALE) PUT(" %u %u", message->u.scale.price_decimals, message->u.scale.size_decimals);
+  if (message->kind == WB_MESSAGE_SUBSCRIPTIONS && message->u.subscription.single)
+    PUT(" single%s", message->u.subscription.gone ? " gone" : "");
+  if ((message->kind == WB_MESSAGE_SNAPSHOT || message->kind == WB_MESSAGE_UPDATE) && message->u.book.depth)
+    PUT(" depth %u", message->u.book.depth);
+  if ((message->kind == WB_MESSAGE_SNAPSHOT || message->kind == WB_MESSAGE_UPDATE) && message->u.book.checked)
+    PUT(" checksum %u", message->u.book.checksum);
   if (message->kind == WB_MESSAGE_STATUS && message->product == WB_PRODUCT_NONE)
     PUT(" ours %u others %u", message->u.rows.ours, message->u.rows.others);
   else if (message->kind == WB_MESSAGE_STATUS)
