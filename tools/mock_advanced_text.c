@@ -159,14 +159,15 @@ size_t wb_mock_advanced_snapshot(const wb_mock_text *text, const char *time, cha
 }
 
 size_t wb_mock_advanced_hole(const char *text, size_t bytes) {
-  static const char key[] = "\"sequence_num\"";
-  const char *end = text + (bytes < HOLE_BYTES_MAX ? bytes : HOLE_BYTES_MAX), *at = text;
-  while ((at = memchr(at, ',', (size_t)(end - at)))) {
-    const char *colon = at - 1;
-    if (colon > text && *colon == ' ') colon--;
-    if (colon > text + sizeof key && *colon == ':' && memcmp(colon - sizeof key + 1, key, sizeof key - 1) == 0)
-      return (size_t)(at - text);
-    at++;
+  static const char key[] = "\"sequence_num\":";
+  const size_t key_bytes = sizeof key - 1;
+  size_t end = bytes < HOLE_BYTES_MAX ? bytes : HOLE_BYTES_MAX;
+  for (size_t from = key_bytes; from < end; from++) {
+    const char *comma = memchr(text + from, ',', end - from);
+    if (!comma) break;
+    from = (size_t)(comma - text);
+    size_t colon_end = from - (text[from - 1] == ' ');
+    if (colon_end >= key_bytes && memcmp(text + colon_end - key_bytes, key, key_bytes) == 0) return from;
   }
   return 0;
 }
