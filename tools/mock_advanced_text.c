@@ -5,7 +5,7 @@
 
 #include "engine/base/decimal.h"
 
-enum { PIECE_BYTES = 72, HEAD_BYTES_MAX = 320, HOLE_BYTES_MAX = 256, CHANGE_BYTES_MAX = 160 };
+enum { PIECE_BYTES = 72, HEAD_BYTES_MAX = 320, HOLE_BYTES_MIN = 48, HOLE_BYTES_MAX = 256, CHANGE_BYTES_MAX = 160 };
 
 typedef struct piece {
   char text[PIECE_BYTES];
@@ -162,12 +162,12 @@ size_t wb_mock_advanced_hole(const char *text, size_t bytes) {
   static const char key[] = "\"sequence_num\":";
   const size_t key_bytes = sizeof key - 1;
   size_t end = bytes < HOLE_BYTES_MAX ? bytes : HOLE_BYTES_MAX;
-  for (size_t from = key_bytes; from < end; from++) {
+  for (size_t from = HOLE_BYTES_MIN; from < end; from++) {
     const char *comma = memchr(text + from, ',', end - from);
     if (!comma) break;
     from = (size_t)(comma - text);
     size_t colon_end = from - (text[from - 1] == ' ');
-    if (colon_end >= key_bytes && memcmp(text + colon_end - key_bytes, key, key_bytes) == 0) return from;
+    if (memcmp(text + colon_end - key_bytes, key, key_bytes) == 0) return from;
   }
   return 0;
 }

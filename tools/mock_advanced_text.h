@@ -4,7 +4,8 @@
  *          they need: event_time and the times of trades up to 6, timestamp up to 9, the last three of them made up. X-USDC is
  *          told under the name of X-USD. Bids and offers of a snapshot lie among each other, and not all best first.
  * Number:  every client counts its messages, so a text is made once for all with the place of its number empty:
- *          "sequence_num":,"events". wb_mock_advanced_hole finds that place, tools/mock_number.c fills it.
+ *          "sequence_num":,"events". wb_mock_advanced_hole finds that place within the first 48 to 255 bytes, where every
+ *          message has it; tools/mock_number.c fills it.
  * Time:    text of WB_MOCK_TIME_BYTES, as wb_mock_time_text makes it.
  * Spaced:  updates and snapshots as wb_mock_text.spaced says; all else is written without blanks.
  * Memory:  none of its own; writers of level 2 need WB_MOCK_TEXT_SLACK writable bytes behind what update_bytes_max says.

@@ -140,8 +140,8 @@ static void unknownside(wb_mock_client *client, wb_mock_product *product, const 
 
 static void unknowntype(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
   static const char plain[] = "{\"type\":\"weather\",\"product_id\":\"%s\",\"sky\":[[\"buy\",1,null,{}]]}";
-  static const char numbered[] =
-      "{\"channel\":\"weather\",\"timestamp\":\"\",\"sequence_num\":,\"events\":[{\"product_id\":\"%s\",\"sky\":1}]}";
+  static const char numbered[] = "{\"channel\":\"weather\",\"timestamp\":\"2026-08-02T05:43:52Z\",\"sequence_num\":,\"events\":"
+                                 "[{\"product_id\":\"%s\",\"sky\":1}]}";
   char other[192];
   int count = snprintf(other, sizeof other, client->server->options.dialect->hole ? numbered : plain, product->market.product);
   wb_mock_client_put(client, other, (size_t)count);

@@ -57,7 +57,6 @@ const char *wb_mock_server_time(wb_mock_server *server, const wb_mock_product *p
 
 /* Numbered by its line, as it has another number for each client. */
 static void store(const wb_mock_server *server, wb_mock_product *product, const char *text, size_t bytes) {
-  if (!product->store) return;
   size_t hole = wb_mock_dialect_hole(server->options.dialect, text, bytes);
   if (hole)
     fprintf(product->store, "%.*s%llu", (int)hole, text, (unsigned long long)(product->snapshots + product->updates - 1));
@@ -90,7 +89,7 @@ void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, w
   wb_mock_client_put(client, text, bytes);
   client->record.snapshots++;
   product->snapshots++;
-  store(server, product, text, bytes);
+  if (product->store) store(server, product, text, bytes);
 }
 
 void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
@@ -148,7 +147,7 @@ static void produce(wb_mock_server *server, wb_mock_product *product, int64_t no
   const char *time = time_text(server, product, now_us);
   size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
   product->updates++;
-  store(server, product, text, bytes);
+  if (product->store) store(server, product, text, bytes);
   if (product->market.trade_count) server->options.dialect->traded(server, product, time);
   uint8_t header[WB_WS_HEADER_BYTES_MAX], *frame = (uint8_t *)text;
   size_t header_bytes = wb_ws_header(header, WB_WS_TEXT, true, bytes, NULL);

@@ -205,24 +205,29 @@ Test(mock_advanced, fields_of_a_change_are_found_with_and_without_blanks) {
 }
 
 Test(mock_advanced, only_an_empty_sequence_num_is_a_hole) {
-  static const char *const whole[] = {"",
-                                      "{",
-                                      ",",
-                                      ":,",
-                                      "{\"type\":\"error\",\"message\":\"authentication failure\"}",
-                                      "{\"channel\":\"l2_data\",\"sequence_num\":0,\"events\":[]}",
-                                      "{\"a\":\"x:,\",\"b\": , }",
-                                      "{\"sequence_nums\":,\"a\":1}",
-                                      "\"sequence_num\",,",
-                                      "{\"note\":\"sequence_num\":x,"};
-  for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
-    cr_assert_eq(wb_mock_advanced_hole(whole[i], strlen(whole[i])), 0, "%s", whole[i]);
-  char far[600];
-  memset(far, ' ', sizeof far);
-  memcpy(far + 500, "\"sequence_num\":,", 16);
-  cr_assert_eq(wb_mock_advanced_hole(far, sizeof far), 0, "looked for in the head alone");
-  cr_assert_eq(wb_mock_advanced_hole("{\"sequence_num\":,", 17), 16);
-  cr_assert_eq(wb_mock_advanced_hole("{\"sequence_num\": ,", 18), 17);
+  static const char head[] = "{\"channel\":\"l2_data\",\"timestamp\":\"2026-08-02T05:43:52Z\"";
+  static const char *const rest[] = {"",
+                                     ",",
+                                     ":,",
+                                     ",\"sequence_num\":0,\"events\":[]}",
+                                     ",\"a\":\"x:,\",\"b\": , }",
+                                     ",\"sequence_nums\":,\"a\":1}",
+                                     ",\"sequence_num\",,",
+                                     ",\"note\":\"sequence_num\":x,"};
+  char text[600];
+  for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) {
+    int count = sprintf(text, "%s%s", head, rest[i]);
+    for (int bytes = 0; bytes <= count; bytes++) cr_assert_eq(wb_mock_advanced_hole(text, (size_t)bytes), 0, "%s", text);
+  }
+  for (int blank = 0; blank < 2; blank++) {
+    int count = sprintf(text, "%s,\"sequence_num\":%s,\"events\":[]}", head, blank ? " " : "");
+    size_t expected = sizeof head - 1 + 16 + (size_t)blank;
+    for (size_t bytes = 0; bytes <= (size_t)count; bytes++)
+      cr_assert_eq(wb_mock_advanced_hole(text, bytes), bytes > expected ? expected : 0);
+  }
+  memset(text, ' ', sizeof text);
+  memcpy(text + 500, "\"sequence_num\":,", 16);
+  cr_assert_eq(wb_mock_advanced_hole(text, sizeof text), 0, "looked for in the head alone");
 }
 
 /* ------------------------------------------------------------------------------------------------ trades */
