@@ -34,6 +34,7 @@ static void send_text(wb_mock_client *client, const char *text, size_t bytes) {
   }
   char *wide = malloc(2 * bytes);
   if (wide) wb_mock_client_put(client, wide, wb_mock_text_space(text, bytes, wide));
+  else wb_mock_client_drop(client, true, "no memory for a message");
   free(wide);
 }
 
@@ -102,11 +103,12 @@ static void send_status(wb_mock_client *client, const char *type) {
   stamp(client, time);
   size_t used = wb_mock_advanced_head(channels[STATUS], type, time, text);
   used += (size_t)sprintf(text + used, ",\"products\":");
-  char open = '[';
-  for (uint32_t i = 0; i < server->product_count; i++, open = ',') {
+  char before = '[';
+  for (uint32_t i = 0; i < server->product_count; i++) {
     if (!wants(client, i, STATUS)) continue;
-    text[used++] = open;
+    text[used++] = before;
     used += wb_mock_advanced_product(&server->product[i].text, text + used);
+    before = ',';
   }
   memcpy(text + used, "]}]}", 4);
   send_text(client, text, used + 4);
@@ -181,8 +183,8 @@ static uint64_t tick(wb_mock_server *server, uint64_t now_ns) {
   wb_mock_advanced_state *own = server->advanced;
   if (!own || !server->client_count) return UINT64_MAX;
   bool trades = is_due(&own->trades_due_ns, now_ns, TRADES_NS), candles = is_due(&own->candles_due_ns, now_ns, SECOND_NS);
-  bool slow = is_due(&own->slow_due_ns, now_ns, SLOW_NS);
-  for (uint32_t i = 0; i < server->product_count; i++) {
+  bool slow = is_due(&own->slow_due_ns, now_ns, SLOW_NS), ends = server->options.messages > 0;
+  for (uint32_t i = 0; i < server->product_count && (trades || candles || slow || ends); i++) {
     if ((trades || server->product[i].done) && wb_mock_tape_waiting(&own->tape[i])) tell_trades(server, &server->product[i]);
     if (candles) tell_candle(server, i);
     if (slow) tell_ticker_batch(server, i);

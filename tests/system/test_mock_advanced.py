@@ -237,6 +237,11 @@ def the_status_lists_products_with_their_increments(directory):
     assert [told[id]["product_type"] for id in ("BTC-USD", "SKL-USD", "BTC-PERP-INTX")] == ["SPOT", "SPOT", "FUTURE"], told
     assert (told["SKL-USD"]["quote_increment"], told["SKL-USD"]["base_increment"]) == ("0.0001", "0.1"), told
     assert (told["BTC-USD"]["base_currency"], told["BTC-USD"]["quote_currency"]) == ("BTC", "USD"), told
+    other = Feed(exchange.url)
+    other.ask("status", "SKL-USD", "NO-USD")
+    assert other.message()["message"] == "failure to subscribe"
+    for kind in ("snapshot", "update"):
+        assert [product["id"] for product in other.until("status", kind)["events"][0]["products"]] == ["SKL-USD"], kind
 
 
 def what_is_no_request_gets_the_words_of_the_real_exchange_and_no_number(directory):
