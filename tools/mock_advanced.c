@@ -311,9 +311,11 @@ static void read_request(wb_mock_client *client, int channel, bool leave, json_t
   else subscribe(client, channel, request);
 }
 
-/* The place where a message's jwt is handed on; NULL: it has none. Public channels need no login, but what is no text is not
- * taken for one. */
-static bool login_good(const wb_mock_client *client, const json_t *jwt) { return !jwt || json_is_string(jwt); }
+/* The place where a message's jwt is looked at (NULL: it has none). Returns NULL for a good one, else what the exchange says. Public
+ * channels need no login, but what is no text is not taken for one. */
+static const char *login_refusal(const wb_mock_client *client, const json_t *jwt) {
+  return !jwt || json_is_string(jwt) ? NULL : "authentication failure";
+}
 
 static void take(wb_mock_client *client, const char *text, size_t bytes) {
   json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
@@ -330,7 +332,8 @@ static void take(wb_mock_client *client, const char *text, size_t bytes) {
   while (channel < CHANNELS && (!name || strcmp(channels[channel], json_string_value(name)) != 0)) channel++;
   uint32_t count = client->server->product_count;
   wb_mock_request request = {.wants = calloc(count, sizeof *request.wants), .product = calloc(count, sizeof *request.product)};
-  if (channel == CHANNELS || !login_good(client, json_object_get(root, "jwt"))) fail(client, "authentication failure");
+  const char *refusal = channel == CHANNELS ? "authentication failure" : login_refusal(client, json_object_get(root, "jwt"));
+  if (refusal) fail(client, refusal);
   else if (request.wants && request.product) read_request(client, channel, leave, ids, &request);
   free(request.wants);
   free(request.product);
