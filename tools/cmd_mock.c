@@ -98,6 +98,16 @@ static const wb_option options_list[] = {
      .otherwise = "5",
      .value_name = "SECONDS",
      .help = "a client that has not subscribed by then is closed"},
+    {.name = "rest-limit",
+     .kind = WB_OPTION_COUNT,
+     .otherwise = "10",
+     .value_name = "N",
+     .help = "REST requests a second and address, half as many more in a burst; 0: any number"},
+    {.name = "rest-delay-ms",
+     .kind = WB_OPTION_COUNT,
+     .otherwise = "0",
+     .value_name = "MS",
+     .help = "a REST answer is made at once and sent so much later"},
     {.name = "once", .kind = WB_OPTION_SWITCH, .otherwise = "false", .help = "end when --clients clients were served"},
     {.name = "clients", .kind = WB_OPTION_COUNT, .otherwise = "1", .value_name = "N", .help = "how many, for --once"},
     {.name = "store",
@@ -187,10 +197,12 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
   char *const *operand = wb_config_operands(config, &operands);
   if (operands) return wb_error_set(error, WB_E_CONFIG, 0, "option", "%s is no option; --help lists all", operand[0]);
   uint64_t port = wb_config_count(config, "port"), levels = wb_config_count(config, "levels");
+  uint64_t rest_limit = wb_config_count(config, "rest-limit");
   if (port > 65535)
     return wb_error_set(error, WB_E_CONFIG, 0, "option", "--port %llu: at most 65535", (unsigned long long)port);
   if (levels < 1 || levels > WB_MOCK_LEVELS_MAX)
     return wb_error_set(error, WB_E_CONFIG, 0, "option", "--levels: 1 to %d", WB_MOCK_LEVELS_MAX);
+  if (rest_limit > 1000000) return wrong(error, config, "rest-limit", "at most 1000000");
   *options = (wb_mock_options){
       .host = wb_config_text(config, "host"),
       .port = (uint16_t)port,
@@ -213,6 +225,8 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
       .key_file = wb_config_text(config, "key"),
       .client_buffer_bytes = wb_config_count(config, "client-buffer"),
       .subscribe_ns = (uint64_t)(wb_config_number(config, "subscribe-timeout") * 1e9),
+      .rest_rate = {(uint32_t)rest_limit, (uint32_t)(rest_limit + rest_limit / 2)},
+      .rest_delay_ns = wb_config_count(config, "rest-delay-ms") * 1000000,
       .dialect = wb_mock_dialect_find(wb_config_text(config, "dialect")),
   };
   if (!options->dialect) return wrong(error, config, "dialect", "not a dialect; --help lists all");

@@ -10,7 +10,7 @@
 
 #include "io/host.h"
 #include "io/http1.h"
-#include "tools/mock_server.h"
+#include "tools/mock_rest.h"
 
 #define CLOSE_NS UINT64_C(2000000000)
 /* A slow client still reads megabytes from the kernel's buffers when the last byte was sent; a reset would take them away. */
@@ -212,6 +212,8 @@ bool wb_mock_client_free(wb_mock_client *client) {
   free(client->filling.bytes);
   free(client->sending.bytes);
   free(client->wants);
+  free(client->held.bytes);
+  if (client->source) client->source->clients--;
   free(client);
   return true;
 }
@@ -275,12 +277,13 @@ static void refuse(wb_mock_client *client, const char *status, const char *heade
 }
 
 static size_t take_upgrade(wb_mock_client *client) {
-  if (client->slow_bytes) return 0;
+  if (client->slow_bytes || client->held.bytes) return 0;
   wb_http_request request;
   switch (wb_http_upgrade_read((const char *)client->in, client->in_count, &request, NULL)) {
   case 0: return 0;
   case 1: break;
   case WB_E_REFUSED:
+    if (request.plain && !client->server->recording) return wb_mock_rest_take(client, &request);
     refuse(client, "426 Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     return client->in_count;
   case WB_E_TOO_LARGE: refuse(client, "431 Request Header Fields Too Large", ""); return client->in_count;
@@ -396,6 +399,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) { return b && b < a ? b : a; }
 uint64_t wb_mock_client_tick(wb_mock_client *client, uint64_t now_ns) {
   if (client->state == WB_MOCK_GONE) return UINT64_MAX;
   if (client->slow_bytes) slow_head(client, now_ns);
+  if (wb_mock_rest_tick(client, now_ns)) take_input(client);
   if (client->deadline_ns && now_ns >= client->deadline_ns) {
     if (client->state == WB_MOCK_OPEN) {
       wb_mock_client_close(client, 1008, "no subscribe in time");
@@ -409,6 +413,7 @@ uint64_t wb_mock_client_tick(wb_mock_client *client, uint64_t now_ns) {
     client->server->options.dialect->heartbeat(client);
   }
   uint64_t next = earlier(earlier(UINT64_MAX, client->deadline_ns), client->heartbeat_ns);
+  if (client->held.bytes) next = earlier(next, client->held.due_ns);
   return client->slow_bytes ? earlier(next, client->slow_due_ns) : next;
 }
 
@@ -431,6 +436,8 @@ static void address_of(wb_mock_client *client) {
     }
   }
   snprintf(client->record.address, sizeof client->record.address, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+  client->source = wb_mock_source_of(client->server->source, host);
+  client->source->clients++;
 }
 
 wb_mock_client *wb_mock_client_open(wb_mock_server *server, int fd) {

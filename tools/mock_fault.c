@@ -278,6 +278,13 @@ static void dupsnapshot(wb_mock_client *client, wb_mock_product *product, const 
   wb_mock_server_snapshot(client->server, product, client);
 }
 
+/* ------------------------------------------------------------------------------------------------ at a REST book */
+
+static void oldbook(wb_mock_answer *answer) { answer->behind = 1000; }
+static void rest429(wb_mock_answer *answer) { answer->status = 429; }
+static void rest500(wb_mock_answer *answer) { answer->status = 500; }
+static void restcut(wb_mock_answer *answer) { answer->cut = true; }
+
 /* ------------------------------------------------------------------------------------------------ table */
 
 static const wb_mock_fault faults[] = {
@@ -319,6 +326,10 @@ static const wb_mock_fault faults[] = {
      .update = wrongticker},
     {.name = "lostmatch", .help = "one trade is not told", .update = lostmatch},
     {.name = "crossed", .help = "a bid above the best ask that stays", .update = crossed},
+    {.name = "oldbook", .help = "a REST book says a sequence 1,000 lower than its own", .answer = oldbook},
+    {.name = "rest429", .help = "a REST book is refused with 429 and Retry-After: 1", .answer = rest429},
+    {.name = "rest500", .help = "a REST book is refused with 500", .answer = rest500},
+    {.name = "restcut", .help = "a REST book ends in the middle, with the connection", .answer = restcut},
     {.name = "bigsnapshot", .help = "each snapshot is --snapshot-bytes long (5000000)"},
 };
 

@@ -86,6 +86,16 @@ void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, w
   store(product, text, bytes);
 }
 
+wb_mock_orders *wb_mock_server_orders(wb_mock_server *server, wb_mock_product *product) {
+  if (product->orders) return product->orders;
+  wb_mock_orders *orders = malloc(sizeof *orders);
+  if (!orders || wb_mock_orders_open(orders, &product->market, server->options.seed, NULL)) {
+    free(orders);
+    return NULL;
+  }
+  return product->orders = orders;
+}
+
 void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
   if (server->recording) {
     if (!client->playing) client->play_epoch_ns = wb_clock_ns(), client->play_epoch = client->played;
@@ -135,6 +145,7 @@ static void produce(wb_mock_server *server, wb_mock_product *product, int64_t no
   if (now_us < product->time_us) now_us = product->time_us; /* two clocks were read, at two moments */
   product->time_us = now_us;
   const char *time = time_text(server, product, now_us);
+  if (product->orders) wb_mock_orders_step(product->orders, server->delta, count, time);
   size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
   product->updates++;
   store(product, text, bytes);
@@ -379,6 +390,8 @@ static void server_close(wb_mock_server *server, wb_error *error, int *code) {
     FILE *file = server->product[i].store;
     if (file && (ferror(file) | fclose(file)) && *code == 0)
       *code = wb_error_set(error, WB_E_SYSTEM, errno, "mock", "writing %s.jsonl failed", server->product[i].market.product);
+    if (server->product[i].orders) wb_mock_orders_close(server->product[i].orders);
+    free(server->product[i].orders);
     wb_mock_market_close(&server->product[i].market);
   }
   if (server->listener >= 0) close(server->listener);

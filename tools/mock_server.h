@@ -6,6 +6,9 @@
  *          mock_deflate             permessage-deflate of a connection, both ways
  *          mock_fault               a table of faults, for tests of recovery
  *          mock_recording           a recording in place of the markets
+ *          mock_orders              the orders under a market, once somebody asks for them
+ *          mock_rest, mock_listing  REST on the same port
+ *          mock_limits              what the exchange does not put up with
  *          mock_server              listening, the clock that drives the markets, who gets what, ending; mock_report what it
  * was Order:   a product's messages go to all its subscribers in one order; a client that joins gets a snapshot of now first.
  * Full:    without a rate the fastest subscriber of a product sets the pace; whoever falls client_buffer_bytes behind is closed
@@ -23,6 +26,8 @@
 #include "io/tls.h"
 #include "io/uring.h"
 #include "io/ws.h"
+#include "tools/mock_limits.h"
+#include "tools/mock_orders.h"
 #include "tools/mock_text.h"
 
 typedef struct wb_mock_server wb_mock_server;
@@ -63,6 +68,8 @@ typedef struct wb_mock_options {
   bool fault_repeat;
   wb_deflate_mode deflate; /* what a client that offers permessage-deflate gets */
   uint64_t snapshot_bytes; /* snapshots are padded to this size, 0: not */
+  wb_mock_rate rest_rate;
+  uint64_t rest_delay_ns;
 } wb_mock_options;
 
 /* ------------------------------------------------------------------------------------------------ server */
@@ -76,14 +83,16 @@ struct wb_mock_product {
   uint32_t subscriber_count;
   int64_t time_us; /* of its last update: none is older than the one before it */
   bool done;       /* all its messages were sent */
+  bool auction;    /* it is in auction mode */
   FILE *store;
+  wb_mock_orders *orders; /* NULL: nobody asked for them yet */
 };
 
 /* What the report tells of a client. */
 typedef struct wb_mock_record {
   unsigned number;
   char address[64];
-  uint64_t messages, bytes, snapshots, updates, heartbeats, faults;
+  uint64_t messages, bytes, snapshots, updates, heartbeats, requests, faults;
   char ending[256];
 } wb_mock_record;
 
@@ -112,6 +121,8 @@ struct wb_mock_server {
   char *recording; /* --from: its messages one behind the other */
   size_t *recording_end;
   size_t recording_count;
+  wb_mock_source source[WB_MOCK_SOURCES_MAX];
+  wb_mock_breaches breaches;
 };
 
 /* wb_mock_server_run listens, serves until a signal or the end that the options say, writes the report. Returns 0 or a negative
@@ -124,6 +135,10 @@ int wb_mock_server_find(const wb_mock_server *server, const char *id);
 /* wb_mock_server_join puts a client among the subscribers of a product and sends it the book as it is; leave takes it off. */
 void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
 void wb_mock_server_leave(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
+
+/* wb_mock_server_orders returns a product's orders, which begin with the first call; NULL when there is no memory. From then on its
+ * trades, its last one included, are those of the orders, and its sequence theirs. */
+wb_mock_orders *wb_mock_server_orders(wb_mock_server *server, wb_mock_product *product);
 
 /* wb_mock_server_snapshot sends the whole book to one client. */
 void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
@@ -156,8 +171,17 @@ typedef struct wb_mock_bytes {
   size_t count, capacity;
 } wb_mock_bytes;
 
+/* An answer to a REST request that is sent when it is due. */
+typedef struct wb_mock_held {
+  uint8_t *bytes; /* NULL: none */
+  size_t count;
+  uint64_t due_ns;
+  bool close; /* the connection ends with it */
+} wb_mock_held;
+
 struct wb_mock_client {
   wb_mock_server *server;
+  wb_mock_source *source;
   wb_mock_record record;
   wb_mock_client_state state;
   int fd;
@@ -186,6 +210,8 @@ struct wb_mock_client {
   char slow_head[256];                                         /* an upgrade answer that is sent byte by byte */
   size_t slow_bytes, slow_sent;
   uint64_t slow_due_ns;
+
+  wb_mock_held held;
 
   bool playing; /* --from */
   size_t played;
@@ -270,12 +296,20 @@ void wb_mock_exchange_error(wb_mock_client *client, const char *message, const c
 
 /* ------------------------------------------------------------------------------------------------ faults */
 
+/* How a REST book is answered, for a fault to change. */
+typedef struct wb_mock_answer {
+  unsigned status; /* 200, 429 or 500 */
+  uint64_t behind; /* its sequence is so much lower than it is */
+  bool cut;        /* half of the body, then the end of the connection */
+} wb_mock_answer;
+
 /* One row; the functions that are not NULL say when it happens. */
 struct wb_mock_fault {
   const char *name, *help;
   bool (*upgrade)(wb_mock_client *client, const char *key); /* instead of the answer to the HTTP request */
   void (*subscribe)(wb_mock_client *client, wb_mock_request *request);
   void (*update)(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes); /* instead of it */
+  void (*answer)(wb_mock_answer *answer);
 };
 
 const wb_mock_fault *wb_mock_fault_find(const char *name);

@@ -12,7 +12,13 @@
 
 #include "tools/mock_market.h"
 
-enum { WB_MOCK_TEXT_SLACK = 64, WB_MOCK_TIME_BYTES = 27, WB_MOCK_HEARTBEAT_BYTES_MAX = 256, WB_MOCK_TICKER_BYTES_MAX = 768 };
+enum {
+  WB_MOCK_TEXT_SLACK = 64,
+  WB_MOCK_TIME_BYTES = 27,
+  WB_MOCK_HEARTBEAT_BYTES_MAX = 256,
+  WB_MOCK_TICKER_BYTES_MAX = 768,
+  WB_MOCK_ID_BYTES = 36
+};
 
 typedef struct wb_mock_piece {
   char text[16];
@@ -48,6 +54,11 @@ size_t wb_mock_text_match(const wb_mock_text *text, const char *type, const wb_m
 /* wb_mock_text_number writes value * 10^-decimals with all decimals (unit = 10^decimals, decimals 0..8) and returns the end;
  * up to 7 bytes behind it are scratched. */
 char *wb_mock_text_number(char *to, uint64_t value, unsigned decimals, uint64_t unit);
+
+/* wb_mock_text_id writes an order's id as a UUID, NUL-terminated. wb_mock_text_space puts a blank after each ':' and ',' outside of strings
+ * where the text is spaced, in place, in WB_MOCK_TICKER_BYTES_MAX bytes; returns how many there are then. */
+void wb_mock_text_id(wb_order_id id, char to[WB_MOCK_ID_BYTES + 1]);
+size_t wb_mock_text_space(const wb_mock_text *text, char *to, size_t bytes);
 
 /* A time as text, "2026-08-02T05:43:52.535977Z"; what it has in common with the last one is kept. */
 typedef struct wb_mock_time {
