@@ -154,8 +154,10 @@ static void ending(wb_mock_client *client, const char *reason) {
 }
 
 static void leave_all(wb_mock_client *client) {
-  for (uint32_t i = 0; i < client->server->product_count; i++)
+  for (uint32_t i = 0; i < client->server->product_count; i++) {
     wb_mock_server_leave(client->server, &client->server->product[i], client);
+    wb_mock_server_unfollow(client->server, &client->server->product[i], client);
+  }
   client->heartbeat_ns = 0;
   client->playing = false;
 }
@@ -463,7 +465,7 @@ wb_mock_client *wb_mock_client_open(wb_mock_server *server, int fd) {
   client->send_op = (wb_op){.done = send_done, .self = client};
   client->state = server->tls ? WB_MOCK_SECURING : WB_MOCK_UPGRADING;
   client->deadline_ns = wb_clock_ns() + server->options.subscribe_ns;
-  client->until_fault = server->options.fault_after;
+  client->until_fault = client->until_order = server->options.fault_after;
   wb_ws_init(&client->ws, WB_WS_SERVER, WB_MOCK_MESSAGE_BYTES);
   address_of(client);
   receive(client);

@@ -23,8 +23,8 @@ static void parts_of(parts *to, const wb_mock_orders *orders, const wb_mock_text
 
 /* ------------------------------------------------------------------------------------------------ full */
 
-static int received(const wb_mock_orders *orders, const wb_mock_order_message *message, const parts *part, const char *time,
-                    char *to) {
+static int put_received(const wb_mock_orders *orders, const wb_mock_order_message *message, const parts *part, const char *time,
+                        char *to) {
   const wb_mock_market *market = orders->market;
   char client[WB_MOCK_ID_BYTES + 1], limit[3 * NUMBER_ROOM], funds[WB_DECIMAL_TEXT_BYTES];
   wb_mock_text_id(wb_mock_orders_id(orders, ~message->order), client);
@@ -41,8 +41,8 @@ static int received(const wb_mock_orders *orders, const wb_mock_order_message *m
                   message->market ? "market" : "limit", client);
 }
 
-static int done(const wb_mock_orders *orders, const wb_mock_order_message *message, const parts *part, const char *time,
-                char *to) {
+static int put_done(const wb_mock_orders *orders, const wb_mock_order_message *message, const parts *part, const char *time,
+                    char *to) {
   const char *reason = message->reason == WB_ORDER_FILLED ? "filled" : "canceled";
   const char *product = orders->market->product;
   unsigned long long sequence = message->sequence;
@@ -59,8 +59,8 @@ static int done(const wb_mock_orders *orders, const wb_mock_order_message *messa
                   message->reason == WB_ORDER_CANCELED ? ",\"cancel_reason\":\"101\"" : "");
 }
 
-static int change(const wb_mock_orders *orders, const wb_mock_order_message *message, const parts *part, const char *time,
-                  char *to) {
+static int put_change(const wb_mock_orders *orders, const wb_mock_order_message *message, const parts *part, const char *time,
+                      char *to) {
   char price[3 * NUMBER_ROOM];
   if (message->modified) snprintf(price, sizeof price, "\"old_price\":\"%s\",\"new_price\":\"%s\"", part->price, part->price);
   else snprintf(price, sizeof price, "\"price\":\"%s\"", part->price);
@@ -82,9 +82,9 @@ size_t wb_mock_orders_full(const wb_mock_orders *orders, const wb_mock_text *tex
   parts_of(&part, orders, text, message);
   int bytes;
   switch (message->kind) {
-  case WB_ORDER_RECEIVED: bytes = received(orders, message, &part, time, to); break;
-  case WB_ORDER_DONE: bytes = done(orders, message, &part, time, to); break;
-  case WB_ORDER_CHANGE: bytes = change(orders, message, &part, time, to); break;
+  case WB_ORDER_RECEIVED: bytes = put_received(orders, message, &part, time, to); break;
+  case WB_ORDER_DONE: bytes = put_done(orders, message, &part, time, to); break;
+  case WB_ORDER_CHANGE: bytes = put_change(orders, message, &part, time, to); break;
   default:
     bytes = snprintf(
         to, WB_MOCK_ORDER_BYTES_MAX,
@@ -161,8 +161,8 @@ static char *put_row(char *to, const wb_mock_market *market, uint64_t price, uin
 
 static char *put_levels(char *to, const wb_mock_orders *orders, wb_side side, unsigned level) {
   const wb_mock_market *market = orders->market;
-  uint32_t depth = level == 1 ? 1 : market->side[side].count;
-  for (uint32_t i = 0; i < depth; i++) {
+  uint32_t rows = level == 1 ? 1 : market->side[side].count;
+  for (uint32_t i = 0; i < rows; i++) {
     const wb_mock_level *at = wb_mock_market_level(market, side, i);
     const wb_mock_queue *queue = wb_mock_orders_queue(orders, side, at->price);
     if (level < 3) {

@@ -43,10 +43,10 @@ static json_t *product_json(const wb_mock_server *server, const wb_mock_product 
 }
 
 static json_t *client_json(const wb_mock_record *record) {
-  return json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "number", (int)record->number, "address", record->address,
+  return json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "number", (int)record->number, "address", record->address,
                    "messages", (json_int_t)record->messages, "bytes", (json_int_t)record->bytes, "snapshots",
-                   (json_int_t)record->snapshots, "updates", (json_int_t)record->updates, "heartbeats",
-                   (json_int_t)record->heartbeats, "requests", (json_int_t)record->requests, "faults",
+                   (json_int_t)record->snapshots, "updates", (json_int_t)record->updates, "orders", (json_int_t)record->orders,
+                   "heartbeats", (json_int_t)record->heartbeats, "requests", (json_int_t)record->requests, "faults",
                    (json_int_t)record->faults, "ending", record->ending);
 }
 

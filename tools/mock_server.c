@@ -96,19 +96,27 @@ wb_mock_orders *wb_mock_server_orders(wb_mock_server *server, wb_mock_product *p
   return product->orders = orders;
 }
 
+static bool watched(const wb_mock_product *product) { return product->subscriber_count || product->follower_count; }
+
+/* A market moves from its first watcher on. */
+static void begin(const wb_mock_server *server, wb_mock_product *product) {
+  if (watched(product)) return;
+  uint64_t index = (uint64_t)(product - server->product);
+  product->epoch_ns = wb_clock_ns(); /* the products' messages lie evenly between each other */
+  if (server->options.rate > 0)
+    product->epoch_ns += (uint64_t)(1e9 * (double)index / (double)server->product_count / server->options.rate);
+  product->epoch_updates = product->updates;
+}
+
+static bool play(wb_mock_client *client) {
+  if (!client->server->recording) return false;
+  if (!client->playing) client->play_epoch_ns = wb_clock_ns(), client->play_epoch = client->played;
+  return client->playing = true;
+}
+
 void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
-  if (server->recording) {
-    if (!client->playing) client->play_epoch_ns = wb_clock_ns(), client->play_epoch = client->played;
-    client->playing = true;
-    return;
-  }
-  if (product->subscriber_count == 0) {
-    uint64_t index = (uint64_t)(product - server->product);
-    product->epoch_ns = wb_clock_ns(); /* the products' messages lie evenly between each other */
-    if (server->options.rate > 0)
-      product->epoch_ns += (uint64_t)(1e9 * (double)index / (double)server->product_count / server->options.rate);
-    product->epoch_updates = product->updates;
-  }
+  if (play(client)) return;
+  begin(server, product);
   if (client->withheld == product) client->withheld = NULL;
   if (client->wrong_ticker == product) client->wrong_ticker = NULL;
   wb_mock_server_snapshot(server, product, client);
@@ -122,6 +130,27 @@ void wb_mock_server_leave(wb_mock_server *server, wb_mock_product *product, wb_m
   for (uint32_t i = 0; i < product->subscriber_count; i++) {
     if (product->subscriber[i] != client) continue;
     product->subscriber[i] = product->subscriber[--product->subscriber_count];
+    client->joined--;
+    client->joined_open -= !product->done;
+    return;
+  }
+}
+
+void wb_mock_server_follow(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  if (play(client)) return;
+  for (uint32_t i = 0; i < product->follower_count; i++)
+    if (product->follower[i] == client) return;
+  if (client->state != WB_MOCK_OPEN) return;
+  begin(server, product);
+  product->follower[product->follower_count++] = client;
+  client->joined++;
+  client->joined_open += !product->done;
+}
+
+void wb_mock_server_unfollow(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  for (uint32_t i = 0; i < product->follower_count; i++) {
+    if (product->follower[i] != client) continue;
+    product->follower[i] = product->follower[--product->follower_count];
     client->joined--;
     client->joined_open -= !product->done;
     return;
@@ -146,6 +175,7 @@ static void produce(wb_mock_server *server, wb_mock_product *product, int64_t no
   product->time_us = now_us;
   const char *time = time_text(server, product, now_us);
   if (product->orders) wb_mock_orders_step(product->orders, server->delta, count, time);
+  if (product->follower_count) server->options.dialect->orders(server, product, time);
   size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
   product->updates++;
   store(product, text, bytes);
@@ -166,11 +196,14 @@ static void produce(wb_mock_server *server, wb_mock_product *product, int64_t no
   if (product->updates != server->options.messages) return;
   product->done = true;
   for (uint32_t i = 0; i < product->subscriber_count; i++) product->subscriber[i]->joined_open--;
+  for (uint32_t i = 0; i < product->follower_count; i++) product->follower[i]->joined_open--;
 }
 
 static bool has_room(const wb_mock_product *product) {
   for (uint32_t i = 0; i < product->subscriber_count; i++)
     if (product->subscriber[i]->filling.count < WB_MOCK_CHUNK_BYTES) return true;
+  for (uint32_t i = 0; i < product->follower_count; i++)
+    if (product->follower[i]->filling.count < WB_MOCK_CHUNK_BYTES) return true;
   return false;
 }
 
@@ -195,7 +228,7 @@ static uint64_t produce_what_is_due(wb_mock_server *server, uint64_t now_ns) {
   uint64_t next = UINT64_MAX;
   for (uint32_t i = 0; i < server->product_count; i++) {
     wb_mock_product *product = &server->product[i];
-    for (int n = 0; product->subscriber_count && !product->done; n++) {
+    for (int n = 0; watched(product) && !product->done; n++) {
       uint64_t due = due_ns(server, product);
       if (due > now_ns || n == WB_MOCK_CATCH_UP) {
         if (due < next) next = due;

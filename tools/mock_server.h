@@ -38,7 +38,7 @@ typedef struct wb_mock_fault wb_mock_fault;
 
 enum {
   WB_MOCK_CLIENTS_MAX = 256,
-  WB_MOCK_CHANNELS_MAX = 8,
+  WB_MOCK_CHANNELS_MAX = 10,
   WB_MOCK_IN_BYTES = 512 << 10,      /* a subscribe of all 4,096 products is 80 KB */
   WB_MOCK_MESSAGE_BYTES = 256 << 10, /* largest message of a client */
   WB_MOCK_CATCH_UP = 256,            /* messages at most before the ring is looked at again */
@@ -81,6 +81,8 @@ struct wb_mock_product {
   uint64_t epoch_ns, epoch_updates; /* update n is due at epoch_ns + (n - epoch_updates) / rate */
   wb_mock_client *subscriber[WB_MOCK_CLIENTS_MAX];
   uint32_t subscriber_count;
+  wb_mock_client *follower[WB_MOCK_CLIENTS_MAX]; /* of its orders */
+  uint32_t follower_count;
   int64_t time_us; /* of its last update: none is older than the one before it */
   bool done;       /* all its messages were sent */
   bool auction;    /* it is in auction mode */
@@ -92,7 +94,7 @@ struct wb_mock_product {
 typedef struct wb_mock_record {
   unsigned number;
   char address[64];
-  uint64_t messages, bytes, snapshots, updates, heartbeats, requests, faults;
+  uint64_t messages, bytes, snapshots, updates, orders, heartbeats, requests, faults;
   char ending[256];
 } wb_mock_record;
 
@@ -135,6 +137,10 @@ int wb_mock_server_find(const wb_mock_server *server, const char *id);
 /* wb_mock_server_join puts a client among the subscribers of a product and sends it the book as it is; leave takes it off. */
 void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
 void wb_mock_server_leave(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
+
+/* wb_mock_server_follow puts a client among those who get a product's orders, if it is not there; unfollow takes it off. */
+void wb_mock_server_follow(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
+void wb_mock_server_unfollow(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client);
 
 /* wb_mock_server_orders returns a product's orders, which begin with the first call; NULL when there is no memory. From then on its
  * trades, its last one included, are those of the orders, and its sequence theirs. */
@@ -194,7 +200,7 @@ struct wb_mock_client {
   size_t sent;
   uint64_t deadline_ns, heartbeat_ns; /* 0: none */
   uint32_t joined, joined_open;       /* products it gets; those of them that go on */
-  bool subscribed, notified, shut, mute, reset_when_sent;
+  bool subscribed, notified, shut, mute, reset_when_sent, schema_sent;
 
   uint16_t *wants; /* a product: bits of the dialect's channels */
   uint8_t channel_order[WB_MOCK_CHANNELS_MAX], channel_count;
@@ -205,6 +211,7 @@ struct wb_mock_client {
   uint8_t *text; /* with deflate: the client's message that is coming, WB_MOCK_MESSAGE_BYTES at most, and one more */
   size_t text_bytes;
 
+  uint64_t until_order;                                        /* as until_fault, of the messages of orders */
   uint64_t until_fault;                                        /* counts down with the updates; the fault comes at 0 */
   const wb_mock_product *withheld, *wrong_ticker, *lost_match; /* by a fault: no updates, false tickers, not its next trade */
   char slow_head[256];                                         /* an upgrade answer that is sent byte by byte */
@@ -277,6 +284,8 @@ struct wb_mock_dialect {
   void (*take)(wb_mock_client *client, const char *text, size_t bytes); /* a message of the client */
   void (*heartbeat)(wb_mock_client *client);                            /* once a second after client->heartbeat_ns was set */
   void (*traded)(wb_mock_server *server, wb_mock_product *product, const char *time); /* before an update that trades made */
+  void (*orders)(wb_mock_server *server, wb_mock_product *product,
+                 const char *time); /* before an update, to those who follow */
 };
 
 /* wb_mock_dialect_find by name, NULL if there is none; at enumerates, NULL past the end. */
@@ -309,7 +318,8 @@ struct wb_mock_fault {
   bool (*upgrade)(wb_mock_client *client, const char *key); /* instead of the answer to the HTTP request */
   void (*subscribe)(wb_mock_client *client, wb_mock_request *request);
   void (*update)(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes); /* instead of it */
-  void (*answer)(wb_mock_answer *answer);
+  void (*order)(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes);  /* likewise, of orders */
+  void (*answer)(wb_mock_answer *answer);                                                           /* before it */
 };
 
 const wb_mock_fault *wb_mock_fault_find(const char *name);
