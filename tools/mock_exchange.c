@@ -5,7 +5,10 @@
 
 #include "io/host.h"
 
-enum { ORDER_CHANNELS = 1 << WB_MOCK_FULL | 1 << WB_MOCK_LEVEL3 };
+enum {
+  ORDER_CHANNELS = 1 << WB_MOCK_FULL | 1 << WB_MOCK_LEVEL3,
+  TICKER_CHANNELS = 1 << WB_MOCK_TICKER | 1 << WB_MOCK_TICKER_BATCH
+};
 
 static const struct {
   const char *name;
@@ -126,7 +129,8 @@ static void read_channel(parse *reading, json_t *entry) {
     return;
   }
   size_t products = channel == WB_MOCK_STATUS ? 0 : json_array_size(own) + json_array_size(reading->root_products);
-  if (products == 0 && channel != WB_MOCK_STATUS && !reading->unsubscribe) {
+  bool all = products == 0 && !reading->unsubscribe && (channel == WB_MOCK_STATUS || channel == WB_MOCK_RFQ_MATCHES);
+  if (products == 0 && !all && !reading->unsubscribe) {
     fail(reading->client, reading->message, "You need to specify at least one product ID for channel %s", text);
     return;
   }
@@ -138,9 +142,8 @@ static void read_channel(parse *reading, json_t *entry) {
   json_t *id;
   json_array_foreach(reading->root_products, i, id) want(reading, find(reading, id, false), channel);
   json_array_foreach(own, i, id) want(reading, find(reading, id, true), channel);
-  if (channel == WB_MOCK_STATUS && !reading->unsubscribe)
-    for (uint32_t product = 0; product < reading->client->server->product_count; product++)
-      want(reading, (int)product, WB_MOCK_STATUS);
+  for (uint32_t product = 0; all && product < reading->client->server->product_count; product++)
+    want(reading, (int)product, channel);
 }
 
 /* ------------------------------------------------------------------------------------------------ granting it */
@@ -213,7 +216,8 @@ static void subscribe(parse *reading) {
     const char *time = wb_mock_server_time(server, product);
     if (added >> WB_MOCK_MATCHES & 1 && !server->recording)
       match(client, product, "last_match", &product->market.last_trade, time);
-    if (added >> WB_MOCK_TICKER & 1 && !server->recording) ticker(client, product, time);
+    if ((added & TICKER_CHANNELS) && !server->recording) ticker(client, product, time);
+    if (added >> WB_MOCK_STATUS & 1 && product == server->product && !server->recording) wb_mock_channels_status(client);
     if (added & ORDER_CHANNELS) wb_mock_channels_follow(client, product, added >> WB_MOCK_LEVEL3 & 1);
     if (added >> WB_MOCK_LEVEL2 & 1) wb_mock_server_join(server, product, client);
   }
@@ -317,4 +321,5 @@ const wb_mock_dialect wb_mock_exchange = {
     .heartbeat = heartbeat,
     .traded = traded,
     .orders = wb_mock_channels_orders,
+    .tick = wb_mock_channels_tick,
 };

@@ -34,4 +34,9 @@ void wb_mock_channels_follow(wb_mock_client *client, wb_mock_product *product, b
 /* wb_mock_channels_orders tells all that follow a product's orders what the last step did. */
 void wb_mock_channels_orders(wb_mock_server *server, wb_mock_product *product, const char *time);
 
+/* wb_mock_channels_status sends all products and currencies; tick what is due of the channels that come at an interval, and returns when it
+ * is to be called again. */
+void wb_mock_channels_status(wb_mock_client *client);
+uint64_t wb_mock_channels_tick(wb_mock_server *server, uint64_t now_ns);
+
 #endif

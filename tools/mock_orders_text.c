@@ -4,20 +4,19 @@
 #include "engine/base/decimal.h"
 #include "tools/mock_orders.h"
 
-enum { NUMBER_ROOM = 48, BOOK_AROUND_BYTES = 512, BOOK_ROW_BYTES = 2 * NUMBER_ROOM + WB_MOCK_ID_BYTES + 16 };
+enum { BOOK_AROUND_BYTES = 512, BOOK_ROW_BYTES = 2 * WB_MOCK_NUMBER_TEXT + WB_MOCK_ID_BYTES + 16 };
 
 /* The parts of a message as text. */
 typedef struct parts {
-  char order[WB_MOCK_ID_BYTES + 1], price[NUMBER_ROOM], size[NUMBER_ROOM], old_size[NUMBER_ROOM];
+  char order[WB_MOCK_ID_BYTES + 1], price[WB_MOCK_NUMBER_TEXT], size[WB_MOCK_NUMBER_TEXT], old_size[WB_MOCK_NUMBER_TEXT];
   const char *side;
 } parts;
 
 static void parts_of(parts *to, const wb_mock_orders *orders, const wb_mock_text *text, const wb_mock_order_message *message) {
-  const wb_mock_market *market = orders->market;
   wb_mock_text_id(wb_mock_orders_id(orders, message->order), to->order);
-  *wb_mock_text_number(to->price, message->price, market->price_decimals, text->price_unit) = 0;
-  *wb_mock_text_number(to->size, message->size, market->size_decimals, text->size_unit) = 0;
-  *wb_mock_text_number(to->old_size, message->old_size, market->size_decimals, text->size_unit) = 0;
+  wb_mock_text_price(text, message->price, to->price);
+  wb_mock_text_size(text, message->size, to->size);
+  wb_mock_text_size(text, message->old_size, to->old_size);
   to->side = message->side == WB_SIDE_BID ? "buy" : "sell";
 }
 
@@ -26,7 +25,7 @@ static void parts_of(parts *to, const wb_mock_orders *orders, const wb_mock_text
 static int put_received(const wb_mock_orders *orders, const wb_mock_order_message *message, const parts *part, const char *time,
                         char *to) {
   const wb_mock_market *market = orders->market;
-  char client[WB_MOCK_ID_BYTES + 1], limit[3 * NUMBER_ROOM], funds[WB_DECIMAL_TEXT_BYTES];
+  char client[WB_MOCK_ID_BYTES + 1], limit[3 * WB_MOCK_NUMBER_TEXT], funds[WB_DECIMAL_TEXT_BYTES];
   wb_mock_text_id(wb_mock_orders_id(orders, ~message->order), client);
   if (message->market) {
     wb_decimal_print((__int128)message->price * message->size, market->price_decimals + market->size_decimals, funds);
@@ -61,7 +60,7 @@ static int put_done(const wb_mock_orders *orders, const wb_mock_order_message *m
 
 static int put_change(const wb_mock_orders *orders, const wb_mock_order_message *message, const parts *part, const char *time,
                       char *to) {
-  char price[3 * NUMBER_ROOM];
+  char price[3 * WB_MOCK_NUMBER_TEXT];
   if (message->modified) snprintf(price, sizeof price, "\"old_price\":\"%s\",\"new_price\":\"%s\"", part->price, part->price);
   else snprintf(price, sizeof price, "\"price\":\"%s\"", part->price);
   return snprintf(
@@ -92,7 +91,7 @@ size_t wb_mock_orders_full(const wb_mock_orders *orders, const wb_mock_text *tex
         "\"%s\",\"remaining_size\":\"%s\",\"side\":\"%s\"}",
         time, orders->market->product, (unsigned long long)message->sequence, part.order, part.price, part.size, part.side);
   }
-  return wb_mock_text_space(text, to, (size_t)bytes);
+  return wb_mock_text_spaced(text, to, (size_t)bytes);
 }
 
 /* ------------------------------------------------------------------------------------------------ level3 */
@@ -106,7 +105,7 @@ size_t wb_mock_orders_schema(const wb_mock_text *text, char *to) {
       "\"noop\":[\"type\",\"product_id\",\"sequence\",\"time\"],"
       "\"open\":[\"type\",\"product_id\",\"sequence\",\"order_id\",\"side\",\"price\",\"size\",\"time\"]}}";
   memcpy(to, schema, sizeof schema);
-  return wb_mock_text_space(text, to, sizeof schema - 1);
+  return wb_mock_text_spaced(text, to, sizeof schema - 1);
 }
 
 size_t wb_mock_orders_level3(const wb_mock_orders *orders, const wb_mock_text *text, const wb_mock_order_message *message,
@@ -138,7 +137,7 @@ size_t wb_mock_orders_level3(const wb_mock_orders *orders, const wb_mock_text *t
     bytes = snprintf(to, WB_MOCK_ORDER_BYTES_MAX, "[\"open\",\"%s\",\"%llu\",\"%s\",\"%s\",\"%s\",\"%s\",\"%.27s\"]", product,
                      sequence, part.order, part.side, part.price, part.size, time);
   }
-  return wb_mock_text_space(text, to, (size_t)bytes);
+  return wb_mock_text_spaced(text, to, (size_t)bytes);
 }
 
 /* ------------------------------------------------------------------------------------------------ the REST book */

@@ -321,6 +321,10 @@ static uint64_t turn(wb_mock_server *server) {
       more = false;
     }
   }
+  if (options->dialect->tick && !server->stopping) {
+    uint64_t due = options->dialect->tick(server, now_ns);
+    if (due < next) next = due;
+  }
   uint64_t ticks = tick_clients(server, now_ns);
   if (ticks < next) next = ticks;
   if (server->accept_retry_ns && now_ns >= server->accept_retry_ns && !server->accept_op.busy && !server->stopping) {
@@ -388,6 +392,7 @@ static int open_products(wb_mock_server *server, wb_error *error) {
     if (code) return code;
     server->product_count++;
     wb_mock_text_init(&product->text, &product->market, options->spaced);
+    product->auction = options->auctions && wb_products_find(options->auctions, id, strlen(id)) >= 0;
     if (!options->store_dir) continue;
     char path[4096];
     snprintf(path, sizeof path, "%s/%s.jsonl", options->store_dir, id);
@@ -441,6 +446,7 @@ int wb_mock_server_run(const wb_mock_options *options, wb_error *error) {
   wb_mock_server *server = calloc(1, sizeof *server);
   if (!server) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory");
   server->options = *options;
+  server->rfq_random = options->seed;
   server->listener = -1;
   server->accept_op = (wb_op){.done = accepted, .self = server};
   uint16_t port = 0;

@@ -39,6 +39,7 @@ typedef struct wb_mock_fault wb_mock_fault;
 enum {
   WB_MOCK_CLIENTS_MAX = 256,
   WB_MOCK_CHANNELS_MAX = 10,
+  WB_MOCK_TIMERS = 4,
   WB_MOCK_IN_BYTES = 512 << 10,      /* a subscribe of all 4,096 products is 80 KB */
   WB_MOCK_MESSAGE_BYTES = 256 << 10, /* largest message of a client */
   WB_MOCK_CATCH_UP = 256,            /* messages at most before the ring is looked at again */
@@ -70,6 +71,8 @@ typedef struct wb_mock_options {
   uint64_t snapshot_bytes; /* snapshots are padded to this size, 0: not */
   wb_mock_rate rest_rate;
   uint64_t rest_delay_ns;
+  uint64_t status_ns, ticker_batch_ns; /* between two messages of these channels */
+  const wb_products *auctions;         /* in auction mode, NULL: none */
 } wb_mock_options;
 
 /* ------------------------------------------------------------------------------------------------ server */
@@ -83,9 +86,10 @@ struct wb_mock_product {
   uint32_t subscriber_count;
   wb_mock_client *follower[WB_MOCK_CLIENTS_MAX]; /* of its orders */
   uint32_t follower_count;
-  int64_t time_us; /* of its last update: none is older than the one before it */
-  bool done;       /* all its messages were sent */
-  bool auction;    /* it is in auction mode */
+  int64_t time_us;         /* of its last update: none is older than the one before it */
+  bool done;               /* all its messages were sent */
+  bool auction;            /* it is in auction mode */
+  uint64_t batch_trade_id; /* last trade that ticker_batch told */
   FILE *store;
   wb_mock_orders *orders; /* NULL: nobody asked for them yet */
 };
@@ -125,6 +129,8 @@ struct wb_mock_server {
   size_t recording_count;
   wb_mock_source source[WB_MOCK_SOURCES_MAX];
   wb_mock_breaches breaches;
+  uint64_t timer_due_ns[WB_MOCK_TIMERS]; /* of channels that come at an interval */
+  uint64_t rfq_random, rfq_count;
 };
 
 /* wb_mock_server_run listens, serves until a signal or the end that the options say, writes the report. Returns 0 or a negative
@@ -284,6 +290,8 @@ struct wb_mock_dialect {
   void (*take)(wb_mock_client *client, const char *text, size_t bytes); /* a message of the client */
   void (*heartbeat)(wb_mock_client *client);                            /* once a second after client->heartbeat_ns was set */
   void (*traded)(wb_mock_server *server, wb_mock_product *product, const char *time); /* before an update that trades made */
+  /* At each turn of the server, returns when to be called again. NULL: nothing. */
+  uint64_t (*tick)(wb_mock_server *server, uint64_t now_ns);
   void (*orders)(wb_mock_server *server, wb_mock_product *product,
                  const char *time); /* before an update, to those who follow */
 };

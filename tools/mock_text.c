@@ -178,7 +178,7 @@ static number_text size_text(const wb_mock_text *text, uint64_t size) {
 
 static const char *side_word(wb_side side) { return side == WB_SIDE_BID ? "buy" : "sell"; }
 
-size_t wb_mock_text_space(const wb_mock_text *text, char *to, size_t bytes) {
+size_t wb_mock_text_spaced(const wb_mock_text *text, char *to, size_t bytes) {
   if (!text->spaced) return bytes;
   char plain[WB_MOCK_TICKER_BYTES_MAX];
   memcpy(plain, to, bytes);
@@ -206,7 +206,7 @@ size_t wb_mock_text_ticker(const wb_mock_text *text, const char *time, char *to)
       price_text(text, market->high).text, size_text(text, market->volume).text, price_text(text, bid->price).text,
       size_text(text, bid->size).text, price_text(text, ask->price).text, size_text(text, ask->size).text,
       side_word((wb_side)!last->side), time, (unsigned long long)last->id, size_text(text, last->size).text);
-  return wb_mock_text_space(text, to, (size_t)bytes);
+  return wb_mock_text_spaced(text, to, (size_t)bytes);
 }
 
 size_t wb_mock_text_match(const wb_mock_text *text, const char *type, const wb_mock_trade *trade, const char *time, char *to) {
@@ -221,7 +221,15 @@ size_t wb_mock_text_match(const wb_mock_text *text, const char *type, const wb_m
                "\"time\":\"%.27s\"}",
                type, (unsigned long long)trade->id, maker, taker, side_word(trade->side), size_text(text, trade->size).text,
                price_text(text, trade->price).text, text->market->product, (unsigned long long)trade->sequence, time);
-  return wb_mock_text_space(text, to, (size_t)bytes);
+  return wb_mock_text_spaced(text, to, (size_t)bytes);
+}
+
+void wb_mock_text_price(const wb_mock_text *text, uint64_t price, char to[WB_MOCK_NUMBER_TEXT]) {
+  *put_number(to, price, text->market->price_decimals, text->price_unit) = 0;
+}
+
+void wb_mock_text_size(const wb_mock_text *text, uint64_t size, char to[WB_MOCK_NUMBER_TEXT]) {
+  *put_number(to, size, text->market->size_decimals, text->size_unit) = 0;
 }
 
 void wb_mock_text_id(wb_order_id id, char to[WB_MOCK_ID_BYTES + 1]) {
