@@ -222,9 +222,23 @@ bool wb_mock_client_free(wb_mock_client *client) {
 
 /* ------------------------------------------------------------------------------------------------ receiving */
 
+/* Whether a message keeps to the limits, or they are not enforced. */
+static bool put_up_with(wb_mock_client *client, size_t bytes) {
+  wb_mock_server *server = client->server;
+  bool too_many = !wb_mock_rate_take(&wb_mock_rate_messages, &client->source->messages_ns, wb_clock_ns());
+  bool too_big = bytes > WB_MOCK_LIMIT_BYTES;
+  server->breaches.messages += too_many;
+  server->breaches.size += too_big;
+  if (!server->options.enforce) return true;
+  if (too_many) wb_mock_client_close(client, 1008, "ErrSlowRead");
+  else if (too_big) wb_mock_client_close(client, 1009, "Message too big");
+  return !too_many && !too_big;
+}
+
 static void take_item(wb_mock_client *client, const wb_ws_item *item) {
   switch (item->opcode) {
   case WB_WS_TEXT:
+    if (!put_up_with(client, item->count)) break;
     if (client->state == WB_MOCK_OPEN && !client->mute)
       client->server->options.dialect->take(client, (const char *)item->bytes, item->count);
     break;
@@ -290,6 +304,13 @@ static size_t take_upgrade(wb_mock_client *client) {
     return client->in_count;
   case WB_E_TOO_LARGE: refuse(client, "431 Request Header Fields Too Large", ""); return client->in_count;
   default: refuse(client, "400 Bad Request", ""); return client->in_count;
+  }
+  if (!wb_mock_rate_take(&wb_mock_rate_connections, &client->source->connections_ns, wb_clock_ns())) {
+    client->server->breaches.connections++;
+    if (client->server->options.enforce) {
+      refuse(client, "429 Too Many Requests", "Retry-After: 1\r\n");
+      return client->in_count;
+    }
   }
   const wb_mock_fault *fault = client->server->options.fault;
   if (fault && fault->upgrade && wb_mock_fault_now(client)) {
@@ -438,6 +459,7 @@ static void address_of(wb_mock_client *client) {
     }
   }
   snprintf(client->record.address, sizeof client->record.address, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+  snprintf(client->account, sizeof client->account, "%s", host);
   client->source = wb_mock_source_of(client->server->source, host);
   client->source->clients++;
 }

@@ -124,7 +124,7 @@ static void read_channel(parse *reading, json_t *entry) {
     return;
   }
   int channel = channels[row].channel;
-  if (channels[row].login && (channel < 0 || !reading->signed_in)) {
+  if (channels[row].login && (channel < 0 || !(reading->signed_in || reading->unsubscribe))) {
     fail(reading->client, reading->message, "%s", login_text);
     return;
   }
@@ -183,6 +183,33 @@ static void unsubscribe(parse *reading) {
   acknowledge(client, false);
 }
 
+/* Those of a product and channel that an account has already. */
+static unsigned subscribed(const wb_mock_client *client, uint16_t product, int channel) {
+  unsigned count = 0;
+  for (uint32_t i = 0; i < client->server->client_count; i++) {
+    const wb_mock_client *other = client->server->client[i];
+    bool same = other->state == WB_MOCK_OPEN && strcmp(other->account, client->account) == 0;
+    count += same && other->wants[product] >> channel & 1;
+  }
+  return count;
+}
+
+static void limit(parse *reading) {
+  wb_mock_client *client = reading->client;
+  wb_mock_request *request = &reading->request;
+  for (uint32_t i = 0; i < request->product_count; i++) {
+    uint16_t product = request->product[i], added = request->wants[product] & (uint16_t)~client->wants[product];
+    for (int channel = 0; channel < WB_MOCK_CHANNELS; channel++) {
+      if (!(added >> channel & 1) || subscribed(client, product, channel) < WB_MOCK_SUBSCRIPTIONS_MAX) continue;
+      client->server->breaches.subscriptions++;
+      if (!client->server->options.enforce) continue;
+      request->wants[product] &= (uint16_t) ~(1u << channel);
+      fail(client, reading->message, "%s has %d subscriptions to channel %s already",
+           client->server->product[product].market.product, WB_MOCK_SUBSCRIPTIONS_MAX, reading->name[channel]);
+    }
+  }
+}
+
 static void subscribe(parse *reading) {
   wb_mock_client *client = reading->client;
   wb_mock_server *server = client->server;
@@ -192,6 +219,7 @@ static void subscribe(parse *reading) {
     wb_mock_fault_happened(client);
     fault->subscribe(client, request);
   }
+  limit(reading);
   if (!client->subscribed) client->deadline_ns = 0;
   client->subscribed = true;
   for (unsigned i = 0; i < reading->order_count; i++) {
@@ -207,6 +235,7 @@ static void subscribe(parse *reading) {
     client->wants[product] |= added;
     request->wants[product] = added;
   }
+  if (server->options.enforce) forget_empty(client);
   acknowledge(client, request->renamed);
   if (!client->heartbeat_ns && !server->recording && wanted(client, WB_MOCK_HEARTBEAT))
     client->heartbeat_ns = wb_clock_ns() + UINT64_C(1000000000);
@@ -254,8 +283,10 @@ static void take(wb_mock_client *client, const char *text, size_t bytes) {
     fail(client, reading.message, "product_ids has to be a list");
   } else {
     uint32_t count = client->server->product_count;
+    const char *key = json_string_value(json_object_get(root, "key"));
     reading.signed_in = json_is_string(json_object_get(root, "signature")) && json_is_string(json_object_get(root, "key")) &&
                         json_is_string(json_object_get(root, "passphrase")) && json_object_get(root, "timestamp");
+    if (reading.signed_in) snprintf(client->account, sizeof client->account, "%s", key);
     reading.request.wants = calloc(count, sizeof *reading.request.wants);
     reading.request.product = calloc(count, sizeof *reading.request.product);
     if (reading.request.wants && reading.request.product) read_request(&reading, list);

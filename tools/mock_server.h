@@ -69,6 +69,7 @@ typedef struct wb_mock_options {
   bool fault_repeat;
   wb_deflate_mode deflate; /* what a client that offers permessage-deflate gets */
   uint64_t snapshot_bytes; /* snapshots are padded to this size, 0: not */
+  bool enforce;            /* limits; otherwise what goes beyond them is counted alone */
   wb_mock_rate rest_rate;
   uint64_t rest_delay_ns;
   uint64_t status_ns, ticker_batch_ns; /* between two messages of these channels */
@@ -208,7 +209,8 @@ struct wb_mock_client {
   uint32_t joined, joined_open;       /* products it gets; those of them that go on */
   bool subscribed, notified, shut, mute, reset_when_sent, schema_sent;
 
-  uint16_t *wants; /* a product: bits of the dialect's channels */
+  char account[64]; /* who signed in, or its address */
+  uint16_t *wants;  /* a product: bits of the dialect's channels */
   uint8_t channel_order[WB_MOCK_CHANNELS_MAX], channel_count;
   char channel_name[WB_MOCK_CHANNELS_MAX][24]; /* by channel, as it was asked for */
 
