@@ -224,10 +224,11 @@ static bool create(wb_mock_market *market, int which, uint32_t share, uint64_t s
   return true;
 }
 
-static void trade(wb_mock_market *market, int which, uint64_t price, uint64_t size) {
+static void trade(wb_mock_market *market, int which, uint64_t price, uint64_t size, const wb_delta *delta) {
   if (market->trade_count == WB_MOCK_TRADES_MAX) return;
   wb_mock_trade *made = &market->trade[market->trade_count++];
   *made = trade_of(++market->last_trade_id, which, price, size);
+  made->delta = delta;
   market->volume += size;
   if (price < market->low) market->low = price;
   if (price > market->high) market->high = price;
@@ -237,7 +238,7 @@ static void destroy(wb_mock_market *market, int which, uint32_t rank, wb_delta *
   wb_mock_side *side = &market->side[which];
   wb_mock_level *at = &side->level[side->count - 1 - rank];
   *delta = (wb_delta){.price = at->price, .size = 0, .side = (unsigned)which};
-  if (rank == 0) trade(market, which, at->price, at->size);
+  if (rank == 0) trade(market, which, at->price, at->size, delta);
   memmove(at, at + 1, rank * sizeof *at);
   side->count--;
   market->deleted++;
@@ -246,7 +247,7 @@ static void destroy(wb_mock_market *market, int which, uint32_t rank, wb_delta *
 static void resize(wb_mock_market *market, int which, uint32_t rank, uint64_t size, wb_delta *delta) {
   wb_mock_side *side = &market->side[which];
   wb_mock_level *at = &side->level[side->count - 1 - rank];
-  if (rank == 0 && size < at->size) trade(market, which, at->price, at->size - size);
+  if (rank == 0 && size < at->size) trade(market, which, at->price, at->size - size, delta);
   at->size = size == at->size ? size + 1 : size;
   *delta = (wb_delta){.price = at->price, .size = at->size, .side = (unsigned)which};
 }
@@ -281,6 +282,11 @@ static void change(wb_mock_market *market, wb_delta *delta) {
   else resize(market, which, rank, size, delta);
 }
 
+static void __attribute__((noinline)) number_trades(wb_mock_market *market) {
+  for (uint32_t i = 0; i < market->trade_count; i++) market->trade[i].sequence = market->sequence;
+  market->last_trade = market->trade[market->trade_count - 1];
+}
+
 unsigned wb_mock_market_step(wb_mock_market *market, wb_delta *delta) {
   unsigned count = market->changes_min;
   if (market->changes_max > count) { /* the lesser of two: small messages are the rule */
@@ -289,16 +295,11 @@ unsigned wb_mock_market_step(wb_mock_market *market, wb_delta *delta) {
     count += a < b ? a : b;
   }
   market->trade_count = 0;
-  for (unsigned i = 0; i < count; i++) {
-    uint32_t before = market->trade_count;
-    change(market, &delta[i]);
-    if (market->trade_count != before) market->trade[before].change = i;
-  }
+  for (unsigned i = 0; i < count; i++) change(market, &delta[i]);
   if ((market->messages & 31) == 0) walk(market);
   market->messages++;
   market->changes += count;
   market->sequence += count + 3;
-  for (uint32_t i = 0; i < market->trade_count; i++) market->trade[i].sequence = market->sequence;
-  if (market->trade_count) market->last_trade = market->trade[market->trade_count - 1];
+  if (market->trade_count) number_trades(market);
   return count;
 }

@@ -33,7 +33,7 @@ typedef struct wb_mock_trade {
   uint64_t id, price, size, sequence;
   wb_order_id maker, taker;
   wb_side side;
-  uint32_t change; /* of its message, from 0 */
+  const wb_delta *delta; /* of its message: the change that it made */
 } wb_mock_trade;
 
 typedef struct wb_mock_market {

@@ -175,7 +175,7 @@ void wb_mock_orders_step(wb_mock_orders *orders, const wb_delta *delta, unsigned
   if (bits >> 60 == 0) pass_by(orders, bits);
   for (unsigned i = 0; i < count; i++) {
     wb_mock_queue *queue = queue_at(orders, delta[i].side, delta[i].price);
-    bool traded = trades < market->trade_count && market->trade[trades].change == i;
+    bool traded = trades < market->trade_count && market->trade[trades].delta == &delta[i];
     trades += traded;
     if (delta[i].size > queue->total) enlarge(orders, delta[i].side, delta[i].price, delta[i].size - queue->total);
     else if (traded) take(orders, delta[i].side, queue, queue->total - delta[i].size, time);

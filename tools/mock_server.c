@@ -168,14 +168,19 @@ static bool give_fault(wb_mock_server *server, wb_mock_product *product, wb_mock
   return true;
 }
 
+static void __attribute__((noinline))
+follow(wb_mock_server *server, wb_mock_product *product, unsigned count, const char *time) {
+  wb_mock_orders_step(product->orders, server->delta, count, time);
+  if (product->follower_count) server->options.dialect->orders(server, product, time);
+}
+
 static void produce(wb_mock_server *server, wb_mock_product *product, int64_t now_us) {
   char *text = (char *)server->update + WB_WS_HEADER_BYTES_MAX;
   unsigned count = wb_mock_market_step(&product->market, server->delta);
   if (now_us < product->time_us) now_us = product->time_us; /* two clocks were read, at two moments */
   product->time_us = now_us;
   const char *time = time_text(server, product, now_us);
-  if (product->orders) wb_mock_orders_step(product->orders, server->delta, count, time);
-  if (product->follower_count) server->options.dialect->orders(server, product, time);
+  if (product->orders) follow(server, product, count, time);
   size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
   product->updates++;
   store(product, text, bytes);
