@@ -60,6 +60,8 @@ static void hold(wb_mock_client *client, const reply *answer) {
 bool wb_mock_rest_tick(wb_mock_client *client, uint64_t now_ns) {
   wb_mock_held *held = &client->held;
   if (!held->bytes || now_ns < held->due_ns) return false;
+  if (client->filling.count + client->sending.count - client->sent > client->server->options.client_buffer_bytes)
+    wb_mock_client_drop(client, true, "asks more than it reads");
   wb_mock_client_put_raw(client, held->bytes, held->count);
   free(held->bytes);
   held->bytes = NULL;

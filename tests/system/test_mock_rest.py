@@ -95,6 +95,19 @@ def a_connection_is_kept_until_it_is_asked_to_close_however_requests_are_cut(dir
         assert answer.count(b"HTTP/1.1 200 OK") == 3 and answer.count(b"HTTP/1.1 404") == 1 and answer.endswith(b'{"message":"NotFound"}'), pieces
 
 
+def a_client_that_asks_and_never_reads_is_left_before_it_fills_the_memory(directory):
+    exchange = mock("--rest-limit", 0, "--levels", 3000, "--client-buffer", "1M", "--report", f"{directory}/mock.json")
+    sock = socket.create_connection(place(exchange.url), LIMIT)
+    try:
+        for _ in range(2000):
+            sock.sendall(b"GET /products/BTC-USD/book?level=3 HTTP/1.1\r\nHost: h\r\n\r\n" * 50)
+        raise AssertionError("100,000 books of a megabyte were taken in")
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    client = ended(exchange, f"{directory}/mock.json")["clients"][0]
+    assert client["ending"] == "asks more than it reads" and client["requests"] < 100, client
+
+
 def rest_is_there_over_tls_too(directory):
     certificates(directory)
     exchange = mock("--tls", "--cert", f"{directory}/server.pem", "--key", f"{directory}/server.key", "--levels", 2000)
