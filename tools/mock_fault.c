@@ -104,8 +104,10 @@ static void gap(wb_mock_client *client, wb_mock_product *product, const char *te
 static void mute(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
   wb_mock_client_put(client, text, bytes);
   client->mute = true;
-  for (uint32_t i = 0; i < client->server->product_count; i++)
+  for (uint32_t i = 0; i < client->server->product_count; i++) {
     wb_mock_server_leave(client->server, &client->server->product[i], client);
+    wb_mock_server_unfollow(client->server, &client->server->product[i], client);
+  }
 }
 
 static void reset(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
@@ -282,6 +284,25 @@ static void dupsnapshot(wb_mock_client *client, wb_mock_product *product, const 
   wb_mock_server_snapshot(client->server, product, client);
 }
 
+/* ------------------------------------------------------------------------------------------------ at a message of orders */
+
+static void orderdup(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes);
+  wb_mock_client_put(client, text, bytes);
+}
+
+static void straydone(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  wb_mock_client_put(client, text, bytes);
+  product->orders->stray = true;
+}
+
+/* ------------------------------------------------------------------------------------------------ at a REST book */
+
+static void oldbook(wb_mock_answer *answer) { answer->behind = 1000; }
+static void rest429(wb_mock_answer *answer) { answer->status = 429; }
+static void rest500(wb_mock_answer *answer) { answer->status = 500; }
+static void restcut(wb_mock_answer *answer) { answer->cut = true; }
+
 /* ------------------------------------------------------------------------------------------------ table */
 
 static const wb_mock_fault faults[] = {
@@ -333,6 +354,13 @@ static const wb_mock_fault faults[] = {
      .update = wrongticker},
     {.name = "lostmatch", .help = "one trade is not told", .update = lostmatch},
     {.name = "crossed", .help = "a bid above the best ask that stays", .update = crossed},
+    {.name = "ordergap", .help = "a message of orders is left out", .order = gap},
+    {.name = "orderdup", .help = "a message of orders comes twice", .order = orderdup},
+    {.name = "straydone", .help = "done for an order that was never heard of, which is legal", .order = straydone},
+    {.name = "oldbook", .help = "a REST book says a sequence 1,000 lower than its own", .answer = oldbook},
+    {.name = "rest429", .help = "a REST book is refused with 429 and Retry-After: 1", .answer = rest429},
+    {.name = "rest500", .help = "a REST book is refused with 500", .answer = rest500},
+    {.name = "restcut", .help = "a REST book ends in the middle, with the connection", .answer = restcut},
     {.name = "bigsnapshot", .help = "each snapshot is --snapshot-bytes long (5000000)"},
 };
 
@@ -361,5 +389,5 @@ void wb_mock_fault_not_yet(wb_mock_client *client) {
 void wb_mock_fault_happened(wb_mock_client *client) {
   client->server->fault_done = true;
   client->record.faults++;
-  client->until_fault = client->server->options.fault_after;
+  client->until_fault = client->until_order = client->server->options.fault_after;
 }

@@ -92,19 +92,37 @@ void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, w
   if (product->store) store(server, product, text, bytes);
 }
 
+wb_mock_orders *wb_mock_server_orders(wb_mock_server *server, wb_mock_product *product) {
+  if (product->orders) return product->orders;
+  wb_mock_orders *orders = malloc(sizeof *orders);
+  if (!orders || wb_mock_orders_open(orders, &product->market, server->options.seed, NULL)) {
+    free(orders);
+    return NULL;
+  }
+  return product->orders = orders;
+}
+
+static bool watched(const wb_mock_product *product) { return product->subscriber_count || product->follower_count; }
+
+/* A market moves from its first watcher on. */
+static void begin(const wb_mock_server *server, wb_mock_product *product) {
+  if (watched(product)) return;
+  uint64_t index = (uint64_t)(product - server->product);
+  product->epoch_ns = wb_clock_ns(); /* the products' messages lie evenly between each other */
+  if (server->options.rate > 0)
+    product->epoch_ns += (uint64_t)(1e9 * (double)index / (double)server->product_count / server->options.rate);
+  product->epoch_updates = product->updates;
+}
+
+static bool play(wb_mock_client *client) {
+  if (!client->server->recording) return false;
+  if (!client->playing) client->play_epoch_ns = wb_clock_ns(), client->play_epoch = client->played;
+  return client->playing = true;
+}
+
 void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
-  if (server->recording) {
-    if (!client->playing) client->play_epoch_ns = wb_clock_ns(), client->play_epoch = client->played;
-    client->playing = true;
-    return;
-  }
-  if (product->subscriber_count == 0) {
-    uint64_t index = (uint64_t)(product - server->product);
-    product->epoch_ns = wb_clock_ns(); /* the products' messages lie evenly between each other */
-    if (server->options.rate > 0)
-      product->epoch_ns += (uint64_t)(1e9 * (double)index / (double)server->product_count / server->options.rate);
-    product->epoch_updates = product->updates;
-  }
+  if (play(client)) return;
+  begin(server, product);
   if (client->withheld == product) client->withheld = NULL;
   if (client->wrong_ticker == product) client->wrong_ticker = NULL;
   wb_mock_server_snapshot(server, product, client);
@@ -118,6 +136,27 @@ void wb_mock_server_leave(wb_mock_server *server, wb_mock_product *product, wb_m
   for (uint32_t i = 0; i < product->subscriber_count; i++) {
     if (product->subscriber[i] != client) continue;
     product->subscriber[i] = product->subscriber[--product->subscriber_count];
+    client->joined--;
+    client->joined_open -= !product->done;
+    return;
+  }
+}
+
+void wb_mock_server_follow(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  if (play(client)) return;
+  for (uint32_t i = 0; i < product->follower_count; i++)
+    if (product->follower[i] == client) return;
+  if (client->state != WB_MOCK_OPEN) return;
+  begin(server, product);
+  product->follower[product->follower_count++] = client;
+  client->joined++;
+  client->joined_open += !product->done;
+}
+
+void wb_mock_server_unfollow(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  for (uint32_t i = 0; i < product->follower_count; i++) {
+    if (product->follower[i] != client) continue;
+    product->follower[i] = product->follower[--product->follower_count];
     client->joined--;
     client->joined_open -= !product->done;
     return;
@@ -139,12 +178,19 @@ static bool give_fault(wb_mock_server *server, wb_mock_product *product, wb_mock
   return true;
 }
 
+static void __attribute__((noinline))
+follow(wb_mock_server *server, wb_mock_product *product, unsigned count, const char *time) {
+  wb_mock_orders_step(product->orders, server->delta, count, time);
+  if (product->follower_count) server->options.dialect->orders(server, product, time);
+}
+
 static void produce(wb_mock_server *server, wb_mock_product *product, int64_t now_us) {
   char *text = (char *)server->update + WB_WS_HEADER_BYTES_MAX;
   unsigned count = server->delta_count = wb_mock_market_step(&product->market, server->delta);
   if (now_us < product->time_us) now_us = product->time_us; /* two clocks were read, at two moments */
   product->time_us = now_us;
   const char *time = time_text(server, product, now_us);
+  if (product->orders) follow(server, product, count, time);
   size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
   product->updates++;
   if (product->store) store(server, product, text, bytes);
@@ -167,11 +213,14 @@ static void produce(wb_mock_server *server, wb_mock_product *product, int64_t no
   if (product->updates != server->options.messages) return;
   product->done = true;
   for (uint32_t i = 0; i < product->subscriber_count; i++) product->subscriber[i]->joined_open--;
+  for (uint32_t i = 0; i < product->follower_count; i++) product->follower[i]->joined_open--;
 }
 
 static bool has_room(const wb_mock_product *product) {
   for (uint32_t i = 0; i < product->subscriber_count; i++)
     if (product->subscriber[i]->filling.count < WB_MOCK_CHUNK_BYTES) return true;
+  for (uint32_t i = 0; i < product->follower_count; i++)
+    if (product->follower[i]->filling.count < WB_MOCK_CHUNK_BYTES) return true;
   return false;
 }
 
@@ -196,7 +245,7 @@ static uint64_t produce_what_is_due(wb_mock_server *server, uint64_t now_ns) {
   uint64_t next = UINT64_MAX;
   for (uint32_t i = 0; i < server->product_count; i++) {
     wb_mock_product *product = &server->product[i];
-    for (int n = 0; product->subscriber_count && !product->done; n++) {
+    for (int n = 0; watched(product) && !product->done; n++) {
       uint64_t due = due_ns(server, product);
       if (due > now_ns || n == WB_MOCK_CATCH_UP) {
         if (due < next) next = due;
@@ -361,6 +410,7 @@ static int open_products(wb_mock_server *server, wb_error *error) {
     server->product_count++;
     wb_mock_text_init(&product->text, &product->market, options->spaced);
     product->text.epoch = options->epoch;
+    product->auction = options->auctions && wb_products_find(options->auctions, id, strlen(id)) >= 0;
     if (!options->store_dir) continue;
     char path[4096];
     snprintf(path, sizeof path, "%s/%s.jsonl", options->store_dir, id);
@@ -397,6 +447,8 @@ static void server_close(wb_mock_server *server, wb_error *error, int *code) {
     FILE *file = server->product[i].store;
     if (file && (ferror(file) | fclose(file)) && *code == 0)
       *code = wb_error_set(error, WB_E_SYSTEM, errno, "mock", "writing %s.jsonl failed", server->product[i].market.product);
+    if (server->product[i].orders) wb_mock_orders_close(server->product[i].orders);
+    free(server->product[i].orders);
     wb_mock_market_close(&server->product[i].market);
   }
   if (server->listener >= 0) close(server->listener);
@@ -414,6 +466,7 @@ int wb_mock_server_run(const wb_mock_options *options, wb_error *error) {
   wb_mock_server *server = calloc(1, sizeof *server);
   if (!server) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory");
   server->options = *options;
+  server->rfq_random = options->seed;
   server->listener = -1;
   server->accept_op = (wb_op){.done = accepted, .self = server};
   uint16_t port = 0;

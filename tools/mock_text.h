@@ -12,7 +12,14 @@
 
 #include "tools/mock_market.h"
 
-enum { WB_MOCK_TEXT_SLACK = 64, WB_MOCK_TIME_BYTES = 27, WB_MOCK_HEARTBEAT_BYTES_MAX = 256, WB_MOCK_TICKER_BYTES_MAX = 768 };
+enum {
+  WB_MOCK_TEXT_SLACK = 64,
+  WB_MOCK_TIME_BYTES = 27,
+  WB_MOCK_HEARTBEAT_BYTES_MAX = 256,
+  WB_MOCK_TICKER_BYTES_MAX = 768,
+  WB_MOCK_ID_BYTES = 36,
+  WB_MOCK_NUMBER_TEXT = 32
+};
 
 /* What an update says of a change. */
 typedef enum { WB_MOCK_SIDE, WB_MOCK_PRICE, WB_MOCK_SIZE } wb_mock_field;
@@ -58,6 +65,15 @@ char *wb_mock_text_trimmed(char *to, uint64_t value, unsigned decimals, uint64_t
 /* wb_mock_text_space copies JSON with a blank after each ':' and ',' outside of strings, at most twice as long as it was.
  * Returns the bytes written. */
 size_t wb_mock_text_space(const char *json, size_t bytes, char *to);
+
+/* wb_mock_text_price and size write a number of the product with all its decimals, NUL-terminated. */
+void wb_mock_text_price(const wb_mock_text *text, uint64_t price, char to[WB_MOCK_NUMBER_TEXT]);
+void wb_mock_text_size(const wb_mock_text *text, uint64_t size, char to[WB_MOCK_NUMBER_TEXT]);
+
+/* wb_mock_text_id writes an order's id as a UUID, NUL-terminated. wb_mock_text_spaced puts a blank after each ':' and ',' outside of strings
+ * where the text is spaced, in place, in WB_MOCK_TICKER_BYTES_MAX bytes; returns how many there are then. */
+void wb_mock_text_id(wb_order_id id, char to[WB_MOCK_ID_BYTES + 1]);
+size_t wb_mock_text_spaced(const wb_mock_text *text, char *to, size_t bytes);
 
 /* A time as text, "2026-08-02T05:43:52.535977Z"; what it has in common with the last one is kept. */
 typedef struct wb_mock_time {
