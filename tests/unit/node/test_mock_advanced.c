@@ -279,7 +279,7 @@ Test(mock_advanced, the_longest_messages_of_trades_tickers_candles_and_status_fi
   market.sequence = UINT64_MAX - 1;
   market.open = 1;
   market.low = market.high = market.volume = UINT64_MAX - 1;
-  wb_mock_trade trade = {UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - 1, WB_SIDE_ASK};
+  wb_mock_trade trade = {.id = UINT64_MAX, .price = UINT64_MAX - 1, .size = UINT64_MAX - 1, .side = WB_SIDE_ASK};
   market.last_trade = trade;
   for (int side = 0; side < 2; side++)
     for (uint32_t i = 0; i < market.side[side].count; i++)
