@@ -235,6 +235,7 @@ typedef struct head {
     span value; /* of the first */
   } header[HEADER_COUNT];
   bool connection_upgrade; /* "upgrade" among the tokens of Connection */
+  bool connection_close;   /* "close" */
   bool upgrade_websocket;  /* "websocket" among the tokens of Upgrade */
 } head;
 
@@ -275,6 +276,7 @@ static int on_value(http_parser *parser, const char *at, size_t bytes) {
     if (!span_is(h->name, header_names[i])) continue;
     if (h->header[i].count++ == 0) h->header[i].value = value;
     if (i == CONNECTION && list_has(value, "upgrade")) h->connection_upgrade = true;
+    if (i == CONNECTION && list_has(value, "close")) h->connection_close = true;
     if (i == UPGRADE && list_has(value, "websocket")) h->upgrade_websocket = true;
   }
   return 0;
@@ -484,12 +486,17 @@ int wb_http_upgrade_read(const char *bytes, size_t count, wb_http_request *reque
   if (h.header[HOST].count != 1)
     return wb_error_set(error, WB_E_PROTOCOL, 0, what, "%u Host headers, must be one", h.header[HOST].count);
 
+  bool no_body =
+      !h.header[TRANSFER_ENCODING].count && (!h.header[CONTENT_LENGTH].count || span_is(h.header[CONTENT_LENGTH].value, "0"));
+  request->plain = !h.header[UPGRADE].count && !h.connection_upgrade;
+  request->get = parser.method == HTTP_GET;
+  request->close = h.connection_close;
+  request->body = !no_body;
   if (!h.upgrade_websocket || !h.connection_upgrade)
     return wb_error_set(error, WB_E_REFUSED, 0, what, "the request does not ask for an upgrade to websocket");
   if (parser.method != HTTP_GET)
     return wb_error_set(error, WB_E_PROTOCOL, 0, what, "an upgrade is asked for with GET, not %s", method);
-  if (h.header[TRANSFER_ENCODING].count || (h.header[CONTENT_LENGTH].count && !span_is(h.header[CONTENT_LENGTH].value, "0")))
-    return wb_error_set(error, WB_E_PROTOCOL, 0, what, "an upgrade request must not have a body");
+  if (!no_body) return wb_error_set(error, WB_E_PROTOCOL, 0, what, "an upgrade request must not have a body");
   if (h.header[VERSION].count != 1)
     return wb_error_set(error, WB_E_PROTOCOL, 0, what, "%u Sec-WebSocket-Version, must be one", h.header[VERSION].count);
   if (!span_is(h.header[VERSION].value, "13"))

@@ -68,6 +68,9 @@ typedef struct wb_http_request {
   char key[WB_WS_KEY_BYTES + 1];
   char target[1024];
   char extensions[256]; /* of the first Sec-WebSocket-Extensions; "" if absent or longer */
+  /* Of a refused request: it says nothing of an upgrade, so that something else may answer it; its method is GET; the connection is to
+   * end after the answer; a body follows the head. */
+  bool plain, get, close, body;
 } wb_http_request;
 int wb_http_upgrade_read(const char *bytes, size_t count, wb_http_request *request, wb_error *error);
 int wb_http_upgrade_answer(const char *key, const char *extensions, char *text, size_t size);

@@ -88,6 +88,10 @@ static const wb_option options_list[] = {
      .otherwise = "0",
      .value_name = "BYTES",
      .help = "fill each snapshot up to this size with blanks"},
+    {.name = "snapshot-epoch",
+     .kind = WB_OPTION_SWITCH,
+     .otherwise = "false",
+     .help = "event_time of snapshots is 1970-01-01T00:00:00Z (coinbase-advanced)"},
     {.name = "client-buffer",
      .kind = WB_OPTION_BYTES,
      .otherwise = "64M",
@@ -98,6 +102,36 @@ static const wb_option options_list[] = {
      .otherwise = "5",
      .value_name = "SECONDS",
      .help = "a client that has not subscribed by then is closed"},
+    {.name = "idle-timeout",
+     .kind = WB_OPTION_NUMBER,
+     .value_name = "SECONDS",
+     .help = "a client that got no message for so long is closed, 0: never (coinbase-advanced: 60 to 90, otherwise 0)"},
+    {.name = "limits",
+     .kind = WB_OPTION_CHOICE,
+     .otherwise = "count",
+     .choices = "count|enforce",
+     .help = "connections, messages, sizes, subscriptions beyond the exchange's limits: count them, or answer as it does"},
+    {.name = "rest-limit",
+     .kind = WB_OPTION_COUNT,
+     .otherwise = "10",
+     .value_name = "N",
+     .help = "REST requests a second and address, half as many more in a burst; 0: any number"},
+    {.name = "rest-delay-ms",
+     .kind = WB_OPTION_COUNT,
+     .otherwise = "0",
+     .value_name = "MS",
+     .help = "a REST answer is made at once and sent so much later"},
+    {.name = "status-ms",
+     .kind = WB_OPTION_COUNT,
+     .otherwise = "5000",
+     .value_name = "MS",
+     .help = "from one message of the channel status to the next"},
+    {.name = "ticker-batch-ms",
+     .kind = WB_OPTION_COUNT,
+     .otherwise = "5000",
+     .value_name = "MS",
+     .help = "from one ticker of ticker_batch to the next"},
+    {.name = "auction", .kind = WB_OPTION_LIST, .value_name = "ID", .help = "products that are in auction mode, as --product"},
     {.name = "once", .kind = WB_OPTION_SWITCH, .otherwise = "false", .help = "end when --clients clients were served"},
     {.name = "clients", .kind = WB_OPTION_COUNT, .otherwise = "1", .value_name = "N", .help = "how many, for --once"},
     {.name = "store",
@@ -174,9 +208,12 @@ static int scenario(wb_mock_options *options, const wb_config *config, wb_error 
   if (!name) return 0;
   options->fault = wb_mock_fault_find(name);
   if (!options->fault) return wrong(error, config, "scenario", "not a scenario; --help lists all");
+  if (options->fault->dialect && options->fault->dialect != options->dialect)
+    return wrong(error, config, "scenario", "cannot happen in this --dialect");
   if (strcmp(name, "bigsnapshot") == 0) {
     if (!options->snapshot_bytes) options->snapshot_bytes = 5000000;
-    uint64_t levels = options->snapshot_bytes / 64; /* what remains up to the size is filled with blanks */
+    /* What remains up to the size is filled with blanks. */
+    uint64_t levels = options->snapshot_bytes / 2 / options->dialect->level_bytes;
     if (levels > options->levels) options->levels = levels > WB_MOCK_LEVELS_MAX ? WB_MOCK_LEVELS_MAX : (uint32_t)levels;
   }
   return 0;
@@ -187,10 +224,12 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
   char *const *operand = wb_config_operands(config, &operands);
   if (operands) return wb_error_set(error, WB_E_CONFIG, 0, "option", "%s is no option; --help lists all", operand[0]);
   uint64_t port = wb_config_count(config, "port"), levels = wb_config_count(config, "levels");
+  uint64_t rest_limit = wb_config_count(config, "rest-limit");
   if (port > 65535)
     return wb_error_set(error, WB_E_CONFIG, 0, "option", "--port %llu: at most 65535", (unsigned long long)port);
   if (levels < 1 || levels > WB_MOCK_LEVELS_MAX)
     return wb_error_set(error, WB_E_CONFIG, 0, "option", "--levels: 1 to %d", WB_MOCK_LEVELS_MAX);
+  if (rest_limit > 1000000) return wrong(error, config, "rest-limit", "at most 1000000");
   *options = (wb_mock_options){
       .host = wb_config_text(config, "host"),
       .port = (uint16_t)port,
@@ -213,6 +252,14 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
       .key_file = wb_config_text(config, "key"),
       .client_buffer_bytes = wb_config_count(config, "client-buffer"),
       .subscribe_ns = (uint64_t)(wb_config_number(config, "subscribe-timeout") * 1e9),
+      .epoch = wb_config_switch(config, "snapshot-epoch"),
+      .idle_given = wb_config_rank(config, "idle-timeout") > 0,
+      .idle_ns = (uint64_t)(wb_config_number(config, "idle-timeout") * 1e9),
+      .enforce = wb_config_choice(config, "limits") == 1,
+      .rest_rate = {(uint32_t)rest_limit, (uint32_t)(rest_limit + rest_limit / 2)},
+      .rest_delay_ns = wb_config_count(config, "rest-delay-ms") * 1000000,
+      .status_ns = wb_config_count(config, "status-ms") * 1000000,
+      .ticker_batch_ns = wb_config_count(config, "ticker-batch-ms") * 1000000,
       .dialect = wb_mock_dialect_find(wb_config_text(config, "dialect")),
   };
   if (!options->dialect) return wrong(error, config, "dialect", "not a dialect; --help lists all");
@@ -225,6 +272,8 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
     return wrong(error, config, "start-time", "a time as 2026-08-02T05:43:52Z is needed");
   if (strcmp(depth, "all") == 0) options->depth = UINT32_MAX;
   else if (!whole(depth, &options->depth, &end) || *end) return wrong(error, config, "depth", "a number or all");
+  if (!options->status_ns || !options->ticker_batch_ns)
+    return wb_error_set(error, WB_E_CONFIG, 0, "option", "--status-ms and --ticker-batch-ms: at least 1");
   if (options->tls != (options->certificate_file != NULL) || options->tls != (options->key_file != NULL))
     return wb_error_set(error, WB_E_CONFIG, 0, "option", "--tls, --cert and --key go together");
   if (options->store_dir && options->recording)
@@ -241,13 +290,15 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
 int wb_cmd_mock(int argc, char **argv) {
   wb_error error = {0};
   wb_config *config = wb_config_load(options_list, OPTION_COUNT, argc, argv, &error);
-  wb_products *products = NULL;
+  wb_products *products = NULL, *auctions = NULL;
   wb_mock_options options;
   int status = 0;
   if (config && wb_config_help(config)) {
     usage();
   } else if (!config || read_options(&options, config, &error) ||
-             !(options.products = products = wb_products_open(wb_config_list(config, "product"), '-', &error))) {
+             !(options.products = products = wb_products_open(wb_config_list(config, "product"), '-', &error)) ||
+             (wb_config_rank(config, "auction") &&
+              !(options.auctions = auctions = wb_products_open(wb_config_list(config, "auction"), '-', &error)))) {
     fprintf(stderr, "wirebook mock: %s\n", error.detail);
     status = 2;
   } else if (wb_config_check(config)) {
@@ -257,6 +308,7 @@ int wb_cmd_mock(int argc, char **argv) {
     status = error.code == WB_E_CONFIG ? 2 : 1;
   }
   wb_products_close(products);
+  wb_products_close(auctions);
   wb_config_free(config);
   return status;
 }

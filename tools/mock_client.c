@@ -10,13 +10,15 @@
 
 #include "io/host.h"
 #include "io/http1.h"
-#include "tools/mock_server.h"
+#include "tools/mock_rest.h"
 
 #define CLOSE_NS UINT64_C(2000000000)
 /* A slow client still reads megabytes from the kernel's buffers when the last byte was sent; a reset would take them away. */
 #define CLOSING_NS UINT64_C(30000000000)
 #define SLOW_HEAD_NS UINT64_C(10000000)
-enum { TLS_PIECE_BYTES = 256 << 10, QUEUE_BYTES_MIN = 64 << 10 };
+#define IDLE_NS UINT64_C(60000000000)
+#define IDLE_STEP_NS UINT64_C(1000000000)
+enum { IDLE_STEPS = 31, TLS_PIECE_BYTES = 256 << 10, QUEUE_BYTES_MIN = 64 << 10 };
 
 static void receive(wb_mock_client *client);
 
@@ -66,6 +68,11 @@ void wb_mock_client_put_frame(wb_mock_client *client, int opcode, bool fin, cons
 
 void wb_mock_client_put(wb_mock_client *client, const char *text, size_t bytes) {
   if (client->state != WB_MOCK_OPEN || client->mute) return;
+  size_t hole = wb_mock_dialect_hole(client->server->options.dialect, text, bytes);
+  if (hole) {
+    wb_mock_number_put(client, text, bytes, hole);
+    return;
+  }
   if (client->deflate) wb_mock_deflate_put(client, text, bytes);
   else wb_mock_client_put_frame(client, WB_WS_TEXT, true, text, bytes);
   client->record.messages++;
@@ -154,8 +161,10 @@ static void ending(wb_mock_client *client, const char *reason) {
 }
 
 static void leave_all(wb_mock_client *client) {
-  for (uint32_t i = 0; i < client->server->product_count; i++)
+  for (uint32_t i = 0; i < client->server->product_count; i++) {
     wb_mock_server_leave(client->server, &client->server->product[i], client);
+    wb_mock_server_unfollow(client->server, &client->server->product[i], client);
+  }
   client->heartbeat_ns = 0;
   client->playing = false;
 }
@@ -212,15 +221,31 @@ bool wb_mock_client_free(wb_mock_client *client) {
   free(client->filling.bytes);
   free(client->sending.bytes);
   free(client->wants);
+  free(client->held.bytes);
+  if (client->source) client->source->clients--;
   free(client);
   return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ receiving */
 
+/* Whether a message keeps to the limits, or they are not enforced. */
+static bool put_up_with(wb_mock_client *client, size_t bytes) {
+  wb_mock_server *server = client->server;
+  bool too_many = !wb_mock_rate_take(&wb_mock_rate_messages, &client->source->messages_ns, wb_clock_ns());
+  bool too_big = bytes > WB_MOCK_LIMIT_BYTES;
+  server->breaches.messages += too_many;
+  server->breaches.size += too_big;
+  if (!server->options.enforce) return true;
+  if (too_many) wb_mock_client_close(client, 1008, "ErrSlowRead");
+  else if (too_big) wb_mock_client_close(client, 1009, "Message too big");
+  return !too_many && !too_big;
+}
+
 static void take_item(wb_mock_client *client, const wb_ws_item *item) {
   switch (item->opcode) {
   case WB_WS_TEXT:
+    if (!put_up_with(client, item->count)) break;
     if (client->state == WB_MOCK_OPEN && !client->mute)
       client->server->options.dialect->take(client, (const char *)item->bytes, item->count);
     break;
@@ -275,16 +300,24 @@ static void refuse(wb_mock_client *client, const char *status, const char *heade
 }
 
 static size_t take_upgrade(wb_mock_client *client) {
-  if (client->slow_bytes) return 0;
+  if (client->slow_bytes || client->held.bytes) return 0;
   wb_http_request request;
   switch (wb_http_upgrade_read((const char *)client->in, client->in_count, &request, NULL)) {
   case 0: return 0;
   case 1: break;
   case WB_E_REFUSED:
+    if (request.plain && !client->server->recording) return wb_mock_rest_take(client, &request);
     refuse(client, "426 Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     return client->in_count;
   case WB_E_TOO_LARGE: refuse(client, "431 Request Header Fields Too Large", ""); return client->in_count;
   default: refuse(client, "400 Bad Request", ""); return client->in_count;
+  }
+  if (!wb_mock_rate_take(&wb_mock_rate_connections, &client->source->connections_ns, wb_clock_ns())) {
+    client->server->breaches.connections++;
+    if (client->server->options.enforce) {
+      refuse(client, "429 Too Many Requests", "Retry-After: 1\r\n");
+      return client->in_count;
+    }
   }
   const wb_mock_fault *fault = client->server->options.fault;
   if (fault && fault->upgrade && wb_mock_fault_now(client)) {
@@ -393,9 +426,30 @@ static void slow_head(wb_mock_client *client, uint64_t now_ns) {
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return b && b < a ? b : a; }
 
+static uint64_t idle_ns(const wb_mock_client *client) {
+  const wb_mock_options *options = &client->server->options;
+  if (options->idle_given) return options->idle_ns;
+  return options->dialect->closes_idle ? IDLE_NS + client->record.number % IDLE_STEPS * IDLE_STEP_NS : 0;
+}
+
+/* A message counts, whatever its channel; a ping does not. */
+static void look_idle(wb_mock_client *client, uint64_t now_ns) {
+  uint64_t most = client->subscribed && !client->mute && client->state == WB_MOCK_OPEN ? idle_ns(client) : 0;
+  if (most == 0) {
+    client->idle_due_ns = 0;
+  } else if (!client->idle_due_ns || client->record.messages != client->idle_messages) {
+    client->idle_messages = client->record.messages;
+    client->idle_due_ns = now_ns + most;
+  } else if (now_ns >= client->idle_due_ns) {
+    wb_mock_client_close(client, 1001, "no updates");
+    client->idle_due_ns = 0;
+  }
+}
+
 uint64_t wb_mock_client_tick(wb_mock_client *client, uint64_t now_ns) {
   if (client->state == WB_MOCK_GONE) return UINT64_MAX;
   if (client->slow_bytes) slow_head(client, now_ns);
+  if (wb_mock_rest_tick(client, now_ns)) take_input(client);
   if (client->deadline_ns && now_ns >= client->deadline_ns) {
     if (client->state == WB_MOCK_OPEN) {
       wb_mock_client_close(client, 1008, "no subscribe in time");
@@ -408,7 +462,9 @@ uint64_t wb_mock_client_tick(wb_mock_client *client, uint64_t now_ns) {
     client->heartbeat_ns += UINT64_C(1000000000);
     client->server->options.dialect->heartbeat(client);
   }
-  uint64_t next = earlier(earlier(UINT64_MAX, client->deadline_ns), client->heartbeat_ns);
+  look_idle(client, now_ns);
+  uint64_t next = earlier(earlier(earlier(UINT64_MAX, client->deadline_ns), client->heartbeat_ns), client->idle_due_ns);
+  if (client->held.bytes) next = earlier(next, client->held.due_ns);
   return client->slow_bytes ? earlier(next, client->slow_due_ns) : next;
 }
 
@@ -431,6 +487,9 @@ static void address_of(wb_mock_client *client) {
     }
   }
   snprintf(client->record.address, sizeof client->record.address, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+  snprintf(client->account, sizeof client->account, "%s", host);
+  client->source = wb_mock_source_of(client->server->source, host);
+  client->source->clients++;
 }
 
 wb_mock_client *wb_mock_client_open(wb_mock_server *server, int fd) {
@@ -456,7 +515,7 @@ wb_mock_client *wb_mock_client_open(wb_mock_server *server, int fd) {
   client->send_op = (wb_op){.done = send_done, .self = client};
   client->state = server->tls ? WB_MOCK_SECURING : WB_MOCK_UPGRADING;
   client->deadline_ns = wb_clock_ns() + server->options.subscribe_ns;
-  client->until_fault = server->options.fault_after;
+  client->until_fault = client->until_order = server->options.fault_after;
   wb_ws_init(&client->ws, WB_WS_SERVER, WB_MOCK_MESSAGE_BYTES);
   address_of(client);
   receive(client);

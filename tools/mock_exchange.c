@@ -1,32 +1,33 @@
-#include <jansson.h>
+#include "tools/mock_exchange.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/host.h"
-#include "tools/mock_server.h"
 
-/* What a client may ask for. Silent ones are acknowledged, but this market has nothing to say on them. */
-enum { LEVEL2, HEARTBEAT, TICKER, TICKER_BATCH, MATCHES, AUCTIONS, RFQ_MATCHES, STATUS, CHANNELS };
-_Static_assert((int)CHANNELS <= (int)WB_MOCK_CHANNELS_MAX, "a channel has a bit and a name in the client");
+enum {
+  ORDER_CHANNELS = 1 << WB_MOCK_FULL | 1 << WB_MOCK_LEVEL3,
+  TICKER_CHANNELS = 1 << WB_MOCK_TICKER | 1 << WB_MOCK_TICKER_BATCH
+};
 
 static const struct {
   const char *name;
   int channel;
   bool login;
 } channels[] = {
-    {"level2_batch", LEVEL2, false},
-    {"level2_50", LEVEL2, false},
-    {"level2", LEVEL2, true},
-    {"heartbeat", HEARTBEAT, false},
-    {"ticker", TICKER, false},
-    {"ticker_batch", TICKER_BATCH, false},
-    {"ticker_1000", TICKER_BATCH, false},
-    {"matches", MATCHES, false},
-    {"auctionfeed", AUCTIONS, false},
-    {"rfq_matches", RFQ_MATCHES, false},
-    {"status", STATUS, false},
-    {"level3", -1, true},
-    {"full", -1, true},
+    {"level2_batch", WB_MOCK_LEVEL2, false},
+    {"level2_50", WB_MOCK_LEVEL2, false},
+    {"level2", WB_MOCK_LEVEL2, true},
+    {"heartbeat", WB_MOCK_HEARTBEAT, false},
+    {"ticker", WB_MOCK_TICKER, false},
+    {"ticker_batch", WB_MOCK_TICKER_BATCH, false},
+    {"ticker_1000", WB_MOCK_TICKER_BATCH, false},
+    {"matches", WB_MOCK_MATCHES, false},
+    {"auctionfeed", WB_MOCK_AUCTIONS, false},
+    {"rfq_matches", WB_MOCK_RFQ_MATCHES, false},
+    {"status", WB_MOCK_STATUS, false},
+    {"level3", WB_MOCK_LEVEL3, true},
+    {"full", WB_MOCK_FULL, true},
     {"user", -1, true},
     {"balance", -1, true},
 };
@@ -36,7 +37,7 @@ static const char login_text[] = "level2, level3, and full channels now require 
 
 /* ------------------------------------------------------------------------------------------------ answers */
 
-static void send_json(wb_mock_client *client, json_t *object) {
+void wb_mock_exchange_send(wb_mock_client *client, json_t *object) {
   char *text = json_dumps(object, client->server->options.spaced ? 0 : JSON_COMPACT);
   if (text) wb_mock_client_put(client, text, strlen(text));
   free(text);
@@ -46,7 +47,7 @@ static void send_json(wb_mock_client *client, json_t *object) {
 void wb_mock_exchange_error(wb_mock_client *client, const char *message, const char *reason) {
   json_t *error = json_pack("{s:s,s:s}", "type", "error", "message", message);
   if (reason && error) json_object_set_new(error, "reason", json_string(reason));
-  if (error) send_json(client, error);
+  if (error) wb_mock_exchange_send(client, error);
 }
 
 static void __attribute__((format(printf, 3, 4))) fail(wb_mock_client *client, const char *message, const char *format, ...) {
@@ -61,7 +62,7 @@ static void __attribute__((format(printf, 3, 4))) fail(wb_mock_client *client, c
 
 static json_t *channel_json(const wb_mock_client *client, int channel, const char *name) {
   json_t *ids = json_array();
-  for (uint32_t i = 0; i < client->server->product_count && channel != STATUS; i++)
+  for (uint32_t i = 0; i < client->server->product_count && channel != WB_MOCK_STATUS; i++)
     if (client->wants[i] >> channel & 1) json_array_append_new(ids, json_string(client->server->product[i].market.product));
   return json_pack("{s:s,s:o,s:n}", "name", name, "product_ids", ids, "account_ids");
 }
@@ -72,11 +73,11 @@ static void acknowledge(wb_mock_client *client, bool renamed) {
   for (unsigned i = 0; i < client->channel_count; i++) {
     int channel = client->channel_order[i];
     const char *name = client->channel_name[channel];
-    if (renamed && channel == LEVEL2) name = strcmp(name, "level2_50") == 0 ? "level2_batch" : "level2_50";
+    if (renamed && channel == WB_MOCK_LEVEL2) name = strcmp(name, "level2_50") == 0 ? "level2_batch" : "level2_50";
     json_array_append_new(list, channel_json(client, channel, name));
   }
   json_t *answer = json_pack("{s:s,s:o}", "type", "subscriptions", "channels", list);
-  if (answer) send_json(client, answer);
+  if (answer) wb_mock_exchange_send(client, answer);
 }
 
 /* ------------------------------------------------------------------------------------------------ reading a request */
@@ -89,8 +90,8 @@ typedef struct parse {
   wb_mock_request request;
   uint16_t named; /* channels that were valid */
   uint16_t whole; /* unsubscribe: channels without a product */
-  char name[CHANNELS][24];
-  uint8_t order[CHANNELS], order_count;
+  char name[WB_MOCK_CHANNELS][24];
+  uint8_t order[WB_MOCK_CHANNELS], order_count;
 } parse;
 
 static int find(const parse *reading, const json_t *id, bool report) {
@@ -123,12 +124,13 @@ static void read_channel(parse *reading, json_t *entry) {
     return;
   }
   int channel = channels[row].channel;
-  if (channels[row].login && (channel < 0 || !reading->signed_in)) {
+  if (channels[row].login && (channel < 0 || !(reading->signed_in || reading->unsubscribe))) {
     fail(reading->client, reading->message, "%s", login_text);
     return;
   }
-  size_t products = channel == STATUS ? 0 : json_array_size(own) + json_array_size(reading->root_products);
-  if (products == 0 && channel != STATUS && !reading->unsubscribe) {
+  size_t products = channel == WB_MOCK_STATUS ? 0 : json_array_size(own) + json_array_size(reading->root_products);
+  bool all = products == 0 && !reading->unsubscribe && (channel == WB_MOCK_STATUS || channel == WB_MOCK_RFQ_MATCHES);
+  if (products == 0 && !all && !reading->unsubscribe) {
     fail(reading->client, reading->message, "You need to specify at least one product ID for channel %s", text);
     return;
   }
@@ -140,17 +142,17 @@ static void read_channel(parse *reading, json_t *entry) {
   json_t *id;
   json_array_foreach(reading->root_products, i, id) want(reading, find(reading, id, false), channel);
   json_array_foreach(own, i, id) want(reading, find(reading, id, true), channel);
-  if (channel == STATUS && !reading->unsubscribe)
-    for (uint32_t product = 0; product < reading->client->server->product_count; product++) want(reading, (int)product, STATUS);
+  for (uint32_t product = 0; all && product < reading->client->server->product_count; product++)
+    want(reading, (int)product, channel);
 }
 
 /* ------------------------------------------------------------------------------------------------ granting it */
 
-static void drop_channel(wb_mock_client *client, int channel) {
-  for (uint32_t i = 0; i < client->server->product_count; i++) {
-    if (channel == LEVEL2) wb_mock_server_leave(client->server, &client->server->product[i], client);
-    client->wants[i] &= (uint16_t) ~(1u << channel);
-  }
+static void drop(wb_mock_client *client, uint32_t product, uint16_t unwanted) {
+  client->wants[product] &= (uint16_t)~unwanted;
+  if (unwanted >> WB_MOCK_LEVEL2 & 1) wb_mock_server_leave(client->server, &client->server->product[product], client);
+  if (!(client->wants[product] & ORDER_CHANNELS))
+    wb_mock_server_unfollow(client->server, &client->server->product[product], client);
 }
 
 static bool wanted(const wb_mock_client *client, int channel) {
@@ -164,7 +166,7 @@ static void forget_empty(wb_mock_client *client) {
   for (unsigned i = 0; i < client->channel_count; i++)
     if (wanted(client, client->channel_order[i])) client->channel_order[kept++] = client->channel_order[i];
   client->channel_count = (uint8_t)kept;
-  if (!wanted(client, HEARTBEAT)) client->heartbeat_ns = 0;
+  if (!wanted(client, WB_MOCK_HEARTBEAT)) client->heartbeat_ns = 0;
 }
 
 static void ticker(wb_mock_client *client, const wb_mock_product *product, const char *time);
@@ -173,16 +175,39 @@ static void match(wb_mock_client *client, const wb_mock_product *product, const 
 
 static void unsubscribe(parse *reading) {
   wb_mock_client *client = reading->client;
-  for (int channel = 0; channel < CHANNELS; channel++)
-    if (reading->whole >> channel & 1) drop_channel(client, channel);
-  for (uint32_t i = 0; i < reading->request.product_count; i++) {
-    uint16_t product = reading->request.product[i];
-    client->wants[product] &= (uint16_t)~reading->request.wants[product];
-    if (reading->request.wants[product] >> LEVEL2 & 1)
-      wb_mock_server_leave(client->server, &client->server->product[product], client);
-  }
+  for (uint32_t i = 0; i < client->server->product_count; i++)
+    if (reading->whole) drop(client, i, reading->whole);
+  for (uint32_t i = 0; i < reading->request.product_count; i++)
+    drop(client, reading->request.product[i], reading->request.wants[reading->request.product[i]]);
   forget_empty(client);
   acknowledge(client, false);
+}
+
+/* Those of a product and channel that an account has already. */
+static unsigned subscribed(const wb_mock_client *client, uint16_t product, int channel) {
+  unsigned count = 0;
+  for (uint32_t i = 0; i < client->server->client_count; i++) {
+    const wb_mock_client *other = client->server->client[i];
+    bool same = other->state == WB_MOCK_OPEN && strcmp(other->account, client->account) == 0;
+    count += same && other->wants[product] >> channel & 1;
+  }
+  return count;
+}
+
+static void limit(parse *reading) {
+  wb_mock_client *client = reading->client;
+  wb_mock_request *request = &reading->request;
+  for (uint32_t i = 0; i < request->product_count; i++) {
+    uint16_t product = request->product[i], added = request->wants[product] & (uint16_t)~client->wants[product];
+    for (int channel = 0; channel < WB_MOCK_CHANNELS; channel++) {
+      if (!(added >> channel & 1) || subscribed(client, product, channel) < WB_MOCK_SUBSCRIPTIONS_MAX) continue;
+      client->server->breaches.subscriptions++;
+      if (!client->server->options.enforce) continue;
+      request->wants[product] &= (uint16_t) ~(1u << channel);
+      fail(client, reading->message, "%s has %d subscriptions to channel %s already",
+           client->server->product[product].market.product, WB_MOCK_SUBSCRIPTIONS_MAX, reading->name[channel]);
+    }
+  }
 }
 
 static void subscribe(parse *reading) {
@@ -194,6 +219,7 @@ static void subscribe(parse *reading) {
     wb_mock_fault_happened(client);
     fault->subscribe(client, request);
   }
+  limit(reading);
   if (!client->subscribed) client->deadline_ns = 0;
   client->subscribed = true;
   for (unsigned i = 0; i < reading->order_count; i++) {
@@ -209,16 +235,20 @@ static void subscribe(parse *reading) {
     client->wants[product] |= added;
     request->wants[product] = added;
   }
+  if (server->options.enforce) forget_empty(client);
   acknowledge(client, request->renamed);
-  if (!client->heartbeat_ns && !server->recording && wanted(client, HEARTBEAT))
+  if (!client->heartbeat_ns && !server->recording && wanted(client, WB_MOCK_HEARTBEAT))
     client->heartbeat_ns = wb_clock_ns() + UINT64_C(1000000000);
   for (uint32_t i = 0; i < request->product_count && client->state == WB_MOCK_OPEN; i++) {
     wb_mock_product *product = &server->product[request->product[i]];
     uint16_t added = request->wants[request->product[i]];
     const char *time = wb_mock_server_time(server, product);
-    if (added >> MATCHES & 1 && !server->recording) match(client, product, "last_match", &product->market.last_trade, time);
-    if (added >> TICKER & 1 && !server->recording) ticker(client, product, time);
-    if (added >> LEVEL2 & 1) wb_mock_server_join(server, product, client);
+    if (added >> WB_MOCK_MATCHES & 1 && !server->recording)
+      match(client, product, "last_match", &product->market.last_trade, time);
+    if ((added & TICKER_CHANNELS) && !server->recording) ticker(client, product, time);
+    if (added >> WB_MOCK_STATUS & 1 && product == server->product && !server->recording) wb_mock_channels_status(client);
+    if (added & ORDER_CHANNELS) wb_mock_channels_follow(client, product, added >> WB_MOCK_LEVEL3 & 1);
+    if (added >> WB_MOCK_LEVEL2 & 1) wb_mock_server_join(server, product, client);
   }
 }
 
@@ -253,8 +283,10 @@ static void take(wb_mock_client *client, const char *text, size_t bytes) {
     fail(client, reading.message, "product_ids has to be a list");
   } else {
     uint32_t count = client->server->product_count;
+    const char *key = json_string_value(json_object_get(root, "key"));
     reading.signed_in = json_is_string(json_object_get(root, "signature")) && json_is_string(json_object_get(root, "key")) &&
                         json_is_string(json_object_get(root, "passphrase")) && json_object_get(root, "timestamp");
+    if (reading.signed_in) snprintf(client->account, sizeof client->account, "%s", key);
     reading.request.wants = calloc(count, sizeof *reading.request.wants);
     reading.request.product = calloc(count, sizeof *reading.request.product);
     if (reading.request.wants && reading.request.product) read_request(&reading, list);
@@ -268,7 +300,7 @@ static void heartbeat(wb_mock_client *client) {
   wb_mock_server *server = client->server;
   char text[WB_MOCK_HEARTBEAT_BYTES_MAX];
   for (uint32_t i = 0; i < server->product_count && client->state == WB_MOCK_OPEN; i++) {
-    if (!(client->wants[i] >> HEARTBEAT & 1)) continue;
+    if (!(client->wants[i] >> WB_MOCK_HEARTBEAT & 1)) continue;
     const wb_mock_product *product = &server->product[i];
     wb_mock_client_put(client, text, wb_mock_text_heartbeat(&product->text, wb_mock_server_time(server, product), text));
     client->record.heartbeats++;
@@ -291,23 +323,41 @@ static void match(wb_mock_client *client, const wb_mock_product *product, const 
   else wb_mock_client_put(client, text, wb_mock_text_match(&product->text, type, trade, time, text));
 }
 
-static void traded(wb_mock_server *server, wb_mock_product *product, const char *time) {
+static void matches(wb_mock_client *client, const wb_mock_product *product, const char *time) {
   const wb_mock_market *market = &product->market;
+  const wb_mock_orders *orders = product->orders;
+  for (uint32_t n = 0; n < market->trade_count && !orders; n++) match(client, product, "match", &market->trade[n], time);
+  for (uint32_t n = 0; orders && n < orders->message_count; n++) {
+    if (orders->message[n].kind != WB_ORDER_MATCH) continue;
+    wb_mock_trade trade = wb_mock_orders_trade(orders, &orders->message[n]);
+    match(client, product, "match", &trade, time);
+  }
+}
+
+static void traded(wb_mock_server *server, wb_mock_product *product, const char *time) {
   for (uint32_t i = 0; i < server->client_count; i++) {
     wb_mock_client *client = server->client[i];
     if (client->state != WB_MOCK_OPEN) continue;
     uint16_t wants = client->wants[product - server->product];
-    for (uint32_t n = 0; n < market->trade_count && wants >> MATCHES & 1; n++)
-      match(client, product, "match", &market->trade[n], time);
-    if (wants >> TICKER & 1) ticker(client, product, time);
+    if ((wants >> WB_MOCK_MATCHES & 1) && !(wants >> WB_MOCK_FULL & 1)) matches(client, product, time);
+    if (wants >> WB_MOCK_TICKER & 1) ticker(client, product, time);
   }
+}
+
+static void invalid(wb_mock_client *client, const wb_mock_product *product) {
+  fail(client, "Failed to subscribe", "%s is not a valid product", product->market.product);
 }
 
 const wb_mock_dialect wb_mock_exchange = {
     .name = "coinbase-exchange",
+    .level_bytes = 32,
+    .update_bytes_max = wb_mock_text_update_bytes_max,
     .update = wb_mock_text_update,
     .snapshot = wb_mock_text_snapshot,
     .take = take,
     .heartbeat = heartbeat,
     .traded = traded,
+    .invalid = invalid,
+    .orders = wb_mock_channels_orders,
+    .tick = wb_mock_channels_tick,
 };

@@ -106,6 +106,15 @@ static void side_build(wb_mock_market *market, int which, uint32_t levels) {
   }
 }
 
+static wb_mock_trade trade_of(uint64_t id, int which, uint64_t price, uint64_t size) {
+  return (wb_mock_trade){.id = id,
+                         .price = price,
+                         .size = size,
+                         .maker = {0x4000, UINT64_C(0x8000) << 48 | id},
+                         .taker = {0x4000, UINT64_C(0x9000) << 48 | id},
+                         .side = (wb_side)which};
+}
+
 static void form_of(wb_mock_market *market, uint64_t hash) {
   product_form form = {NULL, 100000 + hash % 4900000, 2, 8, 0};
   for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
@@ -149,8 +158,8 @@ int wb_mock_market_open(wb_mock_market *market, const char *product, uint32_t le
   market->sequence = UINT64_C(90000000000) + (random_next(market) >> 30);
   market->last_trade_id = UINT64_C(700000000) + (random_next(market) >> 40);
   const wb_mock_level *bid = wb_mock_market_level(market, WB_SIDE_BID, 0);
-  market->last_trade =
-      (wb_mock_trade){.id = market->last_trade_id, .price = bid->price, .size = bid->size, .side = WB_SIDE_BID};
+  market->last_trade = trade_of(market->last_trade_id, WB_SIDE_BID, bid->price, bid->size);
+  market->last_trade.sequence = market->sequence;
   market->open = market->low = market->high = bid->price;
   return 0;
 }
@@ -215,11 +224,11 @@ static bool create(wb_mock_market *market, int which, uint32_t share, uint64_t s
   return true;
 }
 
-static void trade(wb_mock_market *market, int which, uint64_t price, uint64_t size) {
+static void trade(wb_mock_market *market, int which, uint64_t price, uint64_t size, const wb_delta *delta) {
   if (market->trade_count == WB_MOCK_TRADES_MAX) return;
   wb_mock_trade *made = &market->trade[market->trade_count++];
-  *made = (wb_mock_trade){.id = ++market->last_trade_id, .price = price, .size = size, .side = (wb_side)which};
-  market->last_trade = *made;
+  *made = trade_of(++market->last_trade_id, which, price, size);
+  made->delta = delta;
   market->volume += size;
   if (price < market->low) market->low = price;
   if (price > market->high) market->high = price;
@@ -229,7 +238,7 @@ static void destroy(wb_mock_market *market, int which, uint32_t rank, wb_delta *
   wb_mock_side *side = &market->side[which];
   wb_mock_level *at = &side->level[side->count - 1 - rank];
   *delta = (wb_delta){.price = at->price, .size = 0, .side = (unsigned)which};
-  if (rank == 0) trade(market, which, at->price, at->size);
+  if (rank == 0) trade(market, which, at->price, at->size, delta);
   memmove(at, at + 1, rank * sizeof *at);
   side->count--;
   market->deleted++;
@@ -238,7 +247,7 @@ static void destroy(wb_mock_market *market, int which, uint32_t rank, wb_delta *
 static void resize(wb_mock_market *market, int which, uint32_t rank, uint64_t size, wb_delta *delta) {
   wb_mock_side *side = &market->side[which];
   wb_mock_level *at = &side->level[side->count - 1 - rank];
-  if (rank == 0 && size < at->size) trade(market, which, at->price, at->size - size);
+  if (rank == 0 && size < at->size) trade(market, which, at->price, at->size - size, delta);
   at->size = size == at->size ? size + 1 : size;
   *delta = (wb_delta){.price = at->price, .size = at->size, .side = (unsigned)which};
 }
@@ -273,6 +282,11 @@ static void change(wb_mock_market *market, wb_delta *delta) {
   else resize(market, which, rank, size, delta);
 }
 
+static void __attribute__((noinline)) number_trades(wb_mock_market *market) {
+  for (uint32_t i = 0; i < market->trade_count; i++) market->trade[i].sequence = market->sequence;
+  market->last_trade = market->trade[market->trade_count - 1];
+}
+
 unsigned wb_mock_market_step(wb_mock_market *market, wb_delta *delta) {
   unsigned count = market->changes_min;
   if (market->changes_max > count) { /* the lesser of two: small messages are the rule */
@@ -286,5 +300,6 @@ unsigned wb_mock_market_step(wb_mock_market *market, wb_delta *delta) {
   market->messages++;
   market->changes += count;
   market->sequence += count + 3;
+  if (market->trade_count) number_trades(market);
   return count;
 }

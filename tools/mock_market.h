@@ -11,7 +11,7 @@
 #define WB_TOOLS_MOCK_MARKET_H
 
 #include "engine/base/error.h"
-#include "engine/event.h"
+#include "engine/order_event.h"
 
 enum { WB_MOCK_LEVELS_MAX = 4000000, WB_MOCK_CHANGES_MAX = 4096, WB_MOCK_TRADES_MAX = 8, WB_MOCK_RANKS = 1024 };
 
@@ -27,10 +27,13 @@ typedef struct wb_mock_side {
   uint32_t away[WB_MOCK_RANKS + 1];       /* how far from the mid new levels are, in ticks, by share of all changes */
 } wb_mock_side;
 
-/* A best level that was taken, whole or in part. side: that of the maker. */
+/* A best level that was taken, whole or in part. side: that of the maker. maker and taker are made of the trade's id, where nobody follows
+ * the orders (mock_orders). */
 typedef struct wb_mock_trade {
-  uint64_t id, price, size;
+  uint64_t id, price, size, sequence;
+  wb_order_id maker, taker;
   wb_side side;
+  const wb_delta *delta; /* of its message: the change that it made */
 } wb_mock_trade;
 
 typedef struct wb_mock_market {

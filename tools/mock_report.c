@@ -43,10 +43,17 @@ static json_t *product_json(const wb_mock_server *server, const wb_mock_product 
 }
 
 static json_t *client_json(const wb_mock_record *record) {
-  return json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "number", (int)record->number, "address", record->address,
+  return json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "number", (int)record->number, "address", record->address,
                    "messages", (json_int_t)record->messages, "bytes", (json_int_t)record->bytes, "snapshots",
-                   (json_int_t)record->snapshots, "updates", (json_int_t)record->updates, "heartbeats",
-                   (json_int_t)record->heartbeats, "faults", (json_int_t)record->faults, "ending", record->ending);
+                   (json_int_t)record->snapshots, "updates", (json_int_t)record->updates, "orders", (json_int_t)record->orders,
+                   "heartbeats", (json_int_t)record->heartbeats, "requests", (json_int_t)record->requests, "faults",
+                   (json_int_t)record->faults, "ending", record->ending);
+}
+
+static json_t *breaches_json(const wb_mock_breaches *breaches) {
+  return json_pack("{s:I,s:I,s:I,s:I,s:I}", "connections", (json_int_t)breaches->connections, "messages",
+                   (json_int_t)breaches->messages, "size", (json_int_t)breaches->size, "subscriptions",
+                   (json_int_t)breaches->subscriptions, "requests", (json_int_t)breaches->requests);
 }
 
 int wb_mock_report_write(const wb_mock_server *server, const char *path, wb_error *error) {
@@ -54,9 +61,9 @@ int wb_mock_report_write(const wb_mock_server *server, const char *path, wb_erro
   for (uint32_t i = 0; i < server->record_count; i++) json_array_append_new(clients, client_json(&server->record[i]));
   for (uint32_t i = 0; i < server->product_count; i++)
     json_object_set_new(products, server->product[i].market.product, product_json(server, &server->product[i]));
-  json_t *root = json_pack("{s:s,s:s,s:I,s:i,s:o,s:o}", "wirebook", WB_VERSION, "dialect", server->options.dialect->name,
+  json_t *root = json_pack("{s:s,s:s,s:I,s:i,s:o,s:o,s:o}", "wirebook", WB_VERSION, "dialect", server->options.dialect->name,
                            "seed", (json_int_t)server->options.seed, "client_count", (int)server->client_number, "clients",
-                           clients, "products", products);
+                           clients, "products", products, "breaches", breaches_json(&server->breaches));
   char temporary[4096];
   snprintf(temporary, sizeof temporary, "%s.part", path);
   errno = 0;

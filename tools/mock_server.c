@@ -55,14 +55,19 @@ const char *wb_mock_server_time(wb_mock_server *server, const wb_mock_product *p
   return time_text(server, product, wb_clock_utc_ns() / 1000);
 }
 
-static void store(wb_mock_product *product, const char *text, size_t bytes) {
-  if (!product->store) return;
-  fwrite(text, 1, bytes, product->store);
+/* Numbered by its line, as it has another number for each client. */
+static void store(const wb_mock_server *server, wb_mock_product *product, const char *text, size_t bytes) {
+  size_t hole = wb_mock_dialect_hole(server->options.dialect, text, bytes);
+  if (hole)
+    fprintf(product->store, "%.*s%llu", (int)hole, text, (unsigned long long)(product->snapshots + product->updates - 1));
+  fwrite(text + hole, 1, bytes - hole, product->store);
   putc_unlocked('\n', product->store);
 }
 
 void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
-  size_t least = server->options.snapshot_bytes, most = wb_mock_text_snapshot_bytes_max(&product->market);
+  const wb_mock_dialect *dialect = server->options.dialect;
+  const wb_mock_side *side = product->market.side;
+  size_t least = server->options.snapshot_bytes, most = dialect->update_bytes_max(side[0].count + side[1].count);
   most = (most > least ? most : least) + WB_MOCK_TEXT_SLACK;
   if (server->snapshot_room < most) {
     free(server->snapshot);
@@ -74,7 +79,8 @@ void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, w
     wb_mock_client_drop(client, true, "no memory for a snapshot");
     return;
   }
-  size_t bytes = server->options.dialect->snapshot(&product->text, wb_mock_server_time(server, product), text);
+  size_t bytes = dialect->snapshot(&product->text, wb_mock_server_time(server, product), text);
+  if (bytes < least && wb_mock_dialect_hole(dialect, text, bytes)) least -= wb_mock_number_bytes(client->sequence);
   if (bytes < least) {
     memset(text + bytes - 1, ' ', least - bytes);
     text[least - 1] = '}';
@@ -83,22 +89,40 @@ void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, w
   wb_mock_client_put(client, text, bytes);
   client->record.snapshots++;
   product->snapshots++;
-  store(product, text, bytes);
+  if (product->store) store(server, product, text, bytes);
+}
+
+wb_mock_orders *wb_mock_server_orders(wb_mock_server *server, wb_mock_product *product) {
+  if (product->orders) return product->orders;
+  wb_mock_orders *orders = malloc(sizeof *orders);
+  if (!orders || wb_mock_orders_open(orders, &product->market, server->options.seed, NULL)) {
+    free(orders);
+    return NULL;
+  }
+  return product->orders = orders;
+}
+
+static bool watched(const wb_mock_product *product) { return product->subscriber_count || product->follower_count; }
+
+/* A market moves from its first watcher on. */
+static void begin(const wb_mock_server *server, wb_mock_product *product) {
+  if (watched(product)) return;
+  uint64_t index = (uint64_t)(product - server->product);
+  product->epoch_ns = wb_clock_ns(); /* the products' messages lie evenly between each other */
+  if (server->options.rate > 0)
+    product->epoch_ns += (uint64_t)(1e9 * (double)index / (double)server->product_count / server->options.rate);
+  product->epoch_updates = product->updates;
+}
+
+static bool play(wb_mock_client *client) {
+  if (!client->server->recording) return false;
+  if (!client->playing) client->play_epoch_ns = wb_clock_ns(), client->play_epoch = client->played;
+  return client->playing = true;
 }
 
 void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
-  if (server->recording) {
-    if (!client->playing) client->play_epoch_ns = wb_clock_ns(), client->play_epoch = client->played;
-    client->playing = true;
-    return;
-  }
-  if (product->subscriber_count == 0) {
-    uint64_t index = (uint64_t)(product - server->product);
-    product->epoch_ns = wb_clock_ns(); /* the products' messages lie evenly between each other */
-    if (server->options.rate > 0)
-      product->epoch_ns += (uint64_t)(1e9 * (double)index / (double)server->product_count / server->options.rate);
-    product->epoch_updates = product->updates;
-  }
+  if (play(client)) return;
+  begin(server, product);
   if (client->withheld == product) client->withheld = NULL;
   if (client->wrong_ticker == product) client->wrong_ticker = NULL;
   wb_mock_server_snapshot(server, product, client);
@@ -118,48 +142,85 @@ void wb_mock_server_leave(wb_mock_server *server, wb_mock_product *product, wb_m
   }
 }
 
+void wb_mock_server_follow(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  if (play(client)) return;
+  for (uint32_t i = 0; i < product->follower_count; i++)
+    if (product->follower[i] == client) return;
+  if (client->state != WB_MOCK_OPEN) return;
+  begin(server, product);
+  product->follower[product->follower_count++] = client;
+  client->joined++;
+  client->joined_open += !product->done;
+}
+
+void wb_mock_server_unfollow(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  for (uint32_t i = 0; i < product->follower_count; i++) {
+    if (product->follower[i] != client) continue;
+    product->follower[i] = product->follower[--product->follower_count];
+    client->joined--;
+    client->joined_open -= !product->done;
+    return;
+  }
+}
+
 /* ------------------------------------------------------------------------------------------------ updates */
 
-static bool give_fault(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client, const char *text,
-                       size_t bytes) {
+static bool give_fault(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client, const char *text, size_t bytes,
+                       size_t hole) {
   const wb_mock_fault *fault = server->options.fault;
   if (!fault || !fault->update || !wb_mock_fault_now(client)) return false;
   wb_mock_fault_happened(client);
-  fault->update(client, product, text, bytes);
+  char *numbered = NULL;
+  if (fault->numbered && hole) text = numbered = wb_mock_number_text(client->sequence++, text, &bytes, hole);
+  if (text) fault->update(client, product, text, bytes);
+  else wb_mock_client_drop(client, true, "no memory for a message");
+  free(numbered);
   return true;
+}
+
+static void __attribute__((noinline))
+follow(wb_mock_server *server, wb_mock_product *product, unsigned count, const char *time) {
+  wb_mock_orders_step(product->orders, server->delta, count, time);
+  if (product->follower_count) server->options.dialect->orders(server, product, time);
 }
 
 static void produce(wb_mock_server *server, wb_mock_product *product, int64_t now_us) {
   char *text = (char *)server->update + WB_WS_HEADER_BYTES_MAX;
-  unsigned count = wb_mock_market_step(&product->market, server->delta);
+  unsigned count = server->delta_count = wb_mock_market_step(&product->market, server->delta);
   if (now_us < product->time_us) now_us = product->time_us; /* two clocks were read, at two moments */
   product->time_us = now_us;
   const char *time = time_text(server, product, now_us);
+  if (product->orders) follow(server, product, count, time);
   size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
   product->updates++;
-  store(product, text, bytes);
+  if (product->store) store(server, product, text, bytes);
   if (product->market.trade_count) server->options.dialect->traded(server, product, time);
   uint8_t header[WB_WS_HEADER_BYTES_MAX], *frame = (uint8_t *)text;
   size_t header_bytes = wb_ws_header(header, WB_WS_TEXT, true, bytes, NULL);
   frame -= header_bytes;
   if (__builtin_expect(header_bytes == 4, 1)) memcpy(frame, header, 4);
   else memcpy(frame, header, header_bytes);
+  size_t hole = wb_mock_dialect_hole(server->options.dialect, text, bytes);
   for (uint32_t i = product->subscriber_count; i-- > 0;) {
     wb_mock_client *client = product->subscriber[i];
     if (client->withheld == product) continue;
     client->record.updates++;
-    if (--client->until_fault == 0 && give_fault(server, product, client, text, bytes)) continue;
-    if (client->deflate) wb_mock_client_put(client, text, bytes);
+    if (--client->until_fault == 0 && give_fault(server, product, client, text, bytes, hole)) continue;
+    if (hole) wb_mock_number_put(client, text, bytes, hole);
+    else if (client->deflate) wb_mock_client_put(client, text, bytes);
     else wb_mock_client_put_made(client, frame, header_bytes + bytes);
   }
   if (product->updates != server->options.messages) return;
   product->done = true;
   for (uint32_t i = 0; i < product->subscriber_count; i++) product->subscriber[i]->joined_open--;
+  for (uint32_t i = 0; i < product->follower_count; i++) product->follower[i]->joined_open--;
 }
 
 static bool has_room(const wb_mock_product *product) {
   for (uint32_t i = 0; i < product->subscriber_count; i++)
     if (product->subscriber[i]->filling.count < WB_MOCK_CHUNK_BYTES) return true;
+  for (uint32_t i = 0; i < product->follower_count; i++)
+    if (product->follower[i]->filling.count < WB_MOCK_CHUNK_BYTES) return true;
   return false;
 }
 
@@ -184,7 +245,7 @@ static uint64_t produce_what_is_due(wb_mock_server *server, uint64_t now_ns) {
   uint64_t next = UINT64_MAX;
   for (uint32_t i = 0; i < server->product_count; i++) {
     wb_mock_product *product = &server->product[i];
-    for (int n = 0; product->subscriber_count && !product->done; n++) {
+    for (int n = 0; watched(product) && !product->done; n++) {
       uint64_t due = due_ns(server, product);
       if (due > now_ns || n == WB_MOCK_CATCH_UP) {
         if (due < next) next = due;
@@ -277,6 +338,10 @@ static uint64_t turn(wb_mock_server *server) {
       more = false;
     }
   }
+  if (options->dialect->tick && !server->stopping) {
+    uint64_t due = options->dialect->tick(server, now_ns);
+    if (due < next) next = due;
+  }
   uint64_t ticks = tick_clients(server, now_ns);
   if (ticks < next) next = ticks;
   if (server->accept_retry_ns && now_ns >= server->accept_retry_ns && !server->accept_op.busy && !server->stopping) {
@@ -344,6 +409,8 @@ static int open_products(wb_mock_server *server, wb_error *error) {
     if (code) return code;
     server->product_count++;
     wb_mock_text_init(&product->text, &product->market, options->spaced);
+    product->text.epoch = options->epoch;
+    product->auction = options->auctions && wb_products_find(options->auctions, id, strlen(id)) >= 0;
     if (!options->store_dir) continue;
     char path[4096];
     snprintf(path, sizeof path, "%s/%s.jsonl", options->store_dir, id);
@@ -351,9 +418,10 @@ static int open_products(wb_mock_server *server, wb_error *error) {
     if (!product->store) return wb_error_set(error, WB_E_SYSTEM, errno, "mock", "%s: %s", path, strerror(errno));
     setvbuf(product->store, NULL, _IOFBF, STORE_BYTES);
   }
-  server->update = malloc(WB_WS_HEADER_BYTES_MAX + wb_mock_text_update_bytes_max(options->changes_max) + WB_MOCK_TEXT_SLACK);
+  size_t most = options->dialect->update_bytes_max(options->changes_max);
+  server->update = malloc(WB_WS_HEADER_BYTES_MAX + most + WB_MOCK_TEXT_SLACK);
   if (!server->update) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for a message");
-  return 0;
+  return options->dialect->open ? options->dialect->open(server, error) : 0;
 }
 
 static int announce(const wb_mock_server *server, uint16_t port, wb_error *error) {
@@ -379,10 +447,13 @@ static void server_close(wb_mock_server *server, wb_error *error, int *code) {
     FILE *file = server->product[i].store;
     if (file && (ferror(file) | fclose(file)) && *code == 0)
       *code = wb_error_set(error, WB_E_SYSTEM, errno, "mock", "writing %s.jsonl failed", server->product[i].market.product);
+    if (server->product[i].orders) wb_mock_orders_close(server->product[i].orders);
+    free(server->product[i].orders);
     wb_mock_market_close(&server->product[i].market);
   }
   if (server->listener >= 0) close(server->listener);
   wb_tls_context_close(server->tls);
+  if (server->options.dialect->close) server->options.dialect->close(server);
   free(server->product);
   free(server->update);
   free(server->snapshot);
@@ -395,6 +466,7 @@ int wb_mock_server_run(const wb_mock_options *options, wb_error *error) {
   wb_mock_server *server = calloc(1, sizeof *server);
   if (!server) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory");
   server->options = *options;
+  server->rfq_random = options->seed;
   server->listener = -1;
   server->accept_op = (wb_op){.done = accepted, .self = server};
   uint16_t port = 0;

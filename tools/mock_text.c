@@ -114,6 +114,17 @@ char *wb_mock_text_number(char *to, uint64_t value, unsigned decimals, uint64_t 
   return put_number(to, value, decimals, unit);
 }
 
+char *wb_mock_text_trimmed(char *to, uint64_t value, unsigned decimals, uint64_t unit) {
+  uint64_t integer = decimals == 8 ? value / 100000000 : decimals == 2 ? value / 100 : value / unit;
+  uint32_t rest = (uint32_t)(value - integer * unit);
+  to = __builtin_expect(integer < 100000000, 1) ? put_short(to, (uint32_t)integer) : put_long(to, integer);
+  if (rest == 0) return to;
+  uint64_t digits = digits8(rest) >> 8 * (8 - decimals);
+  *to++ = '.';
+  put_digits(to, digits);
+  return to + 8 - __builtin_clzll(digits) / 8;
+}
+
 static inline char *put_end(char *to, const wb_mock_text *text, const char *time) {
   to = put(to, &text->form->end);
   memcpy(to, time, WB_MOCK_TIME_BYTES);
@@ -178,19 +189,22 @@ static number_text size_text(const wb_mock_text *text, uint64_t size) {
 
 static const char *side_word(wb_side side) { return side == WB_SIDE_BID ? "buy" : "sell"; }
 
-/* With a blank after each ':' and ',' outside of strings, if so asked. */
-static size_t spaced_out(const wb_mock_text *text, char *to, size_t bytes) {
-  if (!text->spaced) return bytes;
-  char plain[WB_MOCK_TICKER_BYTES_MAX];
-  memcpy(plain, to, bytes);
+size_t wb_mock_text_space(const char *json, size_t bytes, char *to) {
   size_t used = 0;
   bool inside = false;
   for (size_t i = 0; i < bytes; i++) {
-    inside ^= plain[i] == '"';
-    to[used++] = plain[i];
-    if (!inside && (plain[i] == ':' || plain[i] == ',')) to[used++] = ' ';
+    inside ^= json[i] == '"';
+    to[used++] = json[i];
+    if (!inside && (json[i] == ':' || json[i] == ',')) to[used++] = ' ';
   }
   return used;
+}
+
+size_t wb_mock_text_spaced(const wb_mock_text *text, char *to, size_t bytes) {
+  if (!text->spaced) return bytes;
+  char plain[WB_MOCK_TICKER_BYTES_MAX];
+  memcpy(plain, to, bytes);
+  return wb_mock_text_space(plain, bytes, to);
 }
 
 size_t wb_mock_text_ticker(const wb_mock_text *text, const char *time, char *to) {
@@ -207,20 +221,39 @@ size_t wb_mock_text_ticker(const wb_mock_text *text, const char *time, char *to)
       price_text(text, market->high).text, size_text(text, market->volume).text, price_text(text, bid->price).text,
       size_text(text, bid->size).text, price_text(text, ask->price).text, size_text(text, ask->size).text,
       side_word((wb_side)!last->side), time, (unsigned long long)last->id, size_text(text, last->size).text);
-  return spaced_out(text, to, (size_t)bytes);
+  return wb_mock_text_spaced(text, to, (size_t)bytes);
 }
 
 size_t wb_mock_text_match(const wb_mock_text *text, const char *type, const wb_mock_trade *trade, const char *time, char *to) {
+  char maker[WB_MOCK_ID_BYTES + 1], taker[WB_MOCK_ID_BYTES + 1];
+  wb_mock_text_id(trade->maker, maker);
+  wb_mock_text_id(trade->taker, taker);
   int bytes =
       snprintf(to, WB_MOCK_TICKER_BYTES_MAX,
-               "{\"type\":\"%s\",\"trade_id\":%llu,\"maker_order_id\":\"00000000-0000-4000-8000-%012llx\",\"taker_order_id\":"
-               "\"00000000-0000-4000-9000-%012llx\",\"side\":\"%s\",\"size\":\"%s\",\"price\":\"%s\",\"product_id\":\"%s\","
+               "{\"type\":\"%s\",\"trade_id\":%llu,\"maker_order_id\":\"%s\",\"taker_order_id\":\"%s\",\"side\":\"%s\","
+               "\"size\":\"%s\",\"price\":\"%s\",\"product_id\":\"%s\","
                "\"sequence\":%llu,"
                "\"time\":\"%.27s\"}",
-               type, (unsigned long long)trade->id, (unsigned long long)trade->id, (unsigned long long)trade->id,
-               side_word(trade->side), size_text(text, trade->size).text, price_text(text, trade->price).text,
-               text->market->product, (unsigned long long)text->market->sequence, time);
-  return spaced_out(text, to, (size_t)bytes);
+               type, (unsigned long long)trade->id, maker, taker, side_word(trade->side), size_text(text, trade->size).text,
+               price_text(text, trade->price).text, text->market->product, (unsigned long long)trade->sequence, time);
+  return wb_mock_text_spaced(text, to, (size_t)bytes);
+}
+
+void wb_mock_text_price(const wb_mock_text *text, uint64_t price, char to[WB_MOCK_NUMBER_TEXT]) {
+  *put_number(to, price, text->market->price_decimals, text->price_unit) = 0;
+}
+
+void wb_mock_text_size(const wb_mock_text *text, uint64_t size, char to[WB_MOCK_NUMBER_TEXT]) {
+  *put_number(to, size, text->market->size_decimals, text->size_unit) = 0;
+}
+
+void wb_mock_text_id(wb_order_id id, char to[WB_MOCK_ID_BYTES + 1]) {
+  static const char hex[] = "0123456789abcdef";
+  for (unsigned i = 0, at = 0; i < 32; i++) {
+    to[at++] = hex[(i < 16 ? id.high : id.low) >> (60 - 4 * (i & 15)) & 15];
+    if (i == 7 || i == 11 || i == 15 || i == 19) to[at++] = '-';
+  }
+  to[WB_MOCK_ID_BYTES] = 0;
 }
 
 const char *wb_mock_time_text(wb_mock_time *time, int64_t utc_us) {

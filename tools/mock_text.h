@@ -12,7 +12,17 @@
 
 #include "tools/mock_market.h"
 
-enum { WB_MOCK_TEXT_SLACK = 64, WB_MOCK_TIME_BYTES = 27, WB_MOCK_HEARTBEAT_BYTES_MAX = 256, WB_MOCK_TICKER_BYTES_MAX = 768 };
+enum {
+  WB_MOCK_TEXT_SLACK = 64,
+  WB_MOCK_TIME_BYTES = 27,
+  WB_MOCK_HEARTBEAT_BYTES_MAX = 256,
+  WB_MOCK_TICKER_BYTES_MAX = 768,
+  WB_MOCK_ID_BYTES = 36,
+  WB_MOCK_NUMBER_TEXT = 32
+};
+
+/* What an update says of a change. */
+typedef enum { WB_MOCK_SIDE, WB_MOCK_PRICE, WB_MOCK_SIZE } wb_mock_field;
 
 typedef struct wb_mock_piece {
   char text[16];
@@ -25,7 +35,7 @@ typedef struct wb_mock_text {
   uint64_t price_unit, size_unit;
   char update[112]; /* up to and with the '[' of changes */
   uint32_t update_bytes;
-  bool spaced;
+  bool spaced, epoch; /* epoch: changes of a snapshot bear the time 0, where the dialect has times there */
 } wb_mock_text;
 
 void wb_mock_text_init(wb_mock_text *text, const wb_mock_market *market, bool spaced);
@@ -48,6 +58,22 @@ size_t wb_mock_text_match(const wb_mock_text *text, const char *type, const wb_m
 /* wb_mock_text_number writes value * 10^-decimals with all decimals (unit = 10^decimals, decimals 0..8) and returns the end;
  * up to 7 bytes behind it are scratched. */
 char *wb_mock_text_number(char *to, uint64_t value, unsigned decimals, uint64_t unit);
+
+/* wb_mock_text_trimmed is wb_mock_text_number without the zeros that say nothing: "37480", "0.5", "0". */
+char *wb_mock_text_trimmed(char *to, uint64_t value, unsigned decimals, uint64_t unit);
+
+/* wb_mock_text_space copies JSON with a blank after each ':' and ',' outside of strings, at most twice as long as it was.
+ * Returns the bytes written. */
+size_t wb_mock_text_space(const char *json, size_t bytes, char *to);
+
+/* wb_mock_text_price and size write a number of the product with all its decimals, NUL-terminated. */
+void wb_mock_text_price(const wb_mock_text *text, uint64_t price, char to[WB_MOCK_NUMBER_TEXT]);
+void wb_mock_text_size(const wb_mock_text *text, uint64_t size, char to[WB_MOCK_NUMBER_TEXT]);
+
+/* wb_mock_text_id writes an order's id as a UUID, NUL-terminated. wb_mock_text_spaced puts a blank after each ':' and ',' outside of strings
+ * where the text is spaced, in place, in WB_MOCK_TICKER_BYTES_MAX bytes; returns how many there are then. */
+void wb_mock_text_id(wb_order_id id, char to[WB_MOCK_ID_BYTES + 1]);
+size_t wb_mock_text_spaced(const wb_mock_text *text, char *to, size_t bytes);
 
 /* A time as text, "2026-08-02T05:43:52.535977Z"; what it has in common with the last one is kept. */
 typedef struct wb_mock_time {

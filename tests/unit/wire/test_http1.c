@@ -432,6 +432,33 @@ Test(http1, a_request_that_is_wrong_gets_the_error_that_names_its_answer) {
   }
 }
 
+Test(http1, a_request_without_any_upgrade_is_told_apart_with_what_an_answer_needs_to_know) {
+  static const struct {
+    const char *text;
+    bool plain, get, close, body;
+  } cases[] = {
+      {"GET /a?b HTTP/1.1\r\n" HOST "\r\n", true, true, false, false},
+      {"GET / HTTP/1.1\r\n" HOST "Connection: keep-alive, Close\r\n\r\n", true, true, true, false},
+      {"GET / HTTP/1.1\r\n" HOST "Connection: closed\r\n\r\n", true, true, false, false},
+      {"POST / HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nab", true, false, false, true},
+      {"POST / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", true, false, false, false},
+      {"GET / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", true, true, false, true},
+      {LINE HOST UPGRADE VERSION KEY_LINE "\r\n", false, true, false, false},
+      {LINE HOST CONNECTION VERSION KEY_LINE "\r\n", false, true, false, false},
+      {LINE HOST "Upgrade: h2c\r\n\r\n", false, true, false, false},
+      {LINE HOST UPGRADE CONNECTION KEY_LINE "Sec-WebSocket-Version: 8\r\n\r\n", false, true, false, false},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    wb_http_request request;
+    wb_error error;
+    cr_assert_eq(serve(cases[i].text, strlen(cases[i].text), &request, &error), WB_E_REFUSED, "%s", cases[i].text);
+    cr_expect_eq(request.plain, cases[i].plain, "%s", cases[i].text);
+    cr_expect_eq(request.get, cases[i].get, "%s", cases[i].text);
+    cr_expect_eq(request.close, cases[i].close, "%s", cases[i].text);
+    cr_expect_eq(request.body, cases[i].body, "%s", cases[i].text);
+  }
+}
+
 Test(http1, a_target_or_a_head_too_large_is_refused_as_such) {
   char text[WB_HTTP_HEAD_BYTES_MAX + 100];
   wb_http_request request;
