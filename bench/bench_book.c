@@ -394,7 +394,7 @@ INLINE void run_kind(structure kind, bench *b, wb_bench_run *run, uint32_t batch
     if (++message == messages) message = 0;
     if (prefetch) {
       const wb_book *next = products[of[message * batch]].book;
-      wb_book_prefetch_cells(next, &change[message], 1, &place);
+      wb_book_prefetch(next, &change[message], 1, &place);
       wb_book_prefetch_sizes(&place, 1);
     }
     put(kind, p, now, batch);

@@ -348,12 +348,7 @@ void wb_book_truncate(wb_book *book, wb_side which, uint32_t level_count) {
   }
 }
 
-void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count) {
-  __builtin_prefetch(book, 1);
-  for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&book->side[delta[i].side], 1);
-}
-
-void wb_book_prefetch_cells(const wb_book *book, const wb_delta *delta, uint32_t count, wb_book_place *place) {
+void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count, wb_book_place *place) {
   for (uint32_t i = 0; i < count; i++) {
     uint64_t key = wb_tick_of(&book->tick, delta[i].price) ^ flip_of(delta[i].side);
     place[i] = (wb_book_place){wb_window_cell(&book->side[delta[i].side].window, key), key & 63};

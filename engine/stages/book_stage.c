@@ -63,8 +63,9 @@ static inline void put_analytics(wb_view_data *view, const wb_analytics *analyti
   wb_word_store(&view->mid_held, analytics->mid_held);
 }
 
-/* What updates do not change. */
+/* What updates do not change. Whatever changes the state is followed by this. */
 static void put_rest(wb_book_product *product) {
+  product->live = product->recover.state == WB_STATE_LIVE;
   wb_view_data data = {
       .snapshots = product->snapshots,
       .rejected = product->rejected,
@@ -407,8 +408,7 @@ static inline bool says_of_book(const wb_message *message) { return __builtin_ex
 static void take_update(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   if (message->part & WB_PART_FIRST) {
-    product->applying = stage->config.arbiter ? arbitrate(stage, message)
-                                              : product->recover.state == WB_STATE_LIVE && !untimely(stage, message);
+    product->applying = stage->config.arbiter ? arbitrate(stage, message) : product->live && !untimely(stage, message);
     if (!product->applying && !stage->config.arbiter && product->recover.state == WB_STATE_WAITING && !product->skipped++) {
       reject(stage, message, WB_REJECT_NO_SNAPSHOT);
       return;
@@ -687,24 +687,17 @@ void wb_book_stage_settle(wb_book_stage *stage) {
   tick(stage, now_ns);
 }
 
-/* What a message will touch of a product that is not in the cache is found in steps: the product, its view and its book, the cells of
- * the book's windows, the sizes. Each step is taken for some messages at once before the next is looked at. */
+/* What messages will touch of products that are not in the cache. Step by step for all of them, the next message's loads being under way while those of
+ * the one before are waited for. */
 static void fetch(const wb_book_stage *stage, const wb_message *const *update, uint32_t count) {
   wb_book_place place[FETCH_MESSAGES * FETCH_DELTAS_MAX];
   uint32_t places = 0;
-  for (uint32_t i = 0; i < count; i++) {
+  for (uint32_t i = 0; i < count; places += update[i++]->delta_count) {
     const wb_book_product *product = &stage->product[update[i]->product];
-    __builtin_prefetch(&product->book, 1);
-    __builtin_prefetch(&product->witness, 1);
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    const wb_book_product *product = &stage->product[update[i]->product];
-    wb_book_prefetch(product->book, update[i]->deltas, update[i]->delta_count);
     __builtin_prefetch(&product->view->sequence, 1);
     __builtin_prefetch(&product->view->word[WB_VIEW_LIVE_WORDS - 1], 1);
+    wb_book_prefetch(product->book, update[i]->deltas, update[i]->delta_count, &place[places]);
   }
-  for (uint32_t i = 0; i < count; places += update[i++]->delta_count)
-    wb_book_prefetch_cells(stage->product[update[i]->product].book, update[i]->deltas, update[i]->delta_count, &place[places]);
   wb_book_prefetch_sizes(place, places);
 }
 

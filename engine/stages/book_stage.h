@@ -37,26 +37,27 @@ typedef struct wb_command {
 } wb_command;
 _Static_assert(sizeof(wb_command) == 40, "commands are five words");
 
-/* One product. An update touches its first two cache lines and, of its view, the first two. What the view shows up to mid_held is kept there and
+/* One product. An update touches its first cache line and, of its view, the first two. What the view shows up to mid_held is kept there and
  * nowhere else. */
 typedef struct wb_book_product {
   _Alignas(WB_CACHE_LINE_BYTES) wb_book *book;
   wb_view *view;
   wb_mids mids;
   uint64_t crossed_since_ns; /* 0: not crossed */
+  bool live;                 /* as its view says */
   bool applying;             /* an update's parts are being applied */
   bool unknown_seen;         /* the update being applied removed a level that was not there */
   bool replaced;             /* the book by a snapshot: the view is behind also in what updates do not change */
   bool loading;              /* between FIRST and LAST of a snapshot */
   bool load_failed;          /* its levels do not fit */
   bool marked;               /* named by the ack that is being read */
+  wb_witness witness;        /* begins with what updates of the first line touch */
+  wb_recover recover;
   uint8_t price_decimals, size_decimals;
-  wb_recover recover; /* begins with its state */
-  wb_witness witness; /* begins with the times of the first lines' updates */
   uint64_t snapshots, rejected, skipped;
 } wb_book_product;
-_Static_assert(offsetof(wb_book_product, witness) + offsetof(wb_witness, time_ns[1]) <= 2 * WB_CACHE_LINE_BYTES,
-               "an update touches two lines");
+_Static_assert(offsetof(wb_book_product, witness) + offsetof(wb_witness, time_ns[1]) <= WB_CACHE_LINE_BYTES,
+               "an update touches one line");
 
 /* Messages whose latencies are taken together while more of the burst is at hand. */
 enum { WB_BOOK_BATCH = 32 };

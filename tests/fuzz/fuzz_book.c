@@ -122,8 +122,7 @@ static void apply(wb_book *book, unsigned count) {
     else wanted_unknown += !set(&model, delta[i]);
   }
   wb_book_place place[BATCH_MAX];
-  wb_book_prefetch(book, delta, count);
-  wb_book_prefetch_cells(book, delta, count, place);
+  wb_book_prefetch(book, delta, count, place);
   wb_book_prefetch_sizes(place, count);
   WB_CHECK(wb_book_apply(book, delta, count, &unknown) == wanted && unknown == wanted_unknown);
 }
