@@ -323,23 +323,15 @@ static void match(wb_mock_client *client, const wb_mock_product *product, const 
   else wb_mock_client_put(client, text, wb_mock_text_match(&product->text, type, trade, time, text));
 }
 
-static void matches(wb_mock_client *client, const wb_mock_product *product, const char *time) {
-  const wb_mock_market *market = &product->market;
-  const wb_mock_orders *orders = product->orders;
-  for (uint32_t n = 0; n < market->trade_count && !orders; n++) match(client, product, "match", &market->trade[n], time);
-  for (uint32_t n = 0; orders && n < orders->message_count; n++) {
-    if (orders->message[n].kind != WB_ORDER_MATCH) continue;
-    wb_mock_trade trade = wb_mock_orders_trade(orders, &orders->message[n]);
-    match(client, product, "match", &trade, time);
-  }
-}
-
 static void traded(wb_mock_server *server, wb_mock_product *product, const char *time) {
+  const wb_mock_market *market = &product->market;
   for (uint32_t i = 0; i < server->client_count; i++) {
     wb_mock_client *client = server->client[i];
     if (client->state != WB_MOCK_OPEN) continue;
     uint16_t wants = client->wants[product - server->product];
-    if ((wants >> WB_MOCK_MATCHES & 1) && !(wants >> WB_MOCK_FULL & 1)) matches(client, product, time);
+    bool told = wants >> WB_MOCK_FULL & 1; /* there they are already */
+    for (uint32_t n = 0; n < market->trade_count && wants >> WB_MOCK_MATCHES & 1 && !told; n++)
+      match(client, product, "match", &market->trade[n], time);
     if (wants >> WB_MOCK_TICKER & 1) ticker(client, product, time);
   }
 }

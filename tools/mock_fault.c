@@ -307,14 +307,14 @@ static void restcut(wb_mock_answer *answer) { answer->cut = true; }
 
 static const wb_mock_fault faults[] = {
     {.name = "gap", .help = "an update is left out", .update = gap, .numbered = true},
-    {.name = "mute", .help = "nothing more is sent, not even a pong; the socket stays open", .update = mute},
-    {.name = "reset", .help = "half a message, then a TCP reset", .update = reset, .numbered = true},
-    {.name = "close", .help = "Close 1001", .update = close1001},
+    {.name = "mute", .help = "nothing more is sent, not even a pong; the socket stays open", .update = mute, .order = mute},
+    {.name = "reset", .help = "half a message, then a TCP reset", .update = reset, .numbered = true, .order = reset},
+    {.name = "close", .help = "Close 1001", .update = close1001, .order = close1001},
     {.name = "refuse429", .help = "HTTP 429 with Retry-After: 1 instead of the upgrade", .upgrade = refuse429},
     {.name = "refuse503", .help = "HTTP 503 with Retry-After: 1 instead of the upgrade", .upgrade = refuse503},
     {.name = "slowheaders", .help = "the answer to the upgrade comes byte by byte, 10 ms apart", .upgrade = slowheaders},
     {.name = "badnumber", .help = "a size of an update is 0.-10000", .update = badnumber},
-    {.name = "badjson", .help = "an update ends two bytes too soon", .update = badjson},
+    {.name = "badjson", .help = "an update ends two bytes too soon", .update = badjson, .order = badjson},
     {.name = "badutf8", .help = "an update has a key with bytes that are no UTF-8", .update = badutf8},
     {.name = "unknownside", .help = "a side of an update is neither buy nor sell", .update = unknownside},
     {.name = "unknowntype", .help = "a message of an unknown type before an update", .update = unknowntype},

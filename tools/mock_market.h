@@ -13,7 +13,13 @@
 #include "engine/base/error.h"
 #include "engine/order_event.h"
 
-enum { WB_MOCK_LEVELS_MAX = 4000000, WB_MOCK_CHANGES_MAX = 4096, WB_MOCK_TRADES_MAX = 8, WB_MOCK_RANKS = 1024 };
+enum {
+  WB_MOCK_LEVELS_MAX = 4000000,
+  WB_MOCK_CHANGES_MAX = 4096,
+  WB_MOCK_TRADES_MAX = 8,
+  WB_MOCK_TRADES_ROOM = 32,
+  WB_MOCK_RANKS = 1024
+};
 
 typedef struct wb_mock_level {
   uint64_t price; /* ticks: units of 10^-price_decimals */
@@ -44,10 +50,11 @@ typedef struct wb_mock_market {
   uint64_t random[4];
   uint32_t changes_min, changes_max;
   uint64_t messages, changes, created, deleted;
-  uint64_t sequence, last_trade_id;        /* what a heartbeat tells */
-  uint64_t open, low, high, volume;        /* prices and sizes of trades since the market began */
-  wb_mock_trade last_trade;                /* the one of last_trade_id; before the first a made-up one at the best bid */
-  wb_mock_trade trade[WB_MOCK_TRADES_MAX]; /* of the last message; what else left the best levels was cancelled */
+  uint64_t sequence, last_trade_id; /* what a heartbeat tells */
+  uint64_t open, low, high, volume; /* prices and sizes of trades since the market began */
+  wb_mock_trade last_trade;         /* the one of last_trade_id; before the first a made-up one at the best bid */
+  /* Of the last message, WB_MOCK_TRADES_MAX at most, or the matches of its orders; what else left the best levels was cancelled. */
+  wb_mock_trade trade[WB_MOCK_TRADES_ROOM];
   uint32_t trade_count;
   uint16_t rank[WB_MOCK_RANKS]; /* how deep in the book changes fall, by share of all changes */
 } wb_mock_market;

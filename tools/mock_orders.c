@@ -5,6 +5,8 @@
 
 /* The most messages that one change can become: a taker, and a match and a done for each order of the level. */
 enum { MESSAGES_A_CHANGE = 2 + 2 * WB_MOCK_ORDERS_MAX, MESSAGES_BESIDE = 3 };
+_Static_assert((int)WB_MOCK_TRADES_MAX *(int)WB_MOCK_ORDERS_MAX <= (int)WB_MOCK_TRADES_ROOM,
+               "a trade takes from each order of a level at most");
 
 static uint64_t mixed(uint64_t value) {
   uint64_t z = value * UINT64_C(0x9e3779b97f4a7c15);
@@ -139,7 +141,7 @@ static void take(wb_mock_orders *orders, unsigned side, wb_mock_queue *queue, ui
     wb_mock_order_message *match = say(orders, WB_ORDER_MATCH, side, maker->number, queue->price, traded);
     match->taker = taker;
     match->trade_id = ++market->last_trade_id;
-    market->last_trade = wb_mock_orders_trade(orders, match);
+    market->last_trade = market->trade[market->trade_count++] = wb_mock_orders_trade(orders, match);
     uint64_t at = orders->trade_count++ % WB_MOCK_HISTORY;
     orders->history[at].trade = market->last_trade;
     memcpy(orders->history[at].time, time, WB_MOCK_TIME_BYTES);
@@ -165,9 +167,12 @@ static void pass_by(wb_mock_orders *orders, uint64_t bits) {
 
 void wb_mock_orders_step(wb_mock_orders *orders, const wb_delta *delta, unsigned count, const char *time) {
   wb_mock_market *market = orders->market;
-  uint32_t trades = 0;
+  const wb_delta *made[WB_MOCK_TRADES_MAX];
+  uint32_t made_count = market->trade_count, trades = 0;
+  for (uint32_t i = 0; i < made_count; i++) made[i] = market->trade[i].delta;
   market->sequence = orders->sequence;
-  market->last_trade_id -= market->trade_count;
+  market->last_trade_id -= made_count;
+  market->trade_count = 0;
   orders->message_count = 0;
   if (orders->stray) say_done(orders, WB_SIDE_BID, ++orders->numbers, market->mid_start, 1, WB_ORDER_CANCELED);
   orders->stray = false;
@@ -175,7 +180,7 @@ void wb_mock_orders_step(wb_mock_orders *orders, const wb_delta *delta, unsigned
   if (bits >> 60 == 0) pass_by(orders, bits);
   for (unsigned i = 0; i < count; i++) {
     wb_mock_queue *queue = queue_at(orders, delta[i].side, delta[i].price);
-    bool traded = trades < market->trade_count && market->trade[trades].delta == &delta[i];
+    bool traded = trades < made_count && made[trades] == &delta[i];
     trades += traded;
     if (delta[i].size > queue->total) enlarge(orders, delta[i].side, delta[i].price, delta[i].size - queue->total);
     else if (traded) take(orders, delta[i].side, queue, queue->total - delta[i].size, time);

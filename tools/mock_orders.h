@@ -5,7 +5,7 @@
  *          is a taker received, a match for each order it took from, front first, and done for what was filled. Now and then an order is
  *          received and done that never was on the book.
  * Promise: after each change of a message, the sizes of a level's orders sum up to the market's level. Each message has the market's
- *          sequence, one more than the message before it; after a step the market's sequence is that of the last one, its last trade the last match. Drawn from the
+ *          sequence, one more than the message before it; after a step the market's sequence is that of the last one, its trades are the matches. Drawn from the
  *          seed alone: the market's changes are the same with and without orders.
  * Memory:  allocated by open, never after: 32 bytes a level and 24 an order, for as many as there can be; what is not used is not touched.
  * Threads: one. */

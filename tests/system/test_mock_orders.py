@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The mock's channels of orders, and those that come at an interval, read slowly. `test_mock_orders.py [NAME...]`."""
 
-from feed import LOGIN, Feed, Levels, Orders, get, schema
+import json
+
+from feed import LOGIN, Closed, Feed, Levels, Orders, get, schema
 from harness import LIMIT, load, main, mock
 
 
@@ -141,6 +143,21 @@ def a_gap_a_duplicate_and_an_unknown_done_come_where_they_are_asked_for(director
     stray = next(message for message in messages[50:] if message["type"] == "done" and message["reason"] == "canceled" and message["order_id"] not in received
                  and message["remaining_size"] == "0.00000001")
     assert stray["order_id"] not in named
+
+
+def a_client_of_orders_alone_meets_the_faults_of_the_stream_too(directory):
+    for name, ending in (("close", Closed), ("reset", ConnectionResetError), ("badjson", json.JSONDecodeError)):
+        exchange = mock("--rate", 500, "--scenario", name, "--scenario-after", 10)
+        feed = Feed(exchange.url).subscribe(["full"], **LOGIN)
+        assert feed.read()["type"] == "subscriptions"
+        got = 0
+        try:
+            while True:
+                feed.read()
+                got += 1
+        except ending as end:
+            assert got == (10 if name == "close" else 9) and (name != "close" or end.code == 1001), (name, got)
+        assert Feed(exchange.url).subscribe(["full"], **LOGIN).until(lambda message: message["type"] == "open")
 
 
 def status_tells_all_products_and_currencies_at_once_and_again(directory):

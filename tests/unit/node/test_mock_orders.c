@@ -177,7 +177,9 @@ static void follow_with_a_list(const char *product, uint32_t levels, uint64_t se
       cr_assert_eq(message->sequence, ++sequence);
       if (message->kind == WB_ORDER_MATCH) {
         cr_assert_eq(message->trade_id, ++trade);
-        cr_assert(market.last_trade.id >= trade);
+        const wb_mock_trade *told = &market.trade[market.trade_count - 1 - (market.last_trade_id - trade)];
+        cr_assert(told->id == trade && told->sequence == sequence && told->size == message->size &&
+                  told->price == message->price);
       }
       listed_take(&list, message);
     }
