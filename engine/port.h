@@ -28,6 +28,7 @@ typedef struct wb_out {
 typedef struct wb_codec {
   const char *name;            /* "coinbase-exchange": the value of --feed */
   const char *url;             /* where the feed is when nobody says otherwise */
+  const char *login_url;       /* and for who logs in; NULL: the same */
   const char *const *channels; /* default channels, NULL-terminated */
 
   /* size returns the bytes of one instance's state; init makes it in that memory (64-byte aligned) for a products table that
