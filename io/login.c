@@ -17,7 +17,7 @@
 #include "io/tls_sign.h"
 
 enum { KEY_BYTES_MAX = 512, SECRET_BYTES_MAX = 4096, PASSPHRASE_BYTES_MAX = 256, TEXT_BYTES = 24 << 10, PART_BYTES = 1280 };
-enum { NONCE_BYTES = 16, JWT_SECONDS = 120 };
+enum { NONCE_BYTES = 16, JWT_SECONDS = 120, SECRETS_MAX = 3, STRUCK_BYTES = 3 };
 
 typedef enum { EXCHANGE, ADVANCED } login_kind;
 
@@ -35,9 +35,13 @@ typedef struct given {
 } given;
 
 typedef struct buffer {
-  char text[TEXT_BYTES];
-  size_t bytes; /* TEXT_BYTES: it did not fit */
+  char text[TEXT_BYTES + SECRETS_MAX * STRUCK_BYTES]; /* a secret may be shorter than what it is struck out by */
+  size_t bytes;                                       /* TEXT_BYTES: it did not fit */
 } buffer;
+
+typedef struct span {
+  size_t from, bytes;
+} span;
 
 struct wb_login {
   login_kind kind;
@@ -48,21 +52,23 @@ struct wb_login {
   char passphrase[PASSPHRASE_BYTES_MAX * 6 + 1]; /* as JSON says it */
   uint8_t secret[SECRET_BYTES_MAX];              /* of Exchange */
   size_t secret_bytes;
-  wb_sign_key *signer; /* of Advanced; lies behind the login */
-  int64_t skew_s;      /* W ingest, R any */
+  wb_sign_key *signer;    /* of Advanced; lies behind the login */
+  int64_t skew_s;         /* W ingest, R any */
+  span span[SECRETS_MAX]; /* of the text that was signed */
+  unsigned span_count;
   union {
     struct {
       given given;
       char file[WB_LOGIN_FILE_BYTES_MAX];
     } opening;
     struct {
-      buffer sent, shown;
+      buffer text;
       char part[PART_BYTES], jwt[3 * PART_BYTES];
     } signing;
   } work;
 };
 
-static const char what[] = "login", struck[] = "***";
+static const char what[] = "login", struck[STRUCK_BYTES] = {'*', '*', '*'};
 
 static const struct {
   const char *name;
@@ -102,6 +108,8 @@ void wb_login_close(wb_login *login) {
   explicit_bzero(login, bytes);
   munmap(login, bytes);
 }
+
+static void wipe(wb_login *login) { explicit_bzero((uint8_t *)login + offsetof(wb_login, work), sizeof login->work); }
 
 /* ------------------------------------------------------------------------------------------------ what was given */
 
@@ -274,7 +282,7 @@ static wb_login *settle(wb_login *login, const char *feed, int result, wb_error 
     result = login->kind == EXCHANGE ? take_exchange(login, from, error) : take_advanced(login, from, error);
   }
   if (result == 0) {
-    wb_login_wipe(login);
+    wipe(login);
     return login;
   }
   wb_login_close(login);
@@ -366,14 +374,13 @@ const char *wb_login_describe(const wb_login *login, char *text, size_t size) {
 static void put_text(buffer *to, const char *text) { put(to, text, strlen(text)); }
 
 static void put_field(wb_login *login, const char *name, const char *value, bool secret) {
-  buffer *both[] = {&login->work.signing.sent, &login->work.signing.shown};
-  for (int i = 0; i < 2; i++) {
-    put_text(both[i], ",\"");
-    put_text(both[i], name);
-    put_text(both[i], "\":\"");
-    put_text(both[i], secret && i ? struck : value);
-    put_text(both[i], "\"");
-  }
+  buffer *to = &login->work.signing.text;
+  put_text(to, ",\"");
+  put_text(to, name);
+  put_text(to, "\":\"");
+  if (secret) login->span[login->span_count++] = (span){to->bytes, strlen(value)};
+  put_text(to, value);
+  put_text(to, "\"");
 }
 
 static int sign_exchange(wb_login *login, long long now_s) {
@@ -408,28 +415,39 @@ static int sign_advanced(wb_login *login, long long now_s) {
   jwt[n++] = '.';
   wb_base64url_encode(signature, sizeof signature, jwt + n);
   put_field(login, "jwt", jwt, true);
+  explicit_bzero(jwt, sizeof login->work.signing.jwt);
   return 0;
 }
 
 int wb_login_sign(wb_login *login, const char *text, size_t count, int64_t utc_ns, wb_login_text *to) {
-  buffer *sent = &login->work.signing.sent, *shown = &login->work.signing.shown;
+  buffer *sent = &login->work.signing.text;
   bool subscribe = begins(text, count, "{\"type\":\"subscribe\""),
        unsubscribe = begins(text, count, "{\"type\":\"unsubscribe\"");
-  *to = (wb_login_text){text, text, count, count};
+  *to = (wb_login_text){text, count};
+  login->span_count = 0;
   if (!subscribe && !(unsubscribe && login->kind == ADVANCED)) return 0;
-  sent->bytes = shown->bytes = 0;
+  sent->bytes = 0;
   put(sent, text, count - 1);
-  put(shown, text, count - 1);
   long long now_s = (long long)(utc_ns / 1000000000);
   int result = login->kind == EXCHANGE ? sign_exchange(login, now_s) : sign_advanced(login, now_s);
-  if (result) return result;
   put_text(sent, "}");
-  put_text(shown, "}");
-  *to = (wb_login_text){sent->text, shown->text, sent->bytes, shown->bytes};
-  return sent->bytes < TEXT_BYTES ? 0 : WB_E_LIMIT;
+  if (result == 0 && sent->bytes == TEXT_BYTES) result = WB_E_LIMIT;
+  if (result == 0) *to = (wb_login_text){sent->text, sent->bytes};
+  else wipe(login);
+  return result;
 }
 
-void wb_login_wipe(wb_login *login) { explicit_bzero((uint8_t *)login + offsetof(wb_login, work), sizeof login->work); }
+void wb_login_strike(wb_login *login, wb_login_text *to) {
+  buffer *sent = &login->work.signing.text;
+  while (login->span_count) { /* from the last on: those before it stay where they are */
+    span at = login->span[--login->span_count];
+    size_t behind = at.from + at.bytes;
+    explicit_bzero(sent->text + at.from, at.bytes);
+    memmove(sent->text + at.from + STRUCK_BYTES, sent->text + behind, sent->bytes - behind + 1);
+    memcpy(sent->text + at.from, struck, STRUCK_BYTES);
+    to->bytes = sent->bytes = sent->bytes - at.bytes + STRUCK_BYTES;
+  }
+}
 
 /* ------------------------------------------------------------------------------------------------ what the exchange says of it */
 

@@ -9,8 +9,8 @@
  * Secret   all of it lies in pages of its own: locked where the machine allows, left out of core dumps, zero in a forked child, wiped at close. Opening one
  *          makes the process undumpable for good (PR_SET_DUMPABLE): no core file, and other programs of the same user cannot look in. Error
  *          texts never repeat a value.
- * Memory   some 70 KiB, mapped at open. wolfCrypt allocates while it signs (io/tls_sign.h).
- * Threads  open and close cold, while there are no other threads that read the environment; sign and wipe from the ingest thread; heard there, explain from any.
+ * Memory   some 64 KiB, mapped at open. wolfCrypt allocates while it signs (io/tls_sign.h).
+ * Threads  open and close cold, while there are no other threads that read the environment; sign and strike from the ingest thread; heard there, explain from any.
  * Cost     a subscribe of Exchange some microseconds, of Advanced some hundred.
  * Source   https://docs.cdp.coinbase.com/exchange/websocket-feed/authentication, .../coinbase-app/authentication-authorization/api-key-authentication,
  *          RFC 7515, RFC 7518, RFC 7519, RFC 8037. */
@@ -39,17 +39,17 @@ void wb_login_close(wb_login *login);
 bool wb_login_in_environment(void);
 void wb_login_environment_wipe(void);
 
-/* What is to be sent, and the same for a log, with all that is secret struck out. Both are NUL-terminated and lie in the login's memory until it signs or is wiped,
- * or are the text that was given. */
+/* A message: NUL-terminated, in the login's memory until it signs again, or the text that was given. */
 typedef struct wb_login_text {
-  const char *sent, *shown;
-  size_t sent_bytes, shown_bytes;
+  const char *text;
+  size_t bytes;
 } wb_login_text;
 
-/* wb_login_sign puts the fields into text[0..count), one JSON object, where it is a message that needs them. utc_ns: now. Returns 0; WB_E_LIMIT for a text
- * that becomes too long, WB_E_TLS. wb_login_wipe forgets what was signed. */
+/* wb_login_sign puts the fields into text[0..count), one JSON object, where it is a message that needs them; *to is what is to be sent. utc_ns: now. Returns 0;
+ * WB_E_LIMIT for a text that becomes too long, WB_E_TLS. wb_login_strike, when it was sent: puts "***" in the place of all that is secret in it, for good; *to
+ * is what a log may have. */
 int wb_login_sign(wb_login *login, const char *text, size_t count, int64_t utc_ns, wb_login_text *to);
-void wb_login_wipe(wb_login *login);
+void wb_login_strike(wb_login *login, wb_login_text *to);
 
 /* wb_login_heard: the exchange said that its time was date_utc_s when this machine's was utc_ns. Returns by how many seconds the latter is ahead. */
 int64_t wb_login_heard(wb_login *login, int64_t utc_ns, int64_t date_utc_s);

@@ -176,14 +176,14 @@ void wb_line_send_close(wb_line *l, unsigned code) {
 
 bool wb_line_send_text(wb_line *l, const char *text, size_t count) {
   wb_login *login = l->source->config.login;
-  wb_login_text to = {text, text, count, count};
+  wb_login_text to = {text, count};
   if (login && wb_login_sign(login, text, count, utc_ns(l), &to) != 0) {
     wb_line_fail(l, false, "a login could not be signed");
     return false;
   }
-  bool sent = wb_line_send(l, WB_WS_TEXT, to.sent, to.sent_bytes);
-  if (sent) note(l, WB_FRAME_SENT, to.shown, to.shown_bytes, wb_source_now(l->source));
-  if (login) wb_login_wipe(login);
+  bool sent = wb_line_send(l, WB_WS_TEXT, to.text, to.bytes);
+  if (login) wb_login_strike(login, &to);
+  if (sent) note(l, WB_FRAME_SENT, to.text, to.bytes, wb_source_now(l->source));
   wb_store_release(&l->source->taken, l->source->number);
   return sent;
 }
