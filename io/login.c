@@ -52,7 +52,7 @@ struct wb_login {
   char passphrase[PASSPHRASE_BYTES_MAX * 6 + 1]; /* as JSON says it */
   uint8_t secret[SECRET_BYTES_MAX];              /* of Exchange */
   size_t secret_bytes;
-  wb_sign_key *signer;    /* of Advanced; lies behind the login */
+  wb_sign_key signer;     /* of Advanced */
   int64_t skew_s;         /* W ingest, R any */
   span span[SECRETS_MAX]; /* of the text that was signed */
   unsigned span_count;
@@ -63,7 +63,7 @@ struct wb_login {
     } opening;
     struct {
       buffer text;
-      char part[PART_BYTES], jwt[3 * PART_BYTES];
+      char part[PART_BYTES], proof[3 * PART_BYTES]; /* of a token; signature, or token */
     } signing;
   } work;
 };
@@ -81,10 +81,8 @@ static const char *const variables[FIELDS] = {"WIREBOOK_KEY", "WIREBOOK_SECRET",
 
 /* ------------------------------------------------------------------------------------------------ memory */
 
-static size_t header_bytes(void) { return (sizeof(wb_login) + 15) & ~(size_t)15; }
-
 static wb_login *allocate(wb_error *error) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (header_bytes() + wb_sign_key_bytes() + page - 1) / page * page;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (sizeof(wb_login) + page - 1) / page * page;
   void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     wb_error_set(error, WB_E_MEMORY, errno, what, "no memory for a login");
@@ -104,7 +102,6 @@ static wb_login *allocate(wb_error *error) {
 void wb_login_close(wb_login *login) {
   if (!login) return;
   size_t bytes = login->mapped_bytes;
-  if (login->signer) wb_sign_key_fini(login->signer);
   explicit_bzero(login, bytes);
   munmap(login, bytes);
 }
@@ -253,11 +250,9 @@ static int take_advanced(wb_login *login, const given *from, wb_error *error) {
     return wrong(error, "this key has a passphrase: it is one of the Exchange, for --feed coinbase-exchange; Advanced Trade "
                         "needs one of the developer "
                         "portal (name and privateKey)");
-  wb_sign_key *signer = (wb_sign_key *)(void *)((uint8_t *)login + header_bytes());
-  int result = wb_sign_key_init(signer, secret->text, secret->bytes, &why);
+  int result = wb_sign_key_read(&login->signer, secret->text, secret->bytes, &why);
   wb_tls_thread_end();
-  if (result == 0) login->signer = signer;
-  else
+  if (result)
     wb_error_set(error, result, 0, what, "%.160s%s", why.detail,
                  is_pem(secret) || result != WB_E_CONFIG ? "" : "; an Exchange key is for --feed coinbase-exchange");
   return result;
@@ -361,9 +356,7 @@ wb_login *wb_login_open_environment(const char *feed, wb_error *error) {
 
 const char *wb_login_describe(const wb_login *login, char *text, size_t size) {
   static const char *const kinds[] = {[EXCHANGE] = "an Exchange key", [ADVANCED] = "a key of the developer portal"};
-  const char *signs = login->kind == EXCHANGE                            ? "HMAC-SHA256"
-                      : wb_sign_key_kind(login->signer) == WB_SIGN_ES256 ? "ES256"
-                                                                         : "EdDSA";
+  const char *signs = login->kind == EXCHANGE ? "HMAC-SHA256" : login->signer.kind == WB_SIGN_ES256 ? "ES256" : "EdDSA";
   snprintf(text, size, "logs in with %s of %s (%s), memory %s", kinds[login->kind], login->from, signs,
            login->locked ? "locked" : "not locked: see the limit of locked memory");
   return text;
@@ -384,14 +377,14 @@ static void put_field(wb_login *login, const char *name, const char *value, bool
 }
 
 static int sign_exchange(wb_login *login, long long now_s) {
-  char time[24], signed_text[64], signature[WB_BASE64_BYTES(WB_SIGN_HMAC_BYTES) + 1];
+  char *proof = login->work.signing.proof, time[24], text[64];
   uint8_t mac[WB_SIGN_HMAC_BYTES];
   snprintf(time, sizeof time, "%lld", now_s);
-  int bytes = snprintf(signed_text, sizeof signed_text, "%sGET/users/self/verify", time);
-  int result = wb_sign_hmac(login->secret, login->secret_bytes, signed_text, (size_t)bytes, mac);
+  int bytes = snprintf(text, sizeof text, "%sGET/users/self/verify", time);
+  int result = wb_sign_hmac(login->secret, login->secret_bytes, text, (size_t)bytes, mac);
   if (result) return result;
-  wb_base64_encode(mac, sizeof mac, signature);
-  put_field(login, "signature", signature, true);
+  wb_base64_encode(mac, sizeof mac, proof);
+  put_field(login, "signature", proof, true);
   put_field(login, "key", login->key, true);
   put_field(login, "passphrase", login->passphrase, true);
   put_field(login, "timestamp", time, false);
@@ -399,37 +392,35 @@ static int sign_exchange(wb_login *login, long long now_s) {
 }
 
 static int sign_advanced(wb_login *login, long long now_s) {
-  char *part = login->work.signing.part, *jwt = login->work.signing.jwt, nonce[2 * NONCE_BYTES + 1];
+  char *part = login->work.signing.part, *proof = login->work.signing.proof, nonce[2 * NONCE_BYTES + 1];
   uint8_t random[NONCE_BYTES], signature[WB_SIGN_BYTES];
   wb_random_fill(random, sizeof random);
   for (int i = 0; i < NONCE_BYTES; i++) snprintf(nonce + 2 * i, 3, "%02x", random[i]);
   int bytes = snprintf(part, PART_BYTES, "{\"alg\":\"%s\",\"typ\":\"JWT\",\"kid\":\"%s\",\"nonce\":\"%s\"}",
-                       wb_sign_key_kind(login->signer) == WB_SIGN_ES256 ? "ES256" : "EdDSA", login->key, nonce);
-  size_t n = wb_base64url_encode(part, (size_t)bytes, jwt);
-  jwt[n++] = '.';
+                       login->signer.kind == WB_SIGN_ES256 ? "ES256" : "EdDSA", login->key, nonce);
+  size_t n = wb_base64url_encode(part, (size_t)bytes, proof);
+  proof[n++] = '.';
   bytes = snprintf(part, PART_BYTES, "{\"iss\":\"cdp\",\"sub\":\"%s\",\"nbf\":%lld,\"exp\":%lld}", login->key, now_s,
                    now_s + JWT_SECONDS);
-  n += wb_base64url_encode(part, (size_t)bytes, jwt + n);
-  int result = wb_sign(login->signer, jwt, n, signature);
+  n += wb_base64url_encode(part, (size_t)bytes, proof + n);
+  int result = wb_sign(&login->signer, proof, n, signature);
   if (result) return result;
-  jwt[n++] = '.';
-  wb_base64url_encode(signature, sizeof signature, jwt + n);
-  put_field(login, "jwt", jwt, true);
-  explicit_bzero(jwt, sizeof login->work.signing.jwt);
+  proof[n++] = '.';
+  wb_base64url_encode(signature, sizeof signature, proof + n);
+  put_field(login, "jwt", proof, true);
   return 0;
 }
 
 int wb_login_sign(wb_login *login, const char *text, size_t count, int64_t utc_ns, wb_login_text *to) {
   buffer *sent = &login->work.signing.text;
-  bool subscribe = begins(text, count, "{\"type\":\"subscribe\""),
-       unsubscribe = begins(text, count, "{\"type\":\"unsubscribe\"");
   *to = (wb_login_text){text, count};
   login->span_count = 0;
-  if (!subscribe && !(unsubscribe && login->kind == ADVANCED)) return 0;
+  if (!begins(text, count, "{\"type\":\"subscribe\"") && !begins(text, count, "{\"type\":\"unsubscribe\"")) return 0;
   sent->bytes = 0;
   put(sent, text, count - 1);
   long long now_s = (long long)(utc_ns / 1000000000);
   int result = login->kind == EXCHANGE ? sign_exchange(login, now_s) : sign_advanced(login, now_s);
+  explicit_bzero(login->work.signing.proof, sizeof login->work.signing.proof);
   put_text(sent, "}");
   if (result == 0 && sent->bytes == TEXT_BYTES) result = WB_E_LIMIT;
   if (result == 0) *to = (wb_login_text){sent->text, sent->bytes};

@@ -1,7 +1,8 @@
 /* login.h - who the node is to an exchange: a key, and the fields by which a subscribe message proves it.
  *
- * Exchange "signature", "key", "passphrase", "timestamp" in each subscribe: HMAC-SHA256 of time, "GET" and "/users/self/verify".
- * Advanced "jwt" in each subscribe and unsubscribe: ES256 or EdDSA, a new one a message, good for 120 s.
+ * Exchange "signature", "key", "passphrase", "timestamp": HMAC-SHA256 of time, "GET" and "/users/self/verify".
+ * Advanced "jwt": ES256 or EdDSA, a new one a message, good for 120 s.
+ *          Each subscribe has them, and each unsubscribe.
  * Key      a file: a JSON object of strings, or lines NAME=VALUE with # for remarks. Exchange: key, secret, passphrase. Advanced: name (or id, key) and
  *          privateKey (or secret), as the portal hands out; other members of an object are passed over. Or the environment: WIREBOOK_KEY, WIREBOOK_SECRET,
  *          WIREBOOK_PASSPHRASE. A file must be a regular one of at most WB_LOGIN_FILE_BYTES_MAX, of this user or root, with no rights for group and

@@ -11,8 +11,8 @@
 #include <wolfssl/wolfcrypt/hmac.h>
 #include <wolfssl/wolfcrypt/random.h>
 
-enum { HALF_BYTES = WB_SIGN_BYTES / 2, DER_BYTES = 4096, ENCODED_BYTES = 6144, LABEL_BYTES = 32, ECC_DER_BYTES = 80 };
-enum { STACK_BYTES = 32 << 10 };
+enum { DER_BYTES = 4096, ENCODED_BYTES = 6144, LABEL_BYTES = 32, ECC_DER_BYTES = 80 };
+enum { STACK_BYTES = 128 << 10 };
 
 /* What a key's text says; wiped when the key is made. */
 typedef struct reading {
@@ -22,22 +22,30 @@ typedef struct reading {
   word32 der_bytes;
 } reading;
 
-struct wb_sign_key {
-  wb_sign_kind kind;
+/* A key as wolfCrypt has it. */
+typedef struct decoded {
+  wb_sign_kind kind; /* 0: none */
   union {
     ecc_key ecc;
     ed25519_key ed;
   } of;
-  reading reading;
-};
+} decoded;
 
 static const char what[] = "key", too_long[] = "the PEM text is too long for an ECDSA (P-256) or Ed25519 key";
 static const uint8_t rsa_oid[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01}; /* RFC 8017 */
 
-/* wolfCrypt leaves halves of secrets where its functions had their variables. */
 static void __attribute__((noinline)) stack_wipe(void) {
   uint8_t room[STACK_BYTES];
   explicit_bzero(room, sizeof room);
+}
+
+/* wolfCrypt leaves secrets where its functions had their variables, and in vector registers, which the dynamic linker puts on the stack when it is first
+ * asked for a function: so that comes first. */
+static void traces_wipe(void) {
+  uint8_t some[256];
+  wb_tls_pool_wipes = false;
+  explicit_bzero(some, sizeof some);
+  stack_wipe();
 }
 
 /* ------------------------------------------------------------------------------------------------ text of a key */
@@ -83,186 +91,205 @@ static const char *is_no_private_key(const reading *r) {
   return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------ private keys */
+/* ------------------------------------------------------------------------------------------------ keys of wolfCrypt */
 
-size_t wb_sign_key_bytes(void) { return sizeof(wb_sign_key); }
-wb_sign_kind wb_sign_key_kind(const wb_sign_key *key) { return key->kind; }
-
-static int ed25519_begin(wb_sign_key *key) {
-  key->kind = WB_SIGN_EDDSA;
-  return wc_ed25519_init_ex(&key->of.ed, NULL, INVALID_DEVID);
+static int ecc_begin(decoded *d) {
+  d->kind = WB_SIGN_ES256;
+  return wc_ecc_init_ex(&d->of.ecc, NULL, INVALID_DEVID);
 }
 
-static int ed25519_public(ed25519_key *ed) {
-  if (ed->pubKeySet) return 0;
-  int code = wc_ed25519_make_public(ed, ed->p, ED25519_PUB_KEY_SIZE);
-  if (!code) memcpy(ed->k + ED25519_KEY_SIZE, ed->p, ED25519_PUB_KEY_SIZE);
-  return code;
+static int ed25519_begin(decoded *d) {
+  d->kind = WB_SIGN_EDDSA;
+  return wc_ed25519_init_ex(&d->of.ed, NULL, INVALID_DEVID);
 }
 
-/* Returns 1 for a key, 0 for none of this kind, or wolfCrypt's error. */
-static int ed25519_read(wb_sign_key *key) {
-  word32 at = 0;
-  int code = ed25519_begin(key);
-  if (code) return code;
-  if (wc_Ed25519PrivateKeyDecode(key->reading.der, &at, &key->of.ed, key->reading.der_bytes)) {
-    wc_ed25519_free(&key->of.ed);
-    return 0;
-  }
-  code = ed25519_public(&key->of.ed);
-  return code ? code : 1;
+static void decoded_free(decoded *d) {
+  if (d->kind == WB_SIGN_ES256) wc_ecc_free(&d->of.ecc);
+  if (d->kind == WB_SIGN_EDDSA) wc_ed25519_free(&d->of.ed);
+  explicit_bzero(d, sizeof *d);
 }
 
-static int ecc_read(wb_sign_key *key, WC_RNG *random) {
-  word32 at = 0;
-  key->kind = WB_SIGN_ES256;
-  int code = wc_ecc_init_ex(&key->of.ecc, NULL, INVALID_DEVID);
-  if (code) return code;
-  if (wc_EccPrivateKeyDecode(key->reading.der, &at, &key->of.ecc, key->reading.der_bytes)) return 0;
-  if (wc_ecc_get_curve_id(key->of.ecc.idx) != ECC_SECP256R1) return 1; /* the caller sees it, too */
-  if (key->of.ecc.type == ECC_PRIVATEKEY_ONLY) code = wc_ecc_make_pub_ex(&key->of.ecc, NULL, random);
-  if (!code) code = wc_ecc_set_deterministic(&key->of.ecc, 1);
-  return code ? code : 1;
+static bool is_p256(decoded *d) { return wc_ecc_get_curve_id(d->of.ecc.idx) == ECC_SECP256R1; }
+
+static int ecc_check(ecc_key *key, const void *bytes, size_t count, const uint8_t signature[WB_SIGN_BYTES], int *good) {
+  uint8_t hash[WC_SHA256_DIGEST_SIZE], der[ECC_DER_BYTES];
+  word32 der_bytes = sizeof der;
+  int code = wc_Sha256Hash(bytes, (word32)count, hash);
+  if (!code)
+    code = wc_ecc_rs_raw_to_sig(signature, WB_SIGN_HALF_BYTES, signature + WB_SIGN_HALF_BYTES, WB_SIGN_HALF_BYTES, der,
+                                &der_bytes);
+  return code ? code : wc_ecc_verify_hash(der, der_bytes, hash, sizeof hash, good, key);
 }
 
-static int key_read(wb_sign_key *key, const char *text, size_t count, WC_RNG *random, wb_error *error) {
-  reading *r = &key->reading;
-  const char *wrong = NULL;
-  int code;
-  if (find(text, text + count, "-----BEGIN ")) {
-    wrong = pem_read(r, text, text + count);
-    if (!wrong) wrong = is_no_private_key(r);
-    if (wrong) return wb_error_set(error, WB_E_CONFIG, 0, what, "%s", wrong);
-    code = ed25519_read(key);
-    if (code == 0) code = ecc_read(key, random);
-    if (code == 0) return wb_error_set(error, WB_E_CONFIG, 0, what, "the PEM text holds no EC or Ed25519 private key");
-    if (code == 1 && key->kind == WB_SIGN_ES256 && wc_ecc_get_curve_id(key->of.ecc.idx) != ECC_SECP256R1)
-      return wb_error_set(error, WB_E_CONFIG, 0, what, "an EC key of another curve than P-256 (prime256v1, secp256r1)");
-    return code == 1 ? 0 : code;
-  }
-  int bytes = wb_base64_decode(text, count, r->der, sizeof r->der);
-  if (bytes != ED25519_PRV_KEY_SIZE)
-    return wb_error_set(error, WB_E_CONFIG, 0, what,
-                        "the private key is neither PEM text nor the base64 of 64 bytes (Ed25519)");
-  code = ed25519_begin(key);
-  return code ? code
-              : wc_ed25519_import_private_key(r->der, ED25519_KEY_SIZE, r->der + ED25519_KEY_SIZE, ED25519_PUB_KEY_SIZE,
-                                              &key->of.ed);
-}
-
-void wb_sign_key_fini(wb_sign_key *key) {
-  if (key->kind == WB_SIGN_ES256) wc_ecc_free(&key->of.ecc);
-  if (key->kind == WB_SIGN_EDDSA) wc_ed25519_free(&key->of.ed);
-  explicit_bzero(key, sizeof *key);
+static bool decoded_check(decoded *d, const void *bytes, size_t count, const uint8_t signature[WB_SIGN_BYTES]) {
+  int good = 0, code = d->kind == WB_SIGN_ES256
+                           ? ecc_check(&d->of.ecc, bytes, count, signature, &good)
+                           : wc_ed25519_verify_msg(signature, WB_SIGN_BYTES, bytes, (word32)count, &good, &d->of.ed);
+  return !code && good;
 }
 
 /* ------------------------------------------------------------------------------------------------ signing */
 
-static int ecc_sign(ecc_key *key, const void *bytes, size_t count, uint8_t signature[WB_SIGN_BYTES]) {
-  uint8_t hash[WC_SHA256_DIGEST_SIZE], der[ECC_DER_BYTES], half[2][HALF_BYTES];
-  word32 der_bytes = sizeof der, half_bytes[2] = {HALF_BYTES, HALF_BYTES};
+static int ecc_sign(decoded *d, const wb_sign_key *key, const void *bytes, size_t count, uint8_t signature[WB_SIGN_BYTES]) {
+  uint8_t hash[WC_SHA256_DIGEST_SIZE], der[ECC_DER_BYTES], half[2][WB_SIGN_HALF_BYTES];
+  word32 der_bytes = sizeof der, half_bytes[2] = {WB_SIGN_HALF_BYTES, WB_SIGN_HALF_BYTES};
   WC_RNG random; /* only blinds */
-  int code = wc_Sha256Hash(bytes, (word32)count, hash);
+  int code = ecc_begin(d);
+  if (!code) code = wc_ecc_import_private_key_ex(key->secret, sizeof key->secret, NULL, 0, &d->of.ecc, ECC_SECP256R1);
+  if (!code) code = wc_ecc_set_deterministic(&d->of.ecc, 1);
+  if (!code) code = wc_Sha256Hash(bytes, (word32)count, hash);
   if (!code) code = wc_InitRng(&random);
   if (code) return code;
-  code = wc_ecc_sign_hash(hash, sizeof hash, der, &der_bytes, &random, key);
+  code = wc_ecc_sign_hash(hash, sizeof hash, der, &der_bytes, &random, &d->of.ecc);
   wc_FreeRng(&random);
   if (!code) code = wc_ecc_sig_to_rs(der, der_bytes, half[0], &half_bytes[0], half[1], &half_bytes[1]);
   for (int i = 0; i < 2 && !code; i++) {
-    memset(signature + i * HALF_BYTES, 0, HALF_BYTES - half_bytes[i]);
-    memcpy(signature + (i + 1) * HALF_BYTES - half_bytes[i], half[i], half_bytes[i]);
+    memset(signature + i * WB_SIGN_HALF_BYTES, 0, WB_SIGN_HALF_BYTES - half_bytes[i]);
+    memcpy(signature + (i + 1) * WB_SIGN_HALF_BYTES - half_bytes[i], half[i], half_bytes[i]);
   }
   return code;
 }
 
-int wb_sign(wb_sign_key *key, const void *bytes, size_t count, uint8_t signature[WB_SIGN_BYTES]) {
+static int ed25519_sign(decoded *d, const wb_sign_key *key, const void *bytes, size_t count, uint8_t signature[WB_SIGN_BYTES]) {
   word32 signature_bytes = WB_SIGN_BYTES;
-  int code = key->kind == WB_SIGN_ES256 ? ecc_sign(&key->of.ecc, bytes, count, signature)
-                                        : wc_ed25519_sign_msg(bytes, (word32)count, signature, &signature_bytes, &key->of.ed);
-  stack_wipe();
+  int code = ed25519_begin(d);
+  if (!code) code = wc_ed25519_import_private_key(key->secret, sizeof key->secret, key->public, sizeof key->public, &d->of.ed);
+  return code ? code : wc_ed25519_sign_msg(bytes, (word32)count, signature, &signature_bytes, &d->of.ed);
+}
+
+int wb_sign(const wb_sign_key *key, const void *bytes, size_t count, uint8_t signature[WB_SIGN_BYTES]) {
+  decoded d = {0};
+  wb_tls_pool_wipes = true;
+  int code =
+      key->kind == WB_SIGN_ES256 ? ecc_sign(&d, key, bytes, count, signature) : ed25519_sign(&d, key, bytes, count, signature);
+  decoded_free(&d);
+  traces_wipe();
   return code ? WB_E_TLS : 0;
 }
 
 int wb_sign_hmac(const void *secret, size_t secret_bytes, const void *bytes, size_t count, uint8_t mac[WB_SIGN_HMAC_BYTES]) {
   Hmac hmac;
+  wb_tls_pool_wipes = true;
   int code = wc_HmacInit(&hmac, NULL, INVALID_DEVID);
   if (!code) code = wc_HmacSetKey(&hmac, WC_SHA256, secret, (word32)secret_bytes);
   if (!code) code = wc_HmacUpdate(&hmac, bytes, (word32)count);
   if (!code) code = wc_HmacFinal(&hmac, mac);
   wc_HmacFree(&hmac);
   explicit_bzero(&hmac, sizeof hmac);
-  stack_wipe();
+  traces_wipe();
   return code ? WB_E_TLS : 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ checking */
+/* ------------------------------------------------------------------------------------------------ reading keys */
 
-static int ecc_check(ecc_key *key, const void *bytes, size_t count, const uint8_t signature[WB_SIGN_BYTES]) {
-  uint8_t hash[WC_SHA256_DIGEST_SIZE], der[ECC_DER_BYTES];
-  word32 der_bytes = sizeof der;
-  int good = 0, code = wc_Sha256Hash(bytes, (word32)count, hash);
-  if (!code) code = wc_ecc_rs_raw_to_sig(signature, HALF_BYTES, signature + HALF_BYTES, HALF_BYTES, der, &der_bytes);
-  if (!code) code = wc_ecc_verify_hash(der, der_bytes, hash, sizeof hash, &good, key);
-  return !code && good;
+/* All three return 1 for a key, 0 for none of their kind, or wolfCrypt's error. */
+static int ed25519_read(decoded *d, const reading *r, wb_sign_key *key) {
+  word32 at = 0, secret_bytes = sizeof key->secret, public_bytes = sizeof key->public;
+  int code = ed25519_begin(d);
+  if (code) return code;
+  if (wc_Ed25519PrivateKeyDecode(r->der, &at, &d->of.ed, r->der_bytes)) {
+    decoded_free(d);
+    return 0;
+  }
+  if (!d->of.ed.pubKeySet) code = wc_ed25519_make_public(&d->of.ed, d->of.ed.p, ED25519_PUB_KEY_SIZE);
+  if (!code) code = wc_ed25519_export_private_only(&d->of.ed, key->secret, &secret_bytes);
+  if (!code) code = wc_ed25519_export_public(&d->of.ed, key->public, &public_bytes);
+  return code ? code : 1;
 }
 
-static bool key_check(wb_sign_key *key, const void *bytes, size_t count, const uint8_t signature[WB_SIGN_BYTES]) {
-  int good = 0;
-  if (key->kind == WB_SIGN_ES256) return ecc_check(&key->of.ecc, bytes, count, signature);
-  return !wc_ed25519_verify_msg(signature, WB_SIGN_BYTES, bytes, (word32)count, &good, &key->of.ed) && good;
+static int ecc_read(decoded *d, const reading *r, wb_sign_key *key) {
+  word32 at = 0, secret_bytes = sizeof key->secret;
+  WC_RNG random;
+  int code = ecc_begin(d);
+  if (code) return code;
+  if (wc_EccPrivateKeyDecode(r->der, &at, &d->of.ecc, r->der_bytes)) return 0;
+  if (!is_p256(d)) return 1; /* for the caller to see */
+  if (d->of.ecc.type == ECC_PRIVATEKEY_ONLY && !(code = wc_InitRng(&random))) {
+    code = wc_ecc_make_pub_ex(&d->of.ecc, NULL, &random);
+    wc_FreeRng(&random);
+  }
+  if (!code) code = wc_ecc_export_private_only(&d->of.ecc, key->secret, &secret_bytes);
+  return code ? code : 1;
 }
 
-int wb_sign_key_init(wb_sign_key *key, const char *text, size_t count, wb_error *error) {
+static int base64_read(decoded *d, const uint8_t bytes[WB_SIGN_BYTES], wb_sign_key *key) {
+  memcpy(key->secret, bytes, sizeof key->secret);
+  memcpy(key->public, bytes + sizeof key->secret, sizeof key->public);
+  int code = ed25519_begin(d);
+  if (!code) code = wc_ed25519_import_public(key->public, sizeof key->public, &d->of.ed);
+  return code ? code : 1;
+}
+
+/* What is wrong, or NULL. */
+static const char *key_read(decoded *d, reading *r, const char *text, size_t count, wb_sign_key *key) {
   static const char trial[] = "a trial";
   uint8_t signature[WB_SIGN_BYTES];
-  WC_RNG random;
+  int code;
+  if (find(text, text + count, "-----BEGIN ")) {
+    const char *wrong = pem_read(r, text, text + count);
+    if (!wrong) wrong = is_no_private_key(r);
+    if (wrong) return wrong;
+    code = ed25519_read(d, r, key);
+    if (code == 0) code = ecc_read(d, r, key);
+    if (code == 0) return "the PEM text holds no EC or Ed25519 private key";
+    if (d->kind == WB_SIGN_ES256 && !is_p256(d)) return "an EC key of another curve than P-256 (prime256v1, secp256r1)";
+  } else {
+    if (wb_base64_decode(text, count, r->der, sizeof r->der) != WB_SIGN_BYTES)
+      return "the private key is neither PEM text nor the base64 of 64 bytes (Ed25519)";
+    code = base64_read(d, r->der, key);
+  }
+  key->kind = d->kind;
+  if (code != 1 || wb_sign(key, trial, sizeof trial, signature) || !decoded_check(d, trial, sizeof trial, signature))
+    return "this is no key: its public half does not belong to its private one";
+  return NULL;
+}
+
+int wb_sign_key_read(wb_sign_key *key, const char *text, size_t count, wb_error *error) {
+  decoded d = {0};
+  reading r;
+  memset(key, 0, sizeof *key);
   int result = wb_tls_start(error);
   if (result) return result;
-  memset(key, 0, sizeof *key);
-  int code = wc_InitRng(&random);
-  if (code) return wb_error_set(error, WB_E_TLS, 0, what, "no random numbers (%d)", code);
-  code = key_read(key, text, count, &random, error);
-  wc_FreeRng(&random);
-  stack_wipe();
-  explicit_bzero(&key->reading, sizeof key->reading);
-  if (code == WB_E_CONFIG) result = code;
-  else if (code || wb_sign(key, trial, sizeof trial, signature) || !key_check(key, trial, sizeof trial, signature))
-    result = wb_error_set(error, WB_E_CONFIG, 0, what, "this is no key: its public half does not belong to its private one");
-  if (result) wb_sign_key_fini(key);
-  return result;
+  wb_tls_pool_wipes = true;
+  const char *wrong = key_read(&d, &r, text, count, key);
+  wb_tls_pool_wipes = true; /* a signature has been made meanwhile */
+  decoded_free(&d);
+  explicit_bzero(&r, sizeof r);
+  traces_wipe();
+  if (!wrong) return 0;
+  explicit_bzero(key, sizeof *key);
+  return wb_error_set(error, WB_E_CONFIG, 0, what, "%s", wrong);
 }
 
 /* ------------------------------------------------------------------------------------------------ public keys */
 
-static int public_read(wb_sign_key *key, const char *text, size_t count, wb_error *error) {
-  reading *r = &key->reading;
-  memset(key, 0, sizeof *key);
-  const char *wrong = pem_read(r, text, text + count);
-  if (!wrong && strcmp(r->label, "PUBLIC KEY") != 0) wrong = "not the PEM text of a public key";
-  if (wrong) return wb_error_set(error, WB_E_CONFIG, 0, what, "%s", wrong);
+static const char *public_read(decoded *d, const char *text, size_t count) {
+  reading r;
   word32 at = 0;
-  if (!ed25519_begin(key) && !wc_Ed25519PublicKeyDecode(r->der, &at, &key->of.ed, r->der_bytes)) return key->kind;
+  const char *wrong = pem_read(&r, text, text + count);
+  if (wrong) return wrong;
+  if (strcmp(r.label, "PUBLIC KEY") != 0) return "not the PEM text of a public key";
+  if (!ed25519_begin(d) && !wc_Ed25519PublicKeyDecode(r.der, &at, &d->of.ed, r.der_bytes)) return NULL;
+  decoded_free(d);
   at = 0;
-  key->kind = WB_SIGN_ES256;
-  if (!wc_ecc_init_ex(&key->of.ecc, NULL, INVALID_DEVID) && !wc_EccPublicKeyDecode(r->der, &at, &key->of.ecc, r->der_bytes) &&
-      wc_ecc_get_curve_id(key->of.ecc.idx) == ECC_SECP256R1)
-    return key->kind;
-  return wb_error_set(error, WB_E_CONFIG, 0, what, "not a public key of P-256 or Ed25519");
+  if (!ecc_begin(d) && !wc_EccPublicKeyDecode(r.der, &at, &d->of.ecc, r.der_bytes) && is_p256(d)) return NULL;
+  return "not a public key of P-256 or Ed25519";
 }
 
 int wb_sign_public_kind(const char *text, size_t count, wb_error *error) {
-  wb_sign_key key;
+  decoded d = {0};
   int result = wb_tls_start(error);
   if (result) return result;
-  result = public_read(&key, text, count, error);
-  wb_sign_key_fini(&key);
+  const char *wrong = public_read(&d, text, count);
+  result = wrong ? wb_error_set(error, WB_E_CONFIG, 0, what, "%s", wrong) : (int)d.kind;
+  decoded_free(&d);
   return result;
 }
 
 bool wb_sign_check(const char *text, size_t text_count, const void *bytes, size_t count,
                    const uint8_t signature[WB_SIGN_BYTES]) {
-  wb_sign_key key;
-  bool good = !wb_tls_start(NULL) && public_read(&key, text, text_count, NULL) > 0 && key_check(&key, bytes, count, signature);
-  wb_sign_key_fini(&key);
+  decoded d = {0};
+  bool good = !wb_tls_start(NULL) && !public_read(&d, text, text_count) && decoded_check(&d, bytes, count, signature);
+  decoded_free(&d);
   return good;
 }

@@ -256,7 +256,7 @@ static void take(wb_mock_client *client, const char *text, size_t bytes) {
     const char *refusal = NULL;
     reading.signed_in = json_is_string(json_object_get(root, "signature")) && json_is_string(json_object_get(root, "key")) &&
                         json_is_string(json_object_get(root, "passphrase")) && json_object_get(root, "timestamp");
-    if (client->server->login && !reading.unsubscribe && json_object_get(root, "signature"))
+    if (client->server->login && json_object_get(root, "signature"))
       refusal = wb_mock_login_fields(client->server->login, root, wb_clock_utc_ns());
     reading.request.wants = calloc(count, sizeof *reading.request.wants);
     reading.request.product = calloc(count, sizeof *reading.request.product);

@@ -138,26 +138,20 @@ Test(sign, hmac_is_that_of_rfc_4231) {
 
 /* ------------------------------------------------------------------------------------------------ keys */
 
-static wb_sign_key *made(const char *text, size_t count) {
+static wb_sign_key made(const char *text, size_t count) {
   wb_error error;
-  wb_sign_key *key = aligned_alloc(16, (wb_sign_key_bytes() + 15) / 16 * 16);
-  int result = wb_sign_key_init(key, text, count, &error);
-  cr_assert_eq(result, 0, "%s: %.*s", error.detail, (int)count, text);
+  wb_sign_key key;
+  cr_assert_eq(wb_sign_key_read(&key, text, count, &error), 0, "%s: %.*s", error.detail, (int)count, text);
   return key;
 }
 
-static void gone(wb_sign_key *key) {
-  wb_sign_key_fini(key);
-  for (size_t i = 0; i < wb_sign_key_bytes(); i++) cr_assert_eq(((uint8_t *)key)[i], 0, "byte %zu of a key outlives it", i);
-  free(key);
-}
-
 static void refused(const char *text, size_t count, const char *words) {
+  static const wb_sign_key none;
   wb_error error = {0};
-  wb_sign_key *key = aligned_alloc(16, (wb_sign_key_bytes() + 15) / 16 * 16);
-  cr_assert_eq(wb_sign_key_init(key, text, count, &error), WB_E_CONFIG, "%s", text);
+  wb_sign_key key;
+  cr_assert_eq(wb_sign_key_read(&key, text, count, &error), WB_E_CONFIG, "%s", text);
   cr_assert_not_null(strstr(error.detail, words), "%s, not %s: %s", error.detail, words, text);
-  free(key);
+  cr_assert(memcmp(&key, &none, sizeof key) == 0);
 }
 
 /* A file of the folder, as a text. */
@@ -211,12 +205,11 @@ Test(sign, ed25519_is_that_of_rfc_8032_from_pem_and_from_base64) {
     unhex(vectors[i].public, both + 32);
     unhex(vectors[i].signature, expected);
     size_t count = unhex(vectors[i].message, message), base64_bytes = wb_base64_encode(both, sizeof both, base64);
-    wb_sign_key *keys[] = {made(pem, ed25519_pem(vectors[i].seed, pem)), made(base64, base64_bytes)};
+    wb_sign_key keys[] = {made(pem, ed25519_pem(vectors[i].seed, pem)), made(base64, base64_bytes)};
     for (int k = 0; k < 2; k++) {
-      cr_assert_eq(wb_sign_key_kind(keys[k]), WB_SIGN_EDDSA);
-      cr_assert_eq(wb_sign(keys[k], message, count, signature), 0);
+      cr_assert_eq(keys[k].kind, WB_SIGN_EDDSA);
+      cr_assert_eq(wb_sign(&keys[k], message, count, signature), 0);
       cr_assert_arr_eq(signature, expected, sizeof signature);
-      gone(keys[k]);
     }
   }
 }
@@ -226,11 +219,10 @@ Test(sign, the_jws_of_rfc_8037_is_made_byte_for_byte) {
                     expected[] = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
   char pem[256], encoded[96];
   uint8_t signature[64];
-  wb_sign_key *key = made(pem, ed25519_pem("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", pem));
-  cr_assert_eq(wb_sign(key, text, strlen(text), signature), 0);
+  wb_sign_key key = made(pem, ed25519_pem("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", pem));
+  cr_assert_eq(wb_sign(&key, text, strlen(text), signature), 0);
   wb_base64url_encode(signature, sizeof signature, encoded);
   cr_assert_str_eq(encoded, expected);
-  gone(key);
 }
 
 /* SEC 1 (RFC 5915) without the public key, which is optional. */
@@ -254,15 +246,14 @@ Test(sign, es256_is_that_of_rfc_6979_so_that_no_random_number_gives_the_key_away
                "c0cc84250e46f0083"},
   };
   char pem[256];
-  wb_sign_key *key = made(pem, ec_pem("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721", pem));
-  cr_assert_eq(wb_sign_key_kind(key), WB_SIGN_ES256);
+  wb_sign_key key = made(pem, ec_pem("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721", pem));
+  cr_assert_eq(key.kind, WB_SIGN_ES256);
   for (int i = 0; i < 2; i++) {
     uint8_t signature[64], expected[64];
     unhex(vectors[i].signature, expected);
-    cr_assert_eq(wb_sign(key, vectors[i].message, strlen(vectors[i].message), signature), 0);
+    cr_assert_eq(wb_sign(&key, vectors[i].message, strlen(vectors[i].message), signature), 0);
     cr_assert_arr_eq(signature, expected, sizeof signature);
   }
-  gone(key);
 }
 
 /* The key and the signature of RFC 7515, appendix A.3: made by somebody else, with a random number. */
@@ -309,16 +300,16 @@ Test(sign, openssl_agrees_with_a_signature_by_every_form_of_a_key, .init = setup
       if (*c == '\n') *to++ = '\\', *to++ = 'n';
       else *to++ = *c;
     *to = 0;
-    wb_sign_key *keys[] = {made(text, count), made(flat, strlen(flat))};
+    wb_sign_key keys[] = {made(text, count), made(flat, strlen(flat))};
     for (int k = 0; k < 2; k++) {
       uint8_t signature[64];
       int n = snprintf(signed_text, sizeof signed_text, "form %u, %d", i, k);
-      cr_assert_eq(wb_sign(keys[k], signed_text, (size_t)n, signature), 0);
+      cr_assert_eq(wb_sign(&keys[k], signed_text, (size_t)n, signature), 0);
       FILE *file = fopen(at("signed"), "w");
       fputs(signed_text, file);
       fclose(file);
       file = fopen(at("signature"), "w");
-      if (wb_sign_key_kind(keys[k]) == WB_SIGN_ES256) { /* SEQUENCE of two INTEGERs, which are positive */
+      if (keys[k].kind == WB_SIGN_ES256) { /* SEQUENCE of two INTEGERs, which are positive */
         bool high[] = {signature[0] >> 7, signature[32] >> 7};
         unsigned skip[] = {0, 0};
         for (int half = 0; half < 2; half++)
@@ -346,7 +337,6 @@ Test(sign, openssl_agrees_with_a_signature_by_every_form_of_a_key, .init = setup
       cr_assert(!wb_sign_check(public, public_bytes, signed_text, (size_t)n - 1, signature));
       signature[40] ^= 4;
       cr_assert(!wb_sign_check(public, public_bytes, signed_text, (size_t)n, signature));
-      gone(keys[k]);
     }
   }
 }
@@ -399,17 +389,16 @@ Test(sign, a_pem_text_that_is_cut_anywhere_or_changed_anywhere_is_refused_or_sig
   seed();
   size_t count;
   char *text = slurp("good.key", &count), changed[8192];
-  wb_sign_key *key = aligned_alloc(16, (wb_sign_key_bytes() + 15) / 16 * 16);
+  wb_sign_key key;
   size_t whole = (size_t)(strstr(text, "-----END ") + 9 - text);
-  for (size_t cut = 0; cut < whole; cut++) cr_assert_eq(wb_sign_key_init(key, text, cut, NULL), WB_E_CONFIG, "cut at %zu", cut);
+  for (size_t cut = 0; cut < whole; cut++)
+    cr_assert_eq(wb_sign_key_read(&key, text, cut, NULL), WB_E_CONFIG, "cut at %zu", cut);
   for (int i = 0; i < 1500; i++) {
     memcpy(changed, text, count);
     for (unsigned n = 1 + next() % 3; n; n--) changed[next() % count] = (char)next();
-    if (wb_sign_key_init(key, changed, count, NULL) == 0) {
+    if (wb_sign_key_read(&key, changed, count, NULL) == 0) {
       uint8_t signature[64];
-      cr_assert_eq(wb_sign(key, "x", 1, signature), 0);
-      wb_sign_key_fini(key);
+      cr_assert_eq(wb_sign(&key, "x", 1, signature), 0);
     }
   }
-  free(key);
 }
