@@ -10,9 +10,9 @@
  * Secret   all of it lies in pages of its own: locked where the machine allows, left out of core dumps, zero in a forked child, wiped at close. Opening one
  *          makes the process undumpable for good (PR_SET_DUMPABLE): no core file, and other programs of the same user cannot look in. Error
  *          texts never repeat a value.
- * Memory   some 64 KiB, mapped at open. wolfCrypt allocates while it signs (io/tls_sign.h).
+ * Memory   36 KiB, mapped at open. wolfCrypt allocates while it signs (io/tls_sign.h).
  * Threads  open and close cold, while there are no other threads that read the environment; sign and strike from the ingest thread; heard there, explain from any.
- * Cost     a subscribe of Exchange some microseconds, of Advanced some hundred.
+ * Cost     some microseconds for a message to Exchange, 40 (Ed25519) or 90 (ES256) for one to Advanced.
  * Source   https://docs.cdp.coinbase.com/exchange/websocket-feed/authentication, .../coinbase-app/authentication-authorization/api-key-authentication,
  *          RFC 7515, RFC 7518, RFC 7519, RFC 8037. */
 #ifndef WB_IO_LOGIN_H

@@ -2,6 +2,7 @@
 """The node logs in: to the mock exchange, to peers that verify by openssl; what it says of mistakes; where its secrets are not. `test_login.py [NAME...]`."""
 
 import base64
+import ctypes
 import email.utils
 import hashlib
 import hmac
@@ -9,6 +10,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 from harness import LIMIT, Program, certificates, load, logged, main, mock, node, openssl, wait_until
@@ -19,6 +21,7 @@ NAME = "organizations/00000000-0000-4000-8000-000000000001/apiKeys/00000000-0000
 SNAPSHOT = b'{"type":"snapshot","product_id":"BTC-USD","asks":[["101","2"]],"bids":[["100","1"]]}'
 LEVEL2 = ["--channel", "level2,heartbeat"]
 SMALL = ["--max-message", "1M", "--journal", "4M"]
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 def written(path, content, mode=0o600):
@@ -215,19 +218,23 @@ def tokens_for_advanced_trade_are_good_to_openssl_and_never_the_same(directory):
 
 
 def with_a_key_and_no_url_the_feed_is_the_direct_one(directory):
-    """Nobody connects: the proof is the kernel's refusal to leave a network namespace, or the resolver's; only the name counts."""
+    """In a network of its own, in which there is nothing to connect to."""
     key = exchange_key(directory)
-    for words, wanted in ((["--key-file", key], "ws-direct.exchange.coinbase.com"), ([], "ws-feed.exchange.coinbase.com"),
-                          (["--key-file", key, "--feed", "coinbase-exchange", "--url", "wss://localhost:1"], "wss://localhost:1")):
-        program = Program("run", "--once", "--no-store", "--console", "off", "--confine", "on", "--report", f"{directory}/report.json", *words,
-                          env={"ASAN_OPTIONS": "detect_leaks=0"}, prepare=alone)
-        program.wait(LIMIT)
-        assert load(f"{directory}/report.json")["lines"][0]["url"].endswith(wanted), load(f"{directory}/report.json")["lines"]
+    for words, wanted in ((["--key-file", key], "wss://ws-direct.exchange.coinbase.com"), ([], "wss://ws-feed.exchange.coinbase.com"),
+                          (["--key-file", key, "--url", "wss://127.0.0.1:1"], "wss://127.0.0.1:1"),
+                          (["--key-file", key, "--mock", "--mock-port", 1], "ws://127.0.0.1:1/")):
+        try:
+            program = Program("run", "--once", "--no-store", "--console", "off", "--report", f"{directory}/report.json", *words, prepare=alone)
+        except subprocess.SubprocessError:
+            print("not checked: this kernel lets nobody have a network of his own")
+            return
+        program.ends(1)
+        assert load(f"{directory}/report.json")["lines"][0]["url"] == wanted, load(f"{directory}/report.json")["lines"]
 
 
 def alone():
-    """In a network of its own, in which there is nothing."""
-    os.unshare(os.CLONE_NEWNET) if hasattr(os, "unshare") else __import__("ctypes").CDLL(None).unshare(0x40000000)
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET) and ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET):
+        raise OSError("no network namespaces")
 
 
 # ---------------------------------------------------------------------------------------------- mistakes
