@@ -18,7 +18,7 @@ enum {
   WB_LINE_ADDRESSES_MAX = 8,
   WB_LINE_NOTE_BYTES_MAX = 32 << 10
 };
-static const uint64_t WB_LINE_MS = 1000000, WB_LINE_SEND_INTERVAL_NS = 125 * 1000000; /* at most 8 client messages a second */
+static const uint64_t WB_LINE_MS = 1000000, WB_LINE_SEND_INTERVAL_NS = 125 * 1000000; /* at most 8 connects a second */
 
 typedef struct wb_line {
   wb_source_ws *source;

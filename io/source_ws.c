@@ -16,7 +16,7 @@
 #include "io/host.h"
 #include "io/source_line.h"
 
-enum { PRODUCTS_PER_SUBSCRIBE = 100, LOOKS_PER_WORK = 8, LOGS_PER_SECOND = 10 };
+enum { PRODUCTS_PER_SUBSCRIBE = 100, LOOKS_PER_WORK = 8, LOGS_PER_SECOND = 10, SENDS_PER_SECOND = 8 };
 
 /* ------------------------------------------------------------------------------------------------ beginning of a connection */
 
@@ -121,7 +121,8 @@ static void line_resolved(wb_line *l) {
 
 /* ------------------------------------------------------------------------------------------------ subscriptions and time */
 
-static bool line_ask(wb_line *l, const char *const *channels, const uint16_t *index, uint32_t count, bool unsubscribe) {
+static bool line_ask(wb_line *l, const char *const *channels, const uint16_t *index, uint32_t count, bool unsubscribe,
+                     unsigned *sent) {
   char text[16384];
   int n =
       l->source->config.codec->subscribe(l->source->config.products, channels, index, count, unsubscribe, text, sizeof text);
@@ -131,6 +132,7 @@ static bool line_ask(wb_line *l, const char *const *channels, const uint16_t *in
   }
   for (char *at = text, *end; at; at = end) { /* one message a line */
     end = strchr(at, '\n');
+    *sent += 1;
     if (!wb_line_send_text(l, at, end ? (size_t)(end++ - at) : strlen(at))) return false;
   }
   return true;
@@ -142,9 +144,10 @@ static void line_subscriptions(wb_line *l, uint64_t now_ns) {
   if (now_ns < l->send_due_ns || wb_line_allowance(l) == 0) return;
   uint16_t index[PRODUCTS_PER_SUBSCRIBE];
   uint32_t count = 0;
+  unsigned sent = 0;
   if (l->subscribed < products->count) {
     while (count < PRODUCTS_PER_SUBSCRIBE && l->subscribed < products->count) index[count++] = (uint16_t)l->subscribed++;
-    line_ask(l, source->config.channels, index, count, false);
+    line_ask(l, source->config.channels, index, count, false, &sent);
   } else if (l->resync_count) {
     for (uint32_t i = 0; i < products->count && count < PRODUCTS_PER_SUBSCRIBE; i++) {
       if (!l->resync[i]) continue;
@@ -152,11 +155,10 @@ static void line_subscriptions(wb_line *l, uint64_t now_ns) {
       l->resync_count--;
       index[count++] = (uint16_t)i;
     }
-    if (line_ask(l, source->level2, index, count, true)) line_ask(l, source->level2, index, count, false);
-  } else {
-    return;
+    if (line_ask(l, source->level2, index, count, true, &sent)) line_ask(l, source->level2, index, count, false, &sent);
   }
-  l->send_due_ns = now_ns + 2 * WB_LINE_SEND_INTERVAL_NS;
+  unsigned often = sent ? SENDS_PER_SECOND / sent : 0; /* as many together, as often a second */
+  if (sent) l->send_due_ns = now_ns + 1000 * WB_LINE_MS / (often ? often : 1);
 }
 
 static void line_time(wb_line *l, uint64_t now_ns) {

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 
 from harness import LIMIT, Program, certificates, load, logged, main, mock, node, openssl, wait_until
@@ -215,6 +216,27 @@ def tokens_for_advanced_trade_are_good_to_openssl_and_never_the_same(directory):
             program.ends(0)
             assert [json.loads(text)["jwt"] for text in logged(f"{directory}/{kind}", "sent")] == ["***"] * 2
             assert not any(token in "".join(program.out.values()) for token in seen)
+
+
+def the_mock_takes_tokens_of_both_kinds_of_key_and_no_other(directory):
+    portal_keys(directory)
+    written(f"{directory}/all.json", {"advanced": [{"name": NAME, "publicKey": read(f"{directory}/ec.pub")},
+                                                   {"name": "an-id", "publicKey": read(f"{directory}/ed.pub")}]})
+    written(f"{directory}/wrong.json", {"name": NAME, "privateKey": json.loads(read(f"{directory}/ed.json"))["privateKey"]})
+    for kind, words, counted in (("ec", [], "accepted"), ("ed", [], "accepted"), ("wrong", [], "wrong_signature"), ("ec", ["--login-ahead", 200], "expired")):
+        with tempfile.TemporaryDirectory(dir=directory) as place:
+            exchange = mock("--dialect", "coinbase-advanced", "--login-file", f"{directory}/all.json", "--rate", 200, "--levels", 100, "--report",
+                            f"{place}/mock.json", *words)
+            program = node(exchange.url, place, *SMALL, "--feed", "coinbase-advanced", "--key-file", f"{directory}/{kind}.json")
+            if counted == "accepted":
+                program.wait_for("connected to")
+                wait_until(lambda: is_live(place, program), "a live book")
+            else:
+                program.wait_for("authentication failure\"}: the key was refused")
+            program.signal()
+            program.ends(0)
+            counts = logins(place, exchange)
+            assert counts[counted] >= 1 and sum(counts.values()) == counts[counted], counts
 
 
 def with_a_key_and_no_url_the_feed_is_the_direct_one(directory):
