@@ -28,6 +28,7 @@ typedef struct wb_out {
 typedef struct wb_codec {
   const char *name;            /* "coinbase-exchange": the value of --feed */
   const char *url;             /* where the feed is when nobody says otherwise */
+  const char *login_url;       /* and for who logs in; NULL: the same */
   const char *const *channels; /* default channels, NULL-terminated */
   const char *level2;          /* how the names of those channels begin that make the book: a resync asks for these anew */
   const char *product_key;     /* with its quotes: the member by which messages name their product */

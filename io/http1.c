@@ -206,6 +206,7 @@ enum {
   HOST,
   LOCATION,
   RETRY_AFTER,
+  DATE,
   CONTENT_LENGTH,
   TRANSFER_ENCODING,
   HEADER_COUNT
@@ -222,6 +223,7 @@ static const char *const header_names[HEADER_COUNT] = {
     [HOST] = "Host",
     [LOCATION] = "Location",
     [RETRY_AFTER] = "Retry-After",
+    [DATE] = "Date",
     [CONTENT_LENGTH] = "Content-Length",
     [TRANSFER_ENCODING] = "Transfer-Encoding",
 };
@@ -455,6 +457,7 @@ int wb_http_upgrade_response(const char *bytes, size_t count, const char *key, w
   }
   response->status = parser.status_code;
   response->head_bytes = begin;
+  response->date_utc_s = date_read(h.header[DATE].value);
   if (parser.status_code != 101) return refused(&parser, &h, response, error);
   return accepted(&parser, &h, key, deflate, response, error);
 }

@@ -46,6 +46,7 @@ typedef struct wb_http_response {
   size_t head_bytes;
   unsigned retry_after_s;   /* of Retry-After in seconds, 0 if absent or a date */
   int64_t retry_at_utc_s;   /* of Retry-After as a date (RFC 9110 5.6.7), seconds since 1970; 0 if absent or seconds */
+  int64_t date_utc_s;       /* of Date; 0 if absent or none */
   char location[1024];      /* of a redirect (3xx), "" if absent or longer */
   wb_deflate_terms deflate; /* of a 101 */
 } wb_http_response;

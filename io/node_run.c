@@ -207,6 +207,12 @@ static int open_spill(wb_node *node, wb_error *error) {
   return 0;
 }
 
+static const char *explain(void *self, const char *bytes, size_t count, char *text, size_t size) {
+  const wb_node *node = self;
+  return node->config.line_count ? wb_login_explain(node->config.login, node->config.codec->name, bytes, count, text, size)
+                                 : NULL;
+}
+
 static int open_books(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
   uint32_t count = config->products->count, lines = node->replay ? wb_source_replay_lines(node->replay) : config->line_count;
@@ -280,6 +286,8 @@ static int open_books(wb_node *node, wb_error *error) {
       .products = config->products,
       .host = &node->host,
       .observer = observer,
+      .explain = explain,
+      .explain_self = node,
       .messages = node->layout == WB_LAYOUT_PIPELINED ? &node->messages : NULL,
       .book = &node->book,
       .batch = node->batch,
@@ -315,6 +323,7 @@ static int open_source(wb_node *node, wb_error *error) {
       .codec = config->codec,
       .products = config->products,
       .channels = config->channels,
+      .login = config->login,
       .message_bytes_max = config->message_bytes_max,
       .deflate = config->deflate,
       .silence_ns = config->silence_ns,

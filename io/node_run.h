@@ -20,6 +20,7 @@
 #include "io/confine.h"
 #include "io/extension.h"
 #include "io/host.h"
+#include "io/login.h"
 #include "io/sink_segment.h"
 
 typedef struct wb_node wb_node;
@@ -44,6 +45,7 @@ typedef struct wb_node_config {
   unsigned line_count; /* 0: replay */
   const char *ca_file;
   bool insecure, once;
+  wb_login *login;         /* NULL: none. Outlives the node */
   wb_deflate_mode deflate; /* what permessage-deflate is offered */
   uint64_t message_bytes_max;
   uint64_t silence_ns; /* 0: 10 s */

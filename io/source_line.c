@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,6 +26,11 @@ void wb_line_say(const wb_line *l, int level, const char *format, ...) {
   for (char *c = text; *c; c++) /* a peer's words may be among it */
     if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f) *c = '?';
   l->source->config.host->log(l->source->config.host->self, level, text);
+}
+
+static int64_t utc_ns(const wb_line *l) {
+  const wb_host *host = l->source->config.host;
+  return (int64_t)host->now_ns(host->self) + host->utc_offset_ns(host->self);
 }
 
 void wb_line_enter(wb_line *l, wb_line_state state) {
@@ -169,10 +175,17 @@ void wb_line_send_close(wb_line *l, unsigned code) {
 }
 
 bool wb_line_send_text(wb_line *l, const char *text, size_t count) {
-  if (!wb_line_send(l, WB_WS_TEXT, text, count)) return false;
-  note(l, WB_FRAME_SENT, text, count, wb_source_now(l->source));
+  wb_login *login = l->source->config.login;
+  wb_login_text to = {text, count};
+  if (login && wb_login_sign(login, text, count, utc_ns(l), &to) != 0) {
+    wb_line_fail(l, false, "a login could not be signed");
+    return false;
+  }
+  bool sent = wb_line_send(l, WB_WS_TEXT, to.text, to.bytes);
+  if (login) wb_login_strike(login, &to);
+  if (sent) note(l, WB_FRAME_SENT, to.text, to.bytes, wb_source_now(l->source));
   wb_store_release(&l->source->taken, l->source->number);
-  return true;
+  return sent;
 }
 
 /* ------------------------------------------------------------------------------------------------ end of a connection */
@@ -297,11 +310,19 @@ static void line_opened(wb_line *l, const wb_deflate_terms *deflate) {
 
 /* What a refusal asks for, at most an hour. */
 static uint64_t retry_after_ns(const wb_line *l, const wb_http_response *response) {
-  const wb_host *host = l->source->config.host;
   int64_t wait_s = response->retry_after_s;
-  if (response->retry_at_utc_s)
-    wait_s = response->retry_at_utc_s - ((int64_t)host->now_ns(host->self) + host->utc_offset_ns(host->self)) / 1000000000 + 1;
+  if (response->retry_at_utc_s) wait_s = response->retry_at_utc_s - utc_ns(l) / 1000000000 + 1;
   return wait_s <= 0 ? 0 : (uint64_t)(wait_s < 3600 ? wait_s : 3600) * 1000 * WB_LINE_MS;
+}
+
+/* A login bears a time. */
+static void line_clock(wb_line *l, int64_t date_utc_s) {
+  wb_login *login = l->source->config.login;
+  if (!login || !date_utc_s) return;
+  int64_t skew_s = wb_login_heard(login, utc_ns(l), date_utc_s);
+  if (llabs(skew_s) > WB_LOGIN_SKEW_S_MAX)
+    wb_line_say(l, WB_LOG_WARNING, "this machine's clock is %lld s %s the exchange's, logins will be refused", llabs(skew_s),
+                skew_s > 0 ? "ahead of" : "behind");
 }
 
 static void line_upgrade(wb_line *l) {
@@ -321,6 +342,7 @@ static void line_upgrade(wb_line *l) {
   record(l, WB_FRAME_HTTP, l->scan, response.head_bytes);
   l->scan += response.head_bytes;
   wb_line_published(l);
+  line_clock(l, response.date_utc_s);
   line_opened(l, &response.deflate);
 }
 

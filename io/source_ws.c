@@ -77,6 +77,10 @@ static void line_connect(wb_line *l) {
     wb_line_fail(l, true, "--insecure is for loopback only, and %s is not", address->text);
     return;
   }
+  if (source->config.login && !l->url.tls && !is_loopback(address)) {
+    wb_line_fail(l, true, "a login goes by wss, or to loopback, and %s is neither", address->text);
+    return;
+  }
   l->fd = socket(address->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (l->fd < 0) {
     wb_line_fail(l, false, "socket: %s", strerror(errno));
@@ -393,7 +397,7 @@ wb_agent wb_source_ws_agent(wb_source_ws *source) {
 }
 
 void wb_source_ws_thread_end(wb_source_ws *source) {
-  if (source->tls) wb_tls_thread_end();
+  if (source->tls || source->config.login) wb_tls_thread_end();
 }
 
 void wb_source_ws_stop(wb_source_ws *source) {

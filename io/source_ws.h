@@ -5,7 +5,7 @@
  *          records, and control frames between the fragments of a message, go to one more frame ring, the notes; all else lies in the
  *          line's journal as it came.
  * Threads: do_work, idle from the ingest thread; wake, stop and the counters from any. Edges F1, F2 (frames), B1 (commands in).
- * Memory:  nothing is allocated after open but inside a TLS connection while it is being set up.
+ * Memory:  nothing is allocated after open but inside a TLS connection while it is being set up, and by wolfCrypt while it signs a login.
  * Order:   every record gets the next number of the node, over all lines and notes.
  * Full:    when a reader of the frames is too far behind, receiving stops until there is room (TCP holds the peer back);
  * counted. */
@@ -20,6 +20,7 @@
 #include "engine/ring/ring.h"
 #include "engine/topo/loop.h"
 #include "io/extension.h"
+#include "io/login.h"
 
 typedef struct wb_source_ws wb_source_ws;
 
@@ -33,6 +34,7 @@ typedef struct wb_source_ws_config {
   const wb_codec *codec;
   const wb_products *products;
   const char *const *channels; /* NULL-terminated */
+  wb_login *login;             /* of all lines; sent to loopback or by TLS only. NULL: none. Outlives the source */
   uint64_t message_bytes_max;
   wb_deflate_mode deflate;              /* what permessage-deflate is offered */
   wb_frames *frames[WB_LINE_COUNT_MAX]; /* one a line */

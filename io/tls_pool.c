@@ -16,6 +16,7 @@ typedef struct kept {
 } kept;
 
 static kept classes[CLASS_COUNT];
+_Thread_local bool wb_tls_pool_wipes;
 
 static unsigned class_of(size_t bytes) {
   if (bytes <= (size_t)1 << CLASS_BITS_MIN) return 0;
@@ -43,6 +44,7 @@ void wb_tls_pool_give(void *memory) {
   if (!memory) return;
   block *b = (block *)memory - 1;
   unsigned class = class_of(b->bytes);
+  if (wb_tls_pool_wipes) explicit_bzero(memory, b->bytes);
   for (int i = 0; class < CLASS_COUNT && i < WB_TLS_POOL_KEPT; i++) {
     block *none = NULL;
     if (atomic_load_explicit(&classes[class].slot[i], memory_order_relaxed)) continue;

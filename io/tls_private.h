@@ -25,6 +25,9 @@ void *wb_tls_pool_take(size_t bytes);
 void wb_tls_pool_give(void *block);
 void *wb_tls_pool_resize(void *block, size_t bytes);
 
+/* While it is set, what this thread gives back is wiped. */
+extern _Thread_local bool wb_tls_pool_wipes;
+
 /* wb_tls_pool_warm makes sure that a few blocks of every class are kept (512 KiB together): a connection that has been open for an
  * hour may meet its first record of a size. */
 void wb_tls_pool_warm(void);

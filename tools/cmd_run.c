@@ -51,6 +51,8 @@ static const wb_option options[] = {
     {"mock-port", WB_OPTION_COUNT, "MOCK_PORT", "9001", NULL, "PORT", "port of the mock", false, false},
     {"ca", WB_OPTION_TEXT, "WIREBOOK_CA", NULL, NULL, "FILE", "certificate authorities (default: the system's)", false, false},
     {"insecure", WB_OPTION_SWITCH, NULL, "false", NULL, NULL, "accept any certificate; loopback only", false, false},
+    {"key-file", WB_OPTION_TEXT, "WIREBOOK_KEY_FILE", NULL, NULL, "FILE",
+     "key to log in with, readable by its owner only (or WIREBOOK_KEY, WIREBOOK_SECRET, WIREBOOK_PASSPHRASE)", false, false},
     {"deflate", WB_OPTION_CHOICE, "WIREBOOK_DEFLATE", "off", "off|takeover|no-takeover", NULL,
      "offer compression (permessage-deflate), with or without context takeover: less traffic, more latency", false, false},
     {"layout", WB_OPTION_TEXT, "WIREBOOK_LAYOUT", "auto", NULL, "auto|fused|pipelined|CPUS",
@@ -151,6 +153,24 @@ static int archive(const wb_config *config, wb_node_config *node, wb_error *erro
   return 0;
 }
 
+/* A key in the environment wins over the file's if that is named at a lower place; both in one place contradict each other. */
+static int login(const wb_config *config, wb_node_config *node, wb_error *error) {
+  const char *file = wb_config_text(config, "key-file"), *feed = wb_config_text(config, "feed");
+  int rank = file ? wb_config_rank(config, "key-file") : 0;
+  bool said = wb_login_in_environment();
+  if (said && rank == 2)
+    return wb_error_set(error, WB_E_CONFIG, 0, "key-file",
+                        "WIREBOOK_KEY_FILE and WIREBOOK_KEY say different keys: give one of them");
+  if (said && rank < 2) {
+    node->login = wb_login_open_environment(feed, error);
+    return node->login ? 0 : WB_E_CONFIG;
+  }
+  wb_login_environment_wipe();
+  if (!file) return 0;
+  node->login = wb_login_open_file(feed, file, error);
+  return node->login ? 0 : WB_E_CONFIG;
+}
+
 /* A URL given at a higher place than --mock wins over it, and the other way round; both as flags contradict each other. */
 static int feed(const wb_config *config, wb_node_config *node, char *mock_url, size_t size, wb_error *error) {
   node->codec = wb_codec_find(wb_config_text(config, "feed"));
@@ -170,7 +190,8 @@ static int feed(const wb_config *config, wb_node_config *node, char *mock_url, s
       node->url[node->line_count++] = *urls;
     }
   }
-  if (!node->line_count) node->url[node->line_count++] = node->codec->url;
+  if (!node->line_count)
+    node->url[node->line_count++] = node->login && node->codec->login_url ? node->codec->login_url : node->codec->url;
   uint64_t lines;
   if (limited(config, "lines", 1, WB_LINE_COUNT_MAX, &lines, error) != 0) return WB_E_CONFIG;
   if (lines > 1 && node->line_count > 1)
@@ -185,7 +206,9 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
   unsigned operands;
   char *const *operand = wb_config_operands(config, &operands);
   if (operands) return wb_error_set(error, WB_E_CONFIG, 0, "option", "'%s' is no option", operand[0]);
-  if (feed(config, node, mock_url, mock_url_size, error) != 0 || layout(config, node, error) != 0) return WB_E_CONFIG;
+  if (login(config, node, error) != 0 || feed(config, node, mock_url, mock_url_size, error) != 0 ||
+      layout(config, node, error) != 0)
+    return WB_E_CONFIG;
   if (limited(config, "max-message", 1024, WB_MESSAGE_BYTES_MAX, &node->message_bytes_max, error) != 0 ||
       limited(config, "depth", 1, WB_DEPTH_MAX, &depth, error) != 0 ||
       limited(config, "mid-window", 1, WB_MID_WINDOW_MAX, &window, error) != 0 ||
@@ -304,6 +327,7 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
   char text[512];
   wb_node_describe(node, text, sizeof text);
   wb_log_put(log, WB_LOG_INFO, text);
+  if (settings_of->login) wb_log_put(log, WB_LOG_INFO, wb_login_describe(settings_of->login, text, sizeof text));
   const char *wanted = wb_config_text(config, "console");
   bool live = strcmp(wanted, "live") == 0 || (strcmp(wanted, "auto") == 0 && isatty(STDOUT_FILENO));
   wb_console *console = strcmp(wanted, "off") == 0 ? NULL : wb_console_open(node, live);
@@ -374,6 +398,7 @@ int wb_cmd_run(int argc, char **argv) {
     code = log ? run(config, &node, log, signals) : wrong(&error);
     wb_log_close(log);
   }
+  wb_login_close(node.login);
   if (products) wb_products_close(products);
   wb_config_free(config);
   return code;

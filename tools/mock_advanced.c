@@ -314,6 +314,8 @@ static void read_request(wb_mock_client *client, int channel, bool leave, json_t
 /* The place where a message's jwt is looked at (NULL: it has none). Returns NULL for a good one, else what the exchange says. Public
  * channels need no login, but what is no text is not taken for one. */
 static const char *login_refusal(const wb_mock_client *client, const json_t *jwt) {
+  wb_mock_login *login = client->server->login;
+  if (jwt && login) return wb_mock_login_jwt(login, json_string_value(jwt), wb_clock_utc_ns());
   return !jwt || json_is_string(jwt) ? NULL : "authentication failure";
 }
 

@@ -283,13 +283,16 @@ static void take(wb_mock_client *client, const char *text, size_t bytes) {
     fail(client, reading.message, "product_ids has to be a list");
   } else {
     uint32_t count = client->server->product_count;
-    const char *key = json_string_value(json_object_get(root, "key"));
-    reading.signed_in = json_is_string(json_object_get(root, "signature")) && json_is_string(json_object_get(root, "key")) &&
+    const char *refusal = NULL, *key = json_string_value(json_object_get(root, "key"));
+    reading.signed_in = json_is_string(json_object_get(root, "signature")) && key &&
                         json_is_string(json_object_get(root, "passphrase")) && json_object_get(root, "timestamp");
-    if (reading.signed_in) snprintf(client->account, sizeof client->account, "%s", key);
+    if (client->server->login && json_object_get(root, "signature"))
+      refusal = wb_mock_login_fields(client->server->login, root, wb_clock_utc_ns());
+    if (reading.signed_in && !refusal) snprintf(client->account, sizeof client->account, "%s", key);
     reading.request.wants = calloc(count, sizeof *reading.request.wants);
     reading.request.product = calloc(count, sizeof *reading.request.product);
-    if (reading.request.wants && reading.request.product) read_request(&reading, list);
+    if (refusal) wb_mock_exchange_error(client, "Authentication Failed", refusal);
+    else if (reading.request.wants && reading.request.product) read_request(&reading, list);
     free(reading.request.wants);
     free(reading.request.product);
   }

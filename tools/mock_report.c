@@ -64,6 +64,7 @@ int wb_mock_report_write(const wb_mock_server *server, const char *path, wb_erro
   json_t *root = json_pack("{s:s,s:s,s:I,s:i,s:o,s:o,s:o}", "wirebook", WB_VERSION, "dialect", server->options.dialect->name,
                            "seed", (json_int_t)server->options.seed, "client_count", (int)server->client_number, "clients",
                            clients, "products", products, "breaches", breaches_json(&server->breaches));
+  if (root && server->login) json_object_set_new(root, "logins", wb_mock_login_json(server->login));
   char temporary[4096];
   snprintf(temporary, sizeof temporary, "%s.part", path);
   errno = 0;

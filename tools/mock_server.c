@@ -453,6 +453,7 @@ static void server_close(wb_mock_server *server, wb_error *error, int *code) {
   }
   if (server->listener >= 0) close(server->listener);
   wb_tls_context_close(server->tls);
+  wb_mock_login_close(server->login);
   if (server->options.dialect->close) server->options.dialect->close(server);
   free(server->product);
   free(server->update);
@@ -474,6 +475,10 @@ int wb_mock_server_run(const wb_mock_options *options, wb_error *error) {
   if (!code && options->tls) {
     server->tls = wb_tls_server_open(options->certificate_file, options->key_file, error);
     if (!server->tls) code = error && error->code ? error->code : WB_E_TLS;
+  }
+  if (!code && options->login_file) {
+    server->login = wb_mock_login_open(options->login_file, options->login_ahead_s, error);
+    if (!server->login) code = error && error->code ? error->code : WB_E_CONFIG;
   }
   if (!code) {
     server->ring = wb_uring_open(1024, 0, error);

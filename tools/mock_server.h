@@ -11,6 +11,7 @@
  *          mock_orders              the orders under a market, once somebody asks for them
  *          mock_rest, mock_listing  REST on the same port
  *          mock_limits              what the exchange does not put up with
+ *          mock_login               who may log in, where that is checked
  *          mock_server              listening, the clock that drives the markets, who gets what, ending; mock_report what it
  * was Order:   a product's messages go to all its subscribers in one order; a client that joins gets a snapshot of now first.
  * Full:    without a rate the fastest subscriber of a product sets the pace; whoever falls client_buffer_bytes behind is closed
@@ -30,6 +31,7 @@
 #include "io/ws.h"
 #include "tools/mock_limits.h"
 #include "tools/mock_orders.h"
+#include "tools/mock_login.h"
 #include "tools/mock_text.h"
 
 typedef struct wb_mock_server wb_mock_server;
@@ -70,6 +72,8 @@ typedef struct wb_mock_options {
   uint64_t fault_after;
   bool fault_repeat;
   wb_deflate_mode deflate; /* what a client that offers permessage-deflate gets */
+  const char *login_file;  /* NULL: whatever looks like a login is one */
+  int64_t login_ahead_s;
   uint64_t snapshot_bytes; /* snapshots are padded to this size, 0: not */
   bool epoch;              /* event_time of snapshots is 1970 */
   bool idle_given;         /* otherwise the dialect says it */
@@ -114,6 +118,7 @@ struct wb_mock_server {
   wb_mock_options options;
   wb_uring *ring;
   wb_tls_context *tls;
+  wb_mock_login *login; /* NULL: not checked */
   int listener;
   wb_op accept_op;
   uint64_t accept_retry_ns;

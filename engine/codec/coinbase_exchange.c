@@ -166,6 +166,7 @@ static const char *const default_channels[] = {"level2_batch", "heartbeat", NULL
 const wb_codec wb_codec_coinbase_exchange = {
     .name = "coinbase-exchange",
     .url = "wss://ws-feed.exchange.coinbase.com",
+    .login_url = "wss://ws-direct.exchange.coinbase.com",
     .channels = default_channels,
     .level2 = "level2",
     .product_key = "\"product_id\"",

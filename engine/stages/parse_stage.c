@@ -16,10 +16,14 @@ static void log_trouble(wb_parse_stage *stage, const wb_message *message) {
     stage->reject_logs = 0;
   }
   if (stage->reject_logs++ >= LOGS_PER_SECOND) return;
-  char text[512];
+  char text[512], words[256];
+  const char *explained = NULL;
   int shown = stage->frame->bytes < 200 ? (int)stage->frame->bytes : 200;
   const char *bytes = (const char *)stage->frame_bytes;
-  if (message->kind == WB_MESSAGE_ERROR) snprintf(text, sizeof text, "exchange says: %.*s", shown, bytes);
+  if (message->kind == WB_MESSAGE_ERROR && stage->explain)
+    explained = stage->explain(stage->explain_self, bytes, stage->frame->bytes, words, sizeof words);
+  if (message->kind == WB_MESSAGE_ERROR)
+    snprintf(text, sizeof text, "exchange says: %.*s%s%s", shown, bytes, explained ? ": " : "", explained ? explained : "");
   else
     snprintf(text, sizeof text, "rejected %s: %s at byte %u of frame %llu: %.*s",
              message->product == WB_PRODUCT_NONE ? "message" : stage->products->product[message->product].id,

@@ -28,9 +28,12 @@ typedef struct wb_parse_stage {
   const wb_products *products;
   const wb_host *host;
   const wb_observer *observer; /* frame; NULL: nobody */
-  wb_ring *messages;           /* to the book stage, or NULL */
-  wb_book_stage *book;         /* where messages is NULL */
-  uint8_t *batch;              /* where messages is NULL: WB_PARSE_BATCH_BYTES, 64-byte aligned; messages on their way to it */
+  /* Words for people on what an error of the exchange, bytes[0..count), means, written to text[0..size); NULL for none. NULL: nobody has any. */
+  const char *(*explain)(void *self, const char *bytes, size_t count, char *text, size_t size);
+  void *explain_self;
+  wb_ring *messages;   /* to the book stage, or NULL */
+  wb_book_stage *book; /* where messages is NULL */
+  uint8_t *batch;      /* where messages is NULL: WB_PARSE_BATCH_BYTES, 64-byte aligned; messages on their way to it */
   uint32_t batch_bytes;
   bool
       redundant; /* lines bring the same messages: each bears its frame's hash, and copies are dropped where the books tell at once */
