@@ -15,6 +15,7 @@
 #include "engine/stages/book_stage.h"
 #include "io/host.h"
 #include "io/source_line.h"
+#include "io/source_rest.h"
 
 enum { PRODUCTS_PER_SUBSCRIBE = 100, LOOKS_PER_WORK = 8, LOGS_PER_SECOND = 10 };
 
@@ -209,6 +210,27 @@ static void line_gap(wb_line *l, const wb_command *command) {
                 ids ? "last" : "seen", seen);
 }
 
+/* A product is to be made anew: on record, and in words. */
+static void line_resync(wb_line *l, const wb_command *command) {
+  wb_source_ws *source = l->source;
+  const char *id = source->config.products->product[command->product].id, *reason = wb_reason_text((wb_reason)command->reason),
+             *reject = wb_reject_name((wb_reject)command->reject);
+  wb_line_note_text(l, WB_FRAME_RESYNC, "{\"event\":\"resync\",\"product\":\"%s\",\"reason\":\"%s\",\"reject\":\"%s\"}", id,
+                    reason, reject);
+  wb_store_release(&source->taken, source->number);
+  wb_line_say(l, WB_LOG_WARNING, "resynchronising %s: %s%s%s", id, reason, command->reject ? ": " : "",
+              command->reject ? reject : "");
+}
+
+static int source_answers(wb_source_ws *source) {
+  if (!source->config.rest || __atomic_load_n(&source->ended, __ATOMIC_RELAXED) ||
+      !wb_source_rest_take(source->config.rest, source->number, wb_source_now(source)))
+    return 0;
+  source->number++;
+  wb_store_release(&source->taken, source->number);
+  return 1;
+}
+
 static int source_commands(wb_source_ws *source) {
   if (!source->config.commands) return 0;
   size_t bytes, allowed = SIZE_MAX;
@@ -228,13 +250,10 @@ static int source_commands(wb_source_ws *source) {
     } else if (command->kind == WB_COMMAND_RESUBSCRIBE && !l->resync[command->product]) {
       l->resync[command->product] = 1;
       l->resync_count++;
-      wb_line_note_text(l, WB_FRAME_RESYNC, "{\"event\":\"resync\",\"product\":\"%s\",\"reason\":\"%s\",\"reject\":\"%s\"}",
-                        source->config.products->product[command->product].id, wb_reason_text((wb_reason)command->reason),
-                        wb_reject_name((wb_reject)command->reject));
-      wb_store_release(&source->taken, source->number);
-      wb_line_say(l, WB_LOG_WARNING, "resynchronising %s: %s%s%s", source->config.products->product[command->product].id,
-                  wb_reason_text((wb_reason)command->reason), command->reject ? ": " : "",
-                  command->reject ? wb_reject_name((wb_reject)command->reject) : "");
+      line_resync(l, command);
+    } else if (command->kind == WB_COMMAND_ASK && source->config.rest) {
+      if (command->reason != WB_REASON_CONNECTED) line_resync(l, command);
+      wb_source_rest_ask(source->config.rest, command->product, command->line, command->connection);
     } else if (command->kind == WB_COMMAND_RECONNECT) {
       wb_line_send_close(l, command->close_code);
       if (l->state == WB_LINE_OPEN) wb_line_fail(l, false, "reconnecting: %s", wb_reason_text((wb_reason)command->reason));
@@ -265,7 +284,7 @@ static void source_stop(wb_source_ws *source, uint64_t now_ns) {
 
 static int source_time(wb_source_ws *source) {
   uint64_t now_ns = wb_source_now(source);
-  int count = source_commands(source);
+  int count = source_commands(source) + source_answers(source);
   if (!source->stopping && __atomic_load_n(&source->stop_asked, __ATOMIC_ACQUIRE)) source_stop(source, now_ns);
   bool ended = true;
   for (unsigned i = 0; i < source->config.line_count; i++) {
@@ -304,7 +323,7 @@ static void source_idle(void *self, uint64_t timeout_ns) {
   source->brought += wb_uring_wait(source->ring, timeout_ns);
 }
 
-static void source_wake(void *self) { wb_uring_wake(((wb_source_ws *)self)->ring); }
+static void source_wake(void *self) { wb_source_ws_wake(self); }
 
 /* ------------------------------------------------------------------------------------------------ life */
 
@@ -327,8 +346,9 @@ wb_source_ws *wb_source_ws_open(const wb_source_ws_config *config, wb_error *err
   default_to(&source->config.backoff_max_ns, 30000 * WB_LINE_MS);
   default_to(&source->config.good_ns, 5000 * WB_LINE_MS);
   unsigned level2_count = 0;
+  const wb_codec_orders *orders = config->codec->orders;
   for (const char *const *channel = config->channels; *channel && level2_count < 7; channel++)
-    if (strncmp(*channel, "level2", 6) == 0) source->level2[level2_count++] = *channel;
+    if (strncmp(*channel, "level2", 6) == 0 || (orders && orders->channel(*channel))) source->level2[level2_count++] = *channel;
   if (!level2_count) source->level2[0] = config->channels[0];
 
   source->ring = wb_uring_open(256, config->line_count, error);
@@ -393,6 +413,8 @@ wb_agent wb_source_ws_agent(wb_source_ws *source) {
 void wb_source_ws_thread_end(wb_source_ws *source) {
   if (source->tls) wb_tls_thread_end();
 }
+
+void wb_source_ws_wake(wb_source_ws *source) { wb_uring_wake(source->ring); }
 
 void wb_source_ws_stop(wb_source_ws *source) {
   __atomic_store_n(&source->stop_asked, 1, __ATOMIC_RELEASE);

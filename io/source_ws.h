@@ -4,7 +4,7 @@
  * straight into it), describe each message, answer pings, watch for silence, reconnect with back-off. The node's own
  *          records, and control frames between the fragments of a message, go to one more frame ring, the notes; all else lies in the
  *          line's journal as it came.
- * Threads: do_work, idle from the ingest thread; wake, stop and the counters from any. Edges F1, F2 (frames), B1 (commands in).
+ * Threads: do_work, idle from the ingest thread; wake, stop and the counters from any. Edges F1, F2 (frames), B1 (commands in), A1, A2 (REST).
  * Memory:  nothing is allocated after open but inside a TLS connection while it is being set up.
  * Order:   every record gets the next number of the node, over all lines and notes.
  * Full:    when a reader of the frames is too far behind, receiving stops until there is room (TCP holds the peer back);
@@ -37,7 +37,8 @@ typedef struct wb_source_ws_config {
   wb_deflate_mode deflate;              /* what permessage-deflate is offered */
   wb_frames *frames[WB_LINE_COUNT_MAX]; /* one a line */
   wb_frames *notes;
-  wb_ring *commands; /* from the book stage */
+  wb_ring *commands;           /* from the book stage */
+  struct wb_source_rest *rest; /* level-3 snapshots; NULL: none are asked for */
   const wb_host *host;
   uint64_t connect_timeout_ns;             /* resolve to upgrade; 0: 10 s */
   uint64_t silence_ns;                     /* no byte for this long: reconnect (a ping is sent at half of it); 0: 10 s */
@@ -72,6 +73,9 @@ wb_agent wb_source_ws_agent(wb_source_ws *source);
 
 /* wb_source_ws_thread_end: the ingest thread calls it before it ends. */
 void wb_source_ws_thread_end(wb_source_ws *source);
+
+/* wb_source_ws_wake: there is something to do. Any thread. */
+void wb_source_ws_wake(wb_source_ws *source);
 
 /* wb_source_ws_stop: say Close 1000 on every open line, take what still comes, end. Any thread. */
 void wb_source_ws_stop(wb_source_ws *source);

@@ -26,6 +26,9 @@
 #define WB_DEPTH_DEFAULT 50
 #define WB_DEPTH_MAX 1000
 
+/* Levels a side in imbalance and pressure. */
+#define WB_IMBALANCE_LEVELS_DEFAULT 10
+
 /* Mids averaged. */
 #define WB_MID_WINDOW_DEFAULT 10
 #define WB_MID_WINDOW_MAX 1024

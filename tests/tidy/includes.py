@@ -48,7 +48,7 @@ FOREIGN = [
     (r"cyaml/.*|yaml\.h", r"io/config\.[ch]"),
     (r"zlib\.h|zstd(_errors)?\.h", r"io/(deflate|recording|log_reader|sink_\w+)\.[ch]"),
     (r"seccomp\.h", r"io/confine_calls\.c"),
-    (r"jansson\.h", r"io/(report|node_\w+)\.[ch]|tools/.*"),
+    (r"jansson\.h", r"io/(report(_\w+)?|node_\w+)\.[ch]|tools/.*"),
 ]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>|(\S.*))', re.M)
