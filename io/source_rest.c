@@ -130,6 +130,9 @@ static void request(wb_source_rest *rest, uint16_t product, uint64_t asked) {
   rest->due_ns = now_ns + SECOND / rest->config.per_second;
   int result = wb_rest_get(&config, url, &answer, &error);
   if (result == WB_E_STATE) return;
+  uint64_t again = wb_load_acquire(&rest->asked[product]);
+  if (!((again ^ asked) << (64 - ASKED_COUNT_AT)))
+    rest->served[product] = again; /* the answer is for what was asked meanwhile, too */
   int head_bytes = snprintf(head, sizeof head, "GET %s %u\n", path, answer.status);
   if (result < 0) {
     say(rest, path, error.detail);
@@ -165,8 +168,6 @@ static void *thread_main(void *self) {
     } else {
       rest->served[product] = asked;
       request(rest, (uint16_t)product, asked);
-      uint64_t again = wb_load_acquire(&rest->asked[product]);
-      if (!((again ^ asked) << (64 - ASKED_COUNT_AT))) rest->served[product] = again; /* what was asked meanwhile is answered */
     }
   }
   wb_tls_thread_end();

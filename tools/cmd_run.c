@@ -310,12 +310,15 @@ static wb_confine *confined(const wb_config *config, const wb_node_config *node,
     confine.port[confine.port_count++] = (uint16_t)strtoul(url.port, NULL, 10);
   }
   const char *rest = rest_of(node);
-  if (rest) {
+  if (rest && confine.port_count < WB_CONFINE_PORTS_MAX) {
     char as_socket[512];
     wb_url url;
-    snprintf(as_socket, sizeof as_socket, "ws%s", strncmp(rest, "http", 4) == 0 ? rest + 4 : rest);
-    if (wb_url_parse(as_socket, &url, error) != 0) return NULL;
-    if (confine.port_count < WB_CONFINE_PORTS_MAX) confine.port[confine.port_count++] = (uint16_t)strtoul(url.port, NULL, 10);
+    if (strncmp(rest, "http", 4) != 0 || (size_t)snprintf(as_socket, sizeof as_socket, "ws%s", rest + 4) >= sizeof as_socket ||
+        wb_url_parse(as_socket, &url, NULL) != 0) {
+      wb_error_set(error, WB_E_CONFIG, 0, "rest", "--rest '%s' is no URL of http or https", rest);
+      return NULL;
+    }
+    confine.port[confine.port_count++] = (uint16_t)strtoul(url.port, NULL, 10);
   }
   return wb_confine_open(&confine, error);
 }
