@@ -261,8 +261,8 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
   add(&stage->rejected[reason], 1);
   uint64_t now_ns = message->recv_ns;
   bool harmless = message->kind == WB_MESSAGE_REJECT && message->u.reject.harmless;
-  if (message->kind == WB_MESSAGE_REJECT && message->u.reject.answer && message->product != WB_PRODUCT_NONE)
-    harmless = stage->product[message->product].recover.state == WB_STATE_LIVE;
+  if (message->kind == WB_MESSAGE_REJECT && message->u.reject.answer)
+    harmless = message->product == WB_PRODUCT_NONE || stage->product[message->product].recover.state == WB_STATE_LIVE;
   if (message->product != WB_PRODUCT_NONE) {
     stage->product[message->product].rejected++;
     if (harmless) publish(&stage->product[message->product]);
