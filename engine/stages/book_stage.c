@@ -526,26 +526,38 @@ static void orders_loaded(wb_book_stage *stage, const wb_message *message) {
   applied(stage, product, message);
 }
 
-static void take_order(wb_book_stage *stage, const wb_message *message) {
-  static const uint8_t reasons[] = {
-      [WB_ORDER_SYNC_START] = WB_REASON_CONNECTED,      [WB_ORDER_SYNC_GAP] = WB_REASON_GAP,
-      [WB_ORDER_SYNC_CONTRADICTION] = WB_REASON_ORDERS, [WB_ORDER_SYNC_FULL] = WB_REASON_ORDERS_MAX,
-      [WB_ORDER_SYNC_RANGE] = WB_REASON_RANGE,          [WB_ORDER_SYNC_OLD] = WB_REASON_OLD};
+static void take_event(wb_book_stage *stage, const wb_message *message, const wb_order_event *event) {
   wb_level3 *level3 = stage->config.level3;
-  if (!level3) return;
   wb_delta delta[WB_ORDERS_DELTAS_MAX];
   uint32_t count;
   wb_trade trade;
-  bool numbered, traded = wb_level3_trade(level3, message, &trade, &numbered);
-  switch (wb_level3_take(level3, message, delta, &count)) {
+  bool numbered, traded = wb_level3_trade(level3, event, &trade, &numbered);
+  switch (wb_level3_take(level3, message, event, delta, &count)) {
   case WB_ORDER_SYNC_NONE: break;
   case WB_ORDER_SYNC_CHANGED: orders_changed(stage, message, delta, count); break;
   case WB_ORDER_SYNC_LOADED: orders_loaded(stage, message); break;
   case WB_ORDER_SYNC_ASK:
-    suspect(stage, message->product, WB_LINE_NONE, (wb_reason)reasons[level3->product[message->product].sync.why],
-            WB_REJECT_NONE, message->recv_ns);
+    suspect(stage, message->product, WB_LINE_NONE, wb_level3_why(level3, message->product), WB_REJECT_NONE, message->recv_ns);
   }
   if (traded) tape_trade(stage, message, &trade, numbered);
+}
+
+/* What was held of a product, as far as it is to be taken now. */
+static void release_held(wb_book_stage *stage, const wb_message *message, uint32_t index) {
+  for (wb_order_event event; wb_level3_release(stage->config.level3, index, message->recv_ns, &event);) {
+    wb_message as = *message;
+    as.product = (uint16_t)index;
+    as.time_ns = event.time_ns;
+    take_event(stage, &as, &event);
+  }
+}
+
+static void take_order(wb_book_stage *stage, const wb_message *message) {
+  wb_level3 *level3 = stage->config.level3;
+  if (!level3) return;
+  release_held(stage, message, message->product);
+  if (!wb_level3_hold(level3, message)) take_event(stage, message, wb_message_order(message));
+  release_held(stage, message, message->product);
   if (wb_level3_heard(level3, message->product)) ask_first(stage, message->product);
 }
 
@@ -574,6 +586,7 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
     wb_book_product *product = &stage->product[i];
     if (!feed) {
       wb_witness_connected(&product->witness);
+      release_held(stage, message, i);
       continue;
     }
     if (product->loading) wb_book_load_drop(product->book);
@@ -610,6 +623,7 @@ static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
   if (message->product == WB_PRODUCT_NONE || message->line != witness_line(stage, message->product)) return;
   if (stage->config.tape) wb_tape_until(&stage->config.tape[message->product], message->time_ns);
   const wb_level3 *level3 = stage->config.level3;
+  if (level3) release_held(stage, message, message->product);
   const wb_witness_config *config = stage->config.witness;
   wb_book_product *product = &stage->product[message->product];
   wb_evidence finding;

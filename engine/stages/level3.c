@@ -9,12 +9,14 @@ enum { LEVELS_AT_ONCE = 256 };
 
 static size_t lines_of(size_t bytes) { return (bytes + WB_CACHE_LINE_BYTES - 1) & ~(size_t)(WB_CACHE_LINE_BYTES - 1); }
 
-static size_t queue_bytes(void) { return lines_of(WB_LEVEL3_EVENTS_MAX * sizeof(wb_order_event)); }
+static size_t events_bytes(size_t count) { return lines_of(count * sizeof(wb_order_event)); }
+
+static size_t waiting_bytes(void) { return events_bytes(WB_LEVEL3_EVENTS_MAX) + events_bytes(WB_LEVEL3_HELD_MAX); }
 
 size_t wb_level3_bytes(const wb_level3_config *config) {
   size_t orders = wb_orders_bytes(&config->orders), count = config->products->count;
   if (!orders) return 0;
-  return count * (lines_of(orders) + queue_bytes()) + lines_of(count * sizeof(wb_level3_product)) +
+  return count * (lines_of(orders) + waiting_bytes()) + lines_of(count * sizeof(wb_level3_product)) +
          2 * lines_of(count * sizeof(wb_level3_view));
 }
 
@@ -35,7 +37,8 @@ void wb_level3_init(wb_level3 *level3, void *memory, const wb_level3_config *con
     at += orders_bytes;
     wb_order_sync_init(&level3->product[i].sync, orders, (void *)at, WB_LEVEL3_EVENTS_MAX, product->price_decimals,
                        product->size_decimals);
-    at += queue_bytes();
+    level3->product[i].held = (void *)(at + events_bytes(WB_LEVEL3_EVENTS_MAX));
+    at += waiting_bytes();
   }
 }
 
@@ -46,6 +49,7 @@ bool wb_level3_line(wb_level3 *level3, uint32_t line, uint16_t connection, bool 
   level3->lines = up ? others | bit : others;
   level3->told |= bit;
   level3->connection[index] = connection;
+  for (uint32_t i = 0; i < level3->product_count; i++) level3->product[i].seen[index] = 0;
   if (others) return false;
   for (uint32_t i = 0; i < level3->product_count; i++) wb_level3_again(level3, i);
   return true;
@@ -54,8 +58,10 @@ bool wb_level3_line(wb_level3 *level3, uint32_t line, uint16_t connection, bool 
 uint32_t wb_level3_line_up(const wb_level3 *level3) { return level3->lines ? (uint32_t)__builtin_ctz(level3->lines) : 0; }
 
 void wb_level3_again(wb_level3 *level3, uint32_t product) {
-  wb_order_sync_restart(&level3->product[product].sync);
-  level3->product[product].asked = false;
+  wb_level3_product *of = &level3->product[product];
+  wb_order_sync_restart(&of->sync);
+  of->held_count = 0;
+  of->asked = false;
 }
 
 void wb_level3_doubt(wb_level3 *level3, uint32_t product) {
@@ -71,9 +77,58 @@ bool wb_level3_first(wb_level3 *level3, uint32_t product) {
 
 /* ------------------------------------------------------------------------------------------------ events */
 
-bool wb_level3_trade(const wb_level3 *level3, const wb_message *message, wb_trade *trade, bool *numbered) {
+/* Whether a line that is up has not come to this number yet. */
+static bool awaited(const wb_level3 *level3, const wb_level3_product *of, uint64_t sequence) {
+  for (uint32_t lines = level3->lines; lines; lines &= lines - 1)
+    if (of->seen[__builtin_ctz(lines)] < sequence) return true;
+  return false;
+}
+
+static wb_order_event *held(const wb_level3_product *of, uint32_t index) {
+  return &of->held[(of->held_first + index) % WB_LEVEL3_HELD_MAX];
+}
+
+/* What is held already. */
+static bool count_old(wb_level3 *level3, wb_level3_product *of, uint32_t line) {
+  uint64_t *duplicates = &level3->duplicates[line % WB_LINE_COUNT_MAX];
+  wb_store_relaxed(duplicates, *duplicates + 1);
+  of->sync.old++;
+  return true;
+}
+
+bool wb_level3_hold(wb_level3 *level3, const wb_message *message) {
+  wb_level3_product *of = &level3->product[message->product];
   const wb_order_event *event = wb_message_order(message);
-  const wb_order_sync *sync = &level3->product[message->product].sync;
+  const wb_order_sync *sync = &of->sync;
+  if (!(level3->lines & (level3->lines - 1)) || event->kind > WB_ORDER_NOOP || !(event->has & WB_ORDER_HAS_SEQUENCE))
+    return false;
+  uint64_t *seen = &of->seen[message->line % WB_LINE_COUNT_MAX];
+  if (event->sequence > *seen) *seen = event->sequence;
+  if (sync->state != WB_ORDER_SYNC_LIVE || event->sequence <= sync->sequence + 1) return false;
+  uint64_t behind = of->held_count ? held(of, of->held_count - 1)->sequence : 0;
+  if (event->sequence <= behind) return count_old(level3, of, message->line);
+  bool runs = !of->held_count || event->sequence == behind + 1;
+  if (!runs || of->held_count == WB_LEVEL3_HELD_MAX || !awaited(level3, of, sync->sequence + 1)) return false;
+  if (!of->held_count) of->held_since_ns = message->recv_ns;
+  *held(of, of->held_count++) = *event;
+  return true;
+}
+
+bool wb_level3_release(wb_level3 *level3, uint32_t product, uint64_t recv_ns, wb_order_event *event) {
+  wb_level3_product *of = &level3->product[product];
+  const wb_order_sync *sync = &of->sync;
+  if (!of->held_count) return false;
+  bool hole = sync->state == WB_ORDER_SYNC_LIVE && held(of, 0)->sequence > sync->sequence + 1;
+  bool late = recv_ns > of->held_since_ns + WB_LEVEL3_HELD_NS || of->held_count == WB_LEVEL3_HELD_MAX;
+  if (hole && !late && awaited(level3, of, sync->sequence + 1)) return false;
+  *event = *held(of, 0);
+  of->held_first = (of->held_first + 1) % WB_LEVEL3_HELD_MAX;
+  of->held_count--;
+  return true;
+}
+
+bool wb_level3_trade(const wb_level3 *level3, const wb_order_event *event, wb_trade *trade, bool *numbered) {
+  const wb_order_sync *sync = &level3->product[event->product].sync;
   if (event->kind != WB_ORDER_MATCH) return false;
   wb_order maker = {.side = (wb_side)event->side};
   *numbered = event->has & WB_ORDER_HAS_TRADE_ID;
@@ -133,10 +188,9 @@ static bool in_force(const wb_level3 *level3, const wb_message *message) {
   return (level3->lines >> index & 1) && level3->connection[index] == message->connection;
 }
 
-wb_order_sync_result wb_level3_take(wb_level3 *level3, const wb_message *message, wb_delta delta[WB_ORDERS_DELTAS_MAX],
-                                    uint32_t *count) {
+wb_order_sync_result wb_level3_take(wb_level3 *level3, const wb_message *message, const wb_order_event *event,
+                                    wb_delta delta[WB_ORDERS_DELTAS_MAX], uint32_t *count) {
   wb_level3_product *of = &level3->product[message->product];
-  const wb_order_event *event = wb_message_order(message);
   wb_order_sync *sync = &of->sync;
   wb_order_sync_result result;
   *count = 0;
@@ -154,6 +208,14 @@ wb_order_sync_result wb_level3_take(wb_level3 *level3, const wb_message *message
   result = wb_order_sync_take(sync, event, delta, count);
   if (sync->old != old) wb_store_relaxed(duplicates, *duplicates + 1);
   return result;
+}
+
+wb_reason wb_level3_why(const wb_level3 *level3, uint32_t product) {
+  static const uint8_t reasons[] = {
+      [WB_ORDER_SYNC_START] = WB_REASON_CONNECTED,      [WB_ORDER_SYNC_GAP] = WB_REASON_GAP,
+      [WB_ORDER_SYNC_CONTRADICTION] = WB_REASON_ORDERS, [WB_ORDER_SYNC_FULL] = WB_REASON_ORDERS_MAX,
+      [WB_ORDER_SYNC_RANGE] = WB_REASON_RANGE,          [WB_ORDER_SYNC_OLD] = WB_REASON_OLD};
+  return (wb_reason)reasons[level3->product[product].sync.why];
 }
 
 int wb_level3_load(const wb_level3 *level3, uint32_t product, wb_book *book) {

@@ -3,6 +3,9 @@
  * What:    takes the ORDER messages of all lines, drops what another line has brought, says what became of the level-2 book, and knows which lines are
  *          up. When the first comes up, or none is left, all begins anew; a line more or less while another is up changes nothing, as
  *          the sequence tells what is missing.
+ * Lines    each brings all events in order. One that skips a number does not make the book wait for a snapshot while another line can still bring what is
+ *          missing: what came behind the hole is held, 256 events at most and a second, and released when the hole is filled, or when nobody
+ *          can fill it.
  * Snapshot what was asked for on a connection that is gone meanwhile is left aside: events between it and the subscription that is in force may be missing,
  *          and of a product in which nothing happens nobody would see it.
  * Recording messages alone, without answers and connections: the book they begin with is open messages of one and the same sequence, two at
@@ -14,17 +17,26 @@
 #include "engine/base/products.h"
 #include "engine/book/book.h"
 #include "engine/book/order_sync.h"
+#include "engine/feed/recover.h"
 #include "engine/feed/trades.h"
 
 /* Events that wait for a snapshot, a product: 4 s of 1,000 a second. */
 enum { WB_LEVEL3_EVENTS_MAX = 4096 };
 
+/* Events that are held, a product: a line is seldom more than a few ms behind another. */
+enum { WB_LEVEL3_HELD_MAX = 256 };
+#define WB_LEVEL3_HELD_NS UINT64_C(1000000000)
+
 typedef struct wb_level3_product {
   wb_order_sync sync;
-  wb_order_event first; /* of a recording */
-  uint8_t opening;      /* how far a recording's beginning has come */
-  bool asked;           /* a first snapshot was asked for since the feed came up */
-  bool aside;           /* the snapshot that comes in is left aside */
+  wb_order_event *held; /* a ring: a run of numbers behind a hole */
+  uint32_t held_first, held_count;
+  uint64_t held_since_ns;
+  uint64_t seen[WB_LINE_COUNT_MAX]; /* of each line, the last sequence */
+  wb_order_event first;             /* of a recording */
+  uint8_t opening;                  /* how far a recording's beginning has come */
+  bool asked;                       /* a first snapshot was asked for since the feed came up */
+  bool aside;                       /* the snapshot that comes in is left aside */
 } wb_level3_product;
 
 /* What a report shows of one product. since start, or since a replay's window began: see wb_order_sync. */
@@ -58,15 +70,23 @@ bool wb_level3_line(wb_level3 *level3, uint32_t line, uint16_t connection, bool 
 /* wb_level3_line_up returns the first line that is up; 0 if none is. */
 uint32_t wb_level3_line_up(const wb_level3 *level3);
 
-/* wb_level3_trade gives the trade that a MATCH is; false if the message is none, or the book does not know yet whose it was (`level3` says no side).
- * *numbered: it has an id. Before wb_level3_take. */
-bool wb_level3_trade(const wb_level3 *level3, const wb_message *message, wb_trade *trade, bool *numbered);
+/* wb_level3_hold takes an ORDER message aside; false: its event is to be taken now. wb_level3_release gives in *event what was held and is to be taken now, at
+ * this time; false if there is none. Before and after each message, and where a line changed. */
+bool wb_level3_hold(wb_level3 *level3, const wb_message *message);
+bool wb_level3_release(wb_level3 *level3, uint32_t product, uint64_t recv_ns, wb_order_event *event);
 
-/* wb_level3_take takes an ORDER message; delta, count and result as wb_order_sync_take. After LOADED wb_level3_load makes the level-2 book of the orders: 0 or
+/* wb_level3_trade gives the trade that a MATCH is; false if the event is none, or the book does not know yet whose it was (`level3` says no side).
+ * *numbered: it has an id. Before wb_level3_take. */
+bool wb_level3_trade(const wb_level3 *level3, const wb_order_event *event, wb_trade *trade, bool *numbered);
+
+/* wb_level3_take takes an event, of this message's line; delta, count and result as wb_order_sync_take. After LOADED wb_level3_load makes the level-2 book of the orders: 0 or
  * WB_E_FULL. */
-wb_order_sync_result wb_level3_take(wb_level3 *level3, const wb_message *message, wb_delta delta[WB_ORDERS_DELTAS_MAX],
-                                    uint32_t *count);
+wb_order_sync_result wb_level3_take(wb_level3 *level3, const wb_message *message, const wb_order_event *event,
+                                    wb_delta delta[WB_ORDERS_DELTAS_MAX], uint32_t *count);
 int wb_level3_load(const wb_level3 *level3, uint32_t product, wb_book *book);
+
+/* wb_level3_why returns why a product's orders began to wait. */
+wb_reason wb_level3_why(const wb_level3 *level3, uint32_t product);
 
 /* wb_level3_scale takes a SCALE; false if the orders cannot be held in these units: their book waits. */
 bool wb_level3_scale(wb_level3 *level3, const wb_message *message);

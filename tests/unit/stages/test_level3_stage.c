@@ -557,3 +557,73 @@ Test(level3_stage, a_recording_that_begins_in_the_middle_is_never_live) {
   for (uint64_t sequence = 11; sequence < 20; sequence++) open_order(r, sequence, (unsigned)sequence, "99", "1");
   cr_expect_eq(r->product.recover.state, WB_STATE_WAITING);
 }
+
+static void open_on(rig *r, unsigned of, uint64_t sequence) {
+  char text[256];
+  snprintf(text, sizeof text,
+           "{\"type\":\"open\",\"product_id\":\"BTC-USD\",\"sequence\":%" PRIu64
+           ",\"order_id\":\"%s\",\"side\":\"buy\",\"price\":\"98\",\"remaining_size\":\"1\"}",
+           sequence, id_text(sequence));
+  give(r, WB_FRAME_TEXT, of, 1, text);
+}
+
+static rig *two_lines(void) {
+  rig *r = rig_open(true, false, 1000);
+  wb_command c;
+  give(r, WB_FRAME_CONNECT, 0, 1, "{}");
+  give(r, WB_FRAME_CONNECT, 1, 1, "{}");
+  give(r, WB_FRAME_TEXT, 0, 1, ack);
+  give(r, WB_FRAME_ANSWER, 0, 1, book_at_10);
+  commands(r, &c);
+  return r;
+}
+
+Test(level3_stage, a_hole_of_one_line_is_filled_by_the_other) {
+  rig *r = two_lines();
+  wb_command c;
+  open_on(r, 0, 11);
+  open_on(r, 0, 13);
+  open_on(r, 0, 14);
+  cr_expect(r->product.recover.state == WB_STATE_LIVE && sync_of(r)->sequence == 11, "held");
+  open_on(r, 1, 11);
+  open_on(r, 1, 12);
+  cr_expect(r->product.recover.state == WB_STATE_LIVE && sync_of(r)->sequence == 14 && commands(r, &c) == 0);
+  open_on(r, 1, 13);
+  cr_expect_eq(wb_book_size(r->product.book, WB_SIDE_BID, UINT64_C(9800000000)), UINT64_C(400000000));
+}
+
+Test(level3_stage, a_hole_that_no_line_fills_is_fetched_anew_at_once) {
+  rig *r = two_lines();
+  wb_command c;
+  open_on(r, 0, 12);
+  cr_expect_eq(r->product.recover.state, WB_STATE_LIVE);
+  open_on(r, 1, 12);
+  cr_expect(r->product.recover.reason == WB_REASON_GAP && commands(r, &c) == 1 && c.kind == WB_COMMAND_ASK);
+  give(r, WB_FRAME_ANSWER, 0, 1,
+       "GET /products/BTC-USD/book?level=3 "
+       "200\n{\"sequence\":11,\"bids\":[],\"asks\":[[\"101\",\"2\",\"00000000-0000-4000-8000-000000000002\"]]}");
+  cr_expect(r->product.recover.state == WB_STATE_LIVE && sync_of(r)->sequence == 12, "what was held waited for the snapshot");
+}
+
+Test(level3_stage, a_hole_is_fetched_anew_when_the_line_that_could_fill_it_is_late_or_goes) {
+  for (unsigned how = 0; how < 3; how++) {
+    rig *r = two_lines();
+    open_on(r, 0, 12);
+    r->now_ns += WB_LEVEL3_HELD_NS + 1;
+    if (how == 0) open_on(r, 0, 13);
+    else if (how == 1) give(r, WB_FRAME_DISCONNECT, 1, 1, "{}");
+    else
+      give(r, WB_FRAME_TEXT, 0, 1,
+           "{\"type\":\"heartbeat\",\"product_id\":\"BTC-USD\",\"sequence\":12,\"last_trade_id\":7,\"time\":\"2026-08-02T05:43:"
+           "55.200001Z\"}");
+    cr_expect_eq(r->product.recover.reason, WB_REASON_GAP, "%u", how);
+  }
+}
+
+Test(level3_stage, no_more_is_held_than_there_is_room_for) {
+  rig *r = two_lines();
+  for (uint64_t sequence = 12; sequence < 12 + 2 * WB_LEVEL3_HELD_MAX; sequence++) open_on(r, 0, sequence);
+  cr_expect_eq(r->product.recover.reason, WB_REASON_GAP);
+  give(r, WB_FRAME_ANSWER, 0, 1, "GET /products/BTC-USD/book?level=3 200\n{\"sequence\":11,\"bids\":[],\"asks\":[]}");
+  cr_expect(r->product.recover.state == WB_STATE_LIVE && sync_of(r)->sequence == 11 + 2 * WB_LEVEL3_HELD_MAX);
+}
