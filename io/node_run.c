@@ -324,7 +324,7 @@ static int open_source(wb_node *node, wb_error *error) {
       .silence_ns = config->silence_ns,
       .spins = node->wait == WB_WAIT_SPIN,
       .notes = &node->frames[node->ring_count - 1],
-      .rest = node->level3.rest,
+      .asker = {node->level3.rest, wb_source_rest_ask, wb_source_rest_take},
       .commands = &node->commands,
       .host = &node->host,
   };

@@ -40,14 +40,16 @@ static void ring_bell(wb_source_rest *rest) {
 
 /* ------------------------------------------------------------------------------------------------ the ingest thread */
 
-void wb_source_rest_ask(wb_source_rest *rest, uint16_t product, uint8_t line, uint16_t connection) {
+void wb_source_rest_ask(void *self, uint16_t product, uint8_t line, uint16_t connection) {
+  wb_source_rest *rest = self;
   uint64_t count = (rest->asked[product] >> ASKED_COUNT_AT) + 1;
   /* [A1] releases to next_product: who sees this asking sees no older one of the product. */
   wb_store_release(&rest->asked[product], count << ASKED_COUNT_AT | (uint64_t)line << 16 | connection);
   ring_bell(rest);
 }
 
-bool wb_source_rest_take(wb_source_rest *rest, uint64_t number, uint64_t now_ns) {
+bool wb_source_rest_take(void *self, uint64_t number, uint64_t now_ns) {
+  wb_source_rest *rest = self;
   wb_frames *frames = rest->config.frames;
   if (!wb_load_acquire(&rest->offered)) return false; /* [A2] */
   if (!wb_frames_slots(frames, 1)) return false;

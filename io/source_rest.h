@@ -40,10 +40,12 @@ void wb_source_rest_close(wb_source_rest *rest);
 int wb_source_rest_start(wb_source_rest *rest, wb_error *error);
 void wb_source_rest_stop(wb_source_rest *rest);
 
-/* wb_source_rest_ask: the product wants its book; line and connection are said in the answer's record. A store, and a wake. */
-void wb_source_rest_ask(wb_source_rest *rest, uint16_t product, uint8_t line, uint16_t connection);
+/* The ingest thread's two, as a wb_source_asker has them; self is the wb_source_rest.
+ *
+ * wb_source_rest_ask: the product wants its book; line and connection are said in the answer's record. A store, and a wake. */
+void wb_source_rest_ask(void *self, uint16_t product, uint8_t line, uint16_t connection);
 
 /* wb_source_rest_take publishes an answer that is there as record `number`; false if there is none, or no room for its descriptor. */
-bool wb_source_rest_take(wb_source_rest *rest, uint64_t number, uint64_t now_ns);
+bool wb_source_rest_take(void *self, uint64_t number, uint64_t now_ns);
 
 #endif

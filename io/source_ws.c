@@ -15,7 +15,6 @@
 #include "engine/stages/book_stage.h"
 #include "io/host.h"
 #include "io/source_line.h"
-#include "io/source_rest.h"
 
 enum { PRODUCTS_PER_SUBSCRIBE = 100, LOOKS_PER_WORK = 8, LOGS_PER_SECOND = 10 };
 
@@ -223,8 +222,9 @@ static void line_resync(wb_line *l, const wb_command *command) {
 }
 
 static int source_answers(wb_source_ws *source) {
-  if (!source->config.rest || __atomic_load_n(&source->ended, __ATOMIC_RELAXED) ||
-      !wb_source_rest_take(source->config.rest, source->number, wb_source_now(source)))
+  const wb_source_asker *asker = &source->config.asker;
+  if (!asker->self || __atomic_load_n(&source->ended, __ATOMIC_RELAXED) ||
+      !asker->take(asker->self, source->number, wb_source_now(source)))
     return 0;
   source->number++;
   wb_store_release(&source->taken, source->number);
@@ -251,9 +251,9 @@ static int source_commands(wb_source_ws *source) {
       l->resync[command->product] = 1;
       l->resync_count++;
       line_resync(l, command);
-    } else if (command->kind == WB_COMMAND_ASK && source->config.rest) {
+    } else if (command->kind == WB_COMMAND_ASK && source->config.asker.self) {
       if (command->reason != WB_REASON_CONNECTED) line_resync(l, command);
-      wb_source_rest_ask(source->config.rest, command->product, command->line, command->connection);
+      source->config.asker.ask(source->config.asker.self, command->product, command->line, command->connection);
     } else if (command->kind == WB_COMMAND_RECONNECT) {
       wb_line_send_close(l, command->close_code);
       if (l->state == WB_LINE_OPEN) wb_line_fail(l, false, "reconnecting: %s", wb_reason_text((wb_reason)command->reason));

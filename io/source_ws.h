@@ -23,6 +23,13 @@
 
 typedef struct wb_source_ws wb_source_ws;
 
+/* Who gets level-3 snapshots, off the ingest thread: io/source_rest. */
+typedef struct wb_source_asker {
+  void *self; /* NULL: nothing is asked for */
+  void (*ask)(void *self, uint16_t product, uint8_t line, uint16_t connection);
+  bool (*take)(void *self, uint64_t number, uint64_t now_ns);
+} wb_source_asker;
+
 typedef struct wb_source_ws_config {
   const char *url[WB_LINE_COUNT_MAX];
   unsigned line_count;
@@ -37,8 +44,8 @@ typedef struct wb_source_ws_config {
   wb_deflate_mode deflate;              /* what permessage-deflate is offered */
   wb_frames *frames[WB_LINE_COUNT_MAX]; /* one a line */
   wb_frames *notes;
-  wb_ring *commands;           /* from the book stage */
-  struct wb_source_rest *rest; /* level-3 snapshots; NULL: none are asked for */
+  wb_ring *commands; /* from the book stage */
+  wb_source_asker asker;
   const wb_host *host;
   uint64_t connect_timeout_ns;             /* resolve to upgrade; 0: 10 s */
   uint64_t silence_ns;                     /* no byte for this long: reconnect (a ping is sent at half of it); 0: 10 s */
