@@ -17,6 +17,7 @@
 #include "engine/book/book.h"
 #include "engine/book/orders.h"
 #include "engine/codec/coinbase_orders.h"
+#include "engine/codec/coinbase_roads.h"
 #include "io/memory.h"
 
 #define CENT 1000000u
@@ -47,7 +48,7 @@ typedef struct bench {
   uint64_t sum;
   wb_products products;
   void *products_memory;
-  wb_coinbase_orders *codec;
+  wb_coinbase *codec;
   char *text;
   uint32_t text_bytes;
 } bench;
@@ -107,11 +108,17 @@ static void write_snapshot(bench *b) {
   b->text_bytes = (uint32_t)used;
 }
 
+static wb_coinbase *codec_of(const wb_products *products) {
+  void *memory;
+  if (posix_memalign(&memory, 64, wb_coinbase_size(products)) != 0 || wb_coinbase_init(memory, products) != 0) abort();
+  return memory;
+}
+
 static void open_codec(bench *b) {
   if (posix_memalign(&b->products_memory, 64, wb_products_bytes(1)) != 0) abort();
   wb_products_init(&b->products, b->products_memory, 1);
   wb_products_add(&b->products, "BTC-USD", 7);
-  b->codec = wb_coinbase_orders_init(malloc(wb_coinbase_orders_bytes(&b->products)), &b->products);
+  b->codec = codec_of(&b->products);
 }
 
 static void *book_setup(const void *parameter, bool smoke) {
@@ -287,7 +294,7 @@ typedef struct texts {
   wb_order_out out;
   wb_products products;
   void *products_memory;
-  wb_coinbase_orders *codec;
+  wb_coinbase *codec;
   char (*text)[TEXT_BYTES_MAX];
   uint32_t bytes[TEXTS];
   uint64_t sum, each; /* sum of sizes said; what a round of all texts says */
@@ -318,8 +325,8 @@ static void *text_setup(const void *parameter, bool smoke) {
   t->text = calloc(TEXTS, sizeof *t->text);
   wb_products_init(&t->products, t->products_memory, 1);
   wb_products_add(&t->products, "BTC-USD", 7);
-  t->codec = wb_coinbase_orders_init(malloc(wb_coinbase_orders_bytes(&t->products)), &t->products);
-  if (!t->text || !t->codec) return NULL;
+  t->codec = codec_of(&t->products);
+  if (!t->text) return NULL;
   for (uint32_t i = 0; i < TEXTS; i++) {
     wb_order_event e = order_event(set->kind);
     char id[40], price[32], size[32], *text = t->text[i];

@@ -27,6 +27,8 @@ typedef enum {
   WB_FRAME_OVERSIZE =
       8, /* what came of a message that was refused for its size; PARTIAL records with what still came may follow */
   WB_FRAME_VIOLATION = 9, /* what came from the byte on that broke the WebSocket protocol; PARTIAL records may follow */
+  WB_FRAME_ANSWER =
+      10, /* answer of a REST request: a line of method, path and status, then the body; status 0: none came, and why */
 
   WB_FRAME_CONNECT = 16,    /* {"event":"connect","url":...,"address":...,"tls":...} : the connection is open, upgrade done */
   WB_FRAME_DISCONNECT = 17, /* {"event":"disconnect","reason":...}: books of this line are suspect from here on */
@@ -107,6 +109,7 @@ typedef enum {
   WB_MESSAGE_WINDOW,        /* a replay's window begins: counts and analytics start anew, books stay */
   WB_MESSAGE_GAP,           /* messages are missing between this and the next: no book can be trusted until its snapshot */
   WB_MESSAGE_RESYNC,        /* the node asked for the product anew: for a replay, which asks for nothing itself */
+  WB_MESSAGE_ORDER,         /* a wb_order_event in the place of WB_ORDER_DELTAS deltas: engine/order_event.h */
 
   /* What no book is made of. The deltas of these are in units of their own: `decimals`. */
   WB_MESSAGE_STATUS, /* deltas: increments of price and size, then as a price the least worth of an order in quote; u.status. The last of a message
@@ -190,6 +193,7 @@ typedef struct wb_message {
       uint32_t reason;  /* wb_reject */
       uint32_t offset;  /* byte of the frame where the trouble was seen */
       uint8_t harmless; /* well-formed JSON of a type that changes no book: counted, no book becomes suspect */
+      uint8_t answer;   /* it was to be a snapshot: a book that is live needs none */
     } reject;
     struct {
       uint8_t price_decimals, size_decimals;

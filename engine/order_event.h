@@ -64,4 +64,12 @@ typedef struct wb_order_event {
 } wb_order_event;
 _Static_assert(sizeof(wb_order_event) == 96, "an order event is a line and a half");
 
+/* As a wb_message of kind WB_MESSAGE_ORDER; SCALE, REJECT and IGNORED are messages of their own. */
+enum { WB_ORDER_DELTAS = sizeof(wb_order_event) / sizeof(wb_delta) };
+_Static_assert(WB_ORDER_DELTAS * sizeof(wb_delta) == sizeof(wb_order_event), "the event fills its deltas");
+
+static inline const wb_order_event *wb_message_order(const wb_message *message) {
+  return (const wb_order_event *)(const void *)message->deltas;
+}
+
 #endif

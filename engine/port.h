@@ -25,6 +25,22 @@ typedef struct wb_out {
 /* ------------------------------------------------------------------------------------------------ codec: one venue's dialect
  */
 
+/* Level 3 of a venue: order by order, spliced to snapshots that are asked for by REST. */
+typedef struct wb_codec_orders {
+  const char *rest; /* where REST is when nobody says otherwise */
+
+  /* channel says whether a channel brings orders. */
+  bool (*channel)(const char *name);
+
+  /* begin turns an instance to level 3, right after init: text of such channels and ANSWER frames become ORDER messages, level-2 books are
+   * IGNORED. */
+  void (*begin)(void *state);
+
+  /* path writes what is asked for to get a product's book, NUL-terminated; an ANSWER frame begins with "GET ", it, a blank, and the status. Returns its
+   * length, or WB_E_LIMIT when size is too small. */
+  int (*path)(const wb_products *products, uint16_t product, char *text, size_t size);
+} wb_codec_orders;
+
 typedef struct wb_codec {
   const char *name;            /* "coinbase-exchange": the value of --feed */
   const char *url;             /* where the feed is when nobody says otherwise */
@@ -59,6 +75,8 @@ typedef struct wb_codec {
    * WB_CHECKSUM_LEVELS_MAX) a side or as many as there are, in the product's units. Called where the books are. Pure. */
   uint32_t (*checksum)(const wb_level *bid, uint32_t bid_count, const wb_level *ask, uint32_t ask_count);
   uint32_t checksum_levels;
+
+  const wb_codec_orders *orders; /* NULL: no level 3 here */
 } wb_codec;
 
 /* wb_codec_find returns the codec of that name from the table of codecs, or NULL. wb_codec_at enumerates it (NULL past the

@@ -13,6 +13,7 @@
 #include "io/cpu.h"
 #include "io/http1.h"
 #include "io/memory.h"
+#include "io/node_level3.h"
 #include "io/shm.h"
 #include "io/source_replay.h"
 #include "io/source_ws.h"
@@ -33,6 +34,7 @@ enum { READER_PARSE = 0, READER_STORE = 1 };
 #define JOURNAL_BYTES_MAX (UINT64_C(1) << 36)
 /* Two seconds of 100 MB/s with a disk that takes nothing, and most of a minute of what a busy feed sends. */
 #define SPILL_BYTES_DEFAULT (UINT64_C(256) << 20)
+
 static const uint64_t CLOSE_TIMEOUT_NS = UINT64_C(5000000000), ARCHIVE_TIMEOUT_NS = UINT64_C(5000000000);
 
 typedef struct node_thread {
@@ -55,7 +57,7 @@ struct wb_node {
   wb_wait wait;
   bool started, finished;
 
-  wb_frames *frames; /* lines, then notes */
+  wb_frames *frames; /* lines, answers of level 3, then notes */
   unsigned ring_count;
   void *journal[WB_PARSE_RINGS_MAX];
   size_t journal_bytes[WB_PARSE_RINGS_MAX];
@@ -81,7 +83,10 @@ struct wb_node {
   wb_book_stage book;
   wb_witness_config witness;
   wb_arbiter arbiter;
-  void *arbiter_memory; /* NULL: there is one line */
+  void *arbiter_memory; /* NULL: there is one line, or level 3 */
+  unsigned lines;       /* redundant ones */
+  wb_node_level3 level3;
+  wb_tape *tapes;
   wb_ring commands, messages;
   void *commands_memory, *messages_memory;
   wb_book_product *product;
@@ -115,6 +120,11 @@ static size_t turn_bytes(size_t journal_bytes) {
   return journal_bytes >= 4 * (size_t)WB_FRAMES_TURN_BYTES ? WB_FRAMES_TURN_BYTES : 0;
 }
 
+/* Lines have the large ones. */
+static size_t frame_count(const wb_node *node, unsigned ring) {
+  return ring < (node->config.line_count ? node->config.line_count : 1) ? LINE_FRAMES : NOTES_FRAMES;
+}
+
 static bool spills(const wb_node_config *config) { return config->data_dir && config->line_count && config->spill_bytes; }
 
 static void *lines_alloc(size_t bytes) {
@@ -130,7 +140,7 @@ static int open_rings(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
   unsigned lines = config->line_count ? config->line_count : 1;
   unsigned readers = config->data_dir ? 2 : 1;
-  node->ring_count = config->line_count ? lines + 1 : lines;
+  node->ring_count = config->line_count ? lines + node->level3.on + 1 : lines;
   node->frames = lines_alloc(node->ring_count * sizeof *node->frames);
   if (!node->frames) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for frame rings");
   /* A message, what its fragments and the control frames between them may add, and a response head behind or before it. */
@@ -143,10 +153,10 @@ static int open_rings(wb_node *node, wb_error *error) {
         error, WB_E_LIMIT, 0, "node", "--journal must be %llu bytes at least, for messages of %llu, and %llu at most",
         (unsigned long long)least, (unsigned long long)config->message_bytes_max, (unsigned long long)JOURNAL_BYTES_MAX);
   for (unsigned i = 0; i < node->ring_count; i++) {
-    bool notes = i == lines;
-    size_t count = notes ? NOTES_FRAMES : LINE_FRAMES;
+    bool notes = i == lines + node->level3.on;
+    size_t count = frame_count(node, i);
     node->journal_bytes[i] = notes ? NOTES_BYTES : line_bytes;
-    bool live = config->line_count && !notes; /* a first touch costs more than a message */
+    bool live = config->line_count && i < lines; /* a first touch costs more than a message */
     node->journal[i] = wb_mirror_open(node->journal_bytes[i], live, error);
     if (!node->journal[i]) return WB_E_MEMORY;
     node->descriptors[i] = wb_arena_open(count * sizeof(wb_frame), error);
@@ -155,7 +165,7 @@ static int open_rings(wb_node *node, wb_error *error) {
     int result =
         wb_frames_init(&node->frames[i], node->journal[i], node->journal_bytes[i], node->descriptors[i], count, readers);
     if (result != 0) return wb_error_set(error, result, 0, "node", "frame ring");
-    if (live) node->frames[i].turn_bytes = turn_bytes(node->journal_bytes[i]);
+    if (config->line_count && !notes) node->frames[i].turn_bytes = turn_bytes(node->journal_bytes[i]);
   }
   node->commands_memory = wb_mirror_open(COMMANDS_BYTES, false, error);
   if (!node->commands_memory) return WB_E_MEMORY;
@@ -184,8 +194,8 @@ static int open_spill(wb_node *node, wb_error *error) {
   node->spill_frames = lines_alloc(node->ring_count * sizeof *node->spill_frames);
   if (!node->spill_frames) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for spill rings");
   for (unsigned i = 0; i < node->ring_count; i++) {
-    bool notes = i == config->line_count;
-    node->spill_bytes[i] = notes ? NOTES_BYTES : share;
+    bool notes = i + 1 == node->ring_count, line = i < config->line_count;
+    node->spill_bytes[i] = notes ? NOTES_BYTES : line ? share : node->journal_bytes[i];
     size_t count = spill_frame_count(node->spill_bytes[i]);
     node->spill_journal[i] = wb_mirror_open(node->spill_bytes[i], false, error);
     if (!node->spill_journal[i]) return WB_E_MEMORY;
@@ -194,9 +204,9 @@ static int open_spill(wb_node *node, wb_error *error) {
     int result = wb_frames_init(&node->spill_frames[i], node->spill_journal[i], node->spill_bytes[i],
                                 node->spill_descriptors[i], count, 1);
     if (result != 0) return wb_error_set(error, result, 0, "node", "spill ring");
-    if (!notes) node->spill_frames[i].turn_bytes = turn_bytes(share);
+    if (!notes) node->spill_frames[i].turn_bytes = turn_bytes(node->spill_bytes[i]);
     uint64_t warm = SPILL_WARM_BYTES / config->line_count & ~UINT64_C(4095); /* what a disk that keeps up needs */
-    wb_memory_populate(node->spill_journal[i], node->spill_bytes[i] < warm ? node->spill_bytes[i] : warm);
+    if (line || notes) wb_memory_populate(node->spill_journal[i], node->spill_bytes[i] < warm ? node->spill_bytes[i] : warm);
     node->spill.from[i] = &node->frames[i];
     node->spill.to[i] = &node->spill_frames[i];
   }
@@ -216,6 +226,7 @@ static const char *explain(void *self, const char *bytes, size_t count, char *te
 static int open_books(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
   uint32_t count = config->products->count, lines = node->replay ? wb_source_replay_lines(node->replay) : config->line_count;
+  node->lines = lines;
   size_t one = wb_book_rest_bytes(&config->book);
   node->books_bytes = one * count;
   node->books = wb_arena_open(node->books_bytes, error);
@@ -238,13 +249,14 @@ static int open_books(wb_node *node, wb_error *error) {
   node->capture_view = calloc(count, sizeof *node->capture_view);
   node->codec_state = lines_alloc(config->codec->size(config->products));
   node->batch = lines_alloc(WB_PARSE_BATCH_BYTES);
-  if (lines > 1) {
+  node->tapes = calloc((size_t)2 * count, sizeof *node->tapes);
+  if (lines > 1 && !node->level3.on) {
     node->arbiter_memory = lines_alloc(wb_arbiter_bytes(lines, count));
     if (!node->arbiter_memory) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u lines", lines);
     wb_arbiter_init(&node->arbiter, node->arbiter_memory, lines, count, &wb_recover_default, node->started_ns);
   }
   if (!node->books || !node->pool_memory || !node->product || !node->mid2 || !node->views || !node->capture ||
-      !node->capture_count || !node->capture_view || !node->codec_state || !node->batch)
+      !node->capture_count || !node->capture_view || !node->codec_state || !node->batch || !node->tapes)
     return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u books of up to %zu bytes", count, one);
   wb_pool_init(&node->pool, node->pool_memory, node->pool_bytes);
   if (config->line_count)
@@ -257,6 +269,12 @@ static int open_books(wb_node *node, wb_error *error) {
   }
   int result = config->codec->init(node->codec_state, config->products);
   if (result != 0) return wb_error_set(error, result, 0, "node", "codec %s", config->codec->name);
+  bool recording = node->replay && wb_source_replay_recording(node->replay);
+  result = wb_node_level3_open(&node->level3, config, recording, node->codec_state, error);
+  if (result != 0) return result;
+  for (uint32_t i = 0; i < count; i++)
+    wb_tape_init(&node->tapes[i], &config->tape, config->products->product[i].price_decimals,
+                 config->products->product[i].size_decimals);
   bool live = config->line_count > 0;
   node->witness = config->witness ? *config->witness : wb_witness_default;
   if (config->line_count > 1) node->witness.policy[WB_ALARM_UNKNOWN] = WB_WITNESS_OFF;
@@ -273,7 +291,10 @@ static int open_books(wb_node *node, wb_error *error) {
                          .timed = live,
                          .witness = &node->witness,
                          .observer = observer,
-                         .arbiter = lines > 1 ? &node->arbiter : NULL,
+                         .arbiter = node->arbiter_memory ? &node->arbiter : NULL,
+                         .level3 = node->level3.on ? &node->level3.books : NULL,
+                         .tape = node->tapes,
+                         .recover = node->level3.on ? &wb_node_level3_recover : NULL,
                      },
                      node->product, node->capture, node->capture_count, node->capture_view);
   if (node->layout == WB_LAYOUT_PIPELINED) node->book.messages = &node->messages;
@@ -291,7 +312,7 @@ static int open_books(wb_node *node, wb_error *error) {
       .messages = node->layout == WB_LAYOUT_PIPELINED ? &node->messages : NULL,
       .book = &node->book,
       .batch = node->batch,
-      .redundant = lines > 1,
+      .redundant = node->arbiter_memory != NULL,
   };
   for (unsigned i = 0; i < node->ring_count; i++) node->parse.ring[i] = &node->frames[i];
   wb_parse_stage_init(&node->parse);
@@ -307,9 +328,12 @@ static int open_replay(wb_node *node, wb_error *error) {
                                                                   .speed = config->speed,
                                                                   .frames = node->frames,
                                                                   .host = &node->host,
-                                                                  .part = config->part ? &node->part : NULL},
+                                                                  .part = config->part ? &node->part : NULL,
+                                                                  .codec = config->codec},
                                        error);
-  return node->replay ? 0 : WB_E_INVALID;
+  if (!node->replay) return WB_E_INVALID;
+  if (!config->channels) node->level3.on = wb_source_replay_orders(node->replay);
+  return 0;
 }
 
 static int open_source(wb_node *node, wb_error *error) {
@@ -328,7 +352,8 @@ static int open_source(wb_node *node, wb_error *error) {
       .deflate = config->deflate,
       .silence_ns = config->silence_ns,
       .spins = node->wait == WB_WAIT_SPIN,
-      .notes = &node->frames[config->line_count],
+      .notes = &node->frames[node->ring_count - 1],
+      .asker = {node->level3.rest, wb_source_rest_ask, wb_source_rest_take},
       .commands = &node->commands,
       .host = &node->host,
   };
@@ -347,6 +372,9 @@ static void describe_log(const wb_node *node, char *text, size_t size) {
   for (unsigned i = 0; i < config->line_count; i++) /* a replay counts them: one that is too long is there without its name */
     n += (size_t)snprintf(text + n, size - n, "%s\"%s\"", i ? "," : "",
                           n + strlen(config->url[i]) + 256 < size ? config->url[i] : "");
+  n += (size_t)snprintf(text + n, size - n, "],\"channels\":[");
+  for (const char *const *channel = config->channels; channel && *channel && n + strlen(*channel) + 256 < size; channel++)
+    n += (size_t)snprintf(text + n, size - n, "%s\"%s\"", channel == config->channels ? "" : ",", *channel);
   n += (size_t)snprintf(text + n, size - n, "],\"product_count\":%u,\"products\":[", config->products->count);
   /* As many ids as there is room for; the whole list is in the subscribe messages of the log. */
   for (uint32_t i = 0; i < config->products->count && n + WB_PRODUCT_ID_BYTES + 8 < size; i++)
@@ -434,6 +462,16 @@ static int open_archiver(wb_node *node, wb_error *error) {
   return node->archiver ? 0 : WB_E_CONFIG;
 }
 
+static void wake_ingest(void *self) { wb_source_ws_wake(((wb_node *)self)->live); }
+
+static int open_rest(wb_node *node, wb_error *error) {
+  wb_source_rest_config rest = {
+      .frames = &node->frames[node->config.line_count], .host = &node->host, .wake = wake_ingest, .self = node};
+  for (unsigned i = 0; i < layouts[node->layout].hot; i++)
+    if (node->thread[i].cpu >= 0) rest.avoid.cpu[rest.avoid.count++] = (uint16_t)node->thread[i].cpu;
+  return wb_node_level3_connect(&node->level3, &node->config, &rest, error);
+}
+
 static wb_wait wait_of(const wb_node *node) {
   switch (node->config.wait) {
   case WB_NODE_WAIT_SPIN: return WB_WAIT_SPIN;
@@ -519,6 +557,7 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   node->config = *config;
   if (!node->config.depth) node->config.depth = WB_DEPTH_DEFAULT;
   if (!node->config.mid_window) node->config.mid_window = WB_MID_WINDOW_DEFAULT;
+  if (!node->config.imbalance_levels) node->config.imbalance_levels = WB_IMBALANCE_LEVELS_DEFAULT;
   if (!node->config.message_bytes_max) node->config.message_bytes_max = WB_MESSAGE_BYTES_DEFAULT;
   wb_host_make(&node->host, config->log);
   node->loop_host = (wb_loop_host){.now_ns = node->host.now_ns,
@@ -532,9 +571,11 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   node->started_utc_ns = wb_clock_utc_ns();
   int placed = place(node, error);
   node->wait = wait_of(node);
-  if (placed != 0 || open_rings(node, error) != 0 || open_replay(node, error) != 0 || open_spill(node, error) != 0 ||
+  if (placed != 0 || wb_node_level3_choose(&node->level3, config->codec, config->channels, error) != 0 ||
+      open_rings(node, error) != 0 || open_replay(node, error) != 0 || open_spill(node, error) != 0 ||
       open_books(node, error) != 0 || (config->confine && wb_confine_enter(config->confine, error) != 0) ||
-      open_source(node, error) != 0 || open_sink(node, error) != 0 || open_archiver(node, error) != 0) {
+      open_rest(node, error) != 0 || open_source(node, error) != 0 || open_sink(node, error) != 0 ||
+      open_archiver(node, error) != 0) {
     wb_node_close(node);
     return NULL;
   }
@@ -581,10 +622,16 @@ int wb_node_start(wb_node *node, wb_error *error) {
     if (thread->cpu >= 0 && wb_cpu_pin(thread->thread, thread->cpu, error) != 0) return WB_E_SYSTEM;
   }
   if (node->archiver && wb_archiver_start(node->archiver, error) != 0) return WB_E_SYSTEM;
+  if (node->level3.rest && wb_source_rest_start(node->level3.rest, error) != 0) return WB_E_SYSTEM;
   return node->config.confine ? wb_confine_seal(node->config.confine, error) : 0;
 }
 
-int wb_node_poll(wb_node *node) { return node->layout == WB_LAYOUT_FUSED ? wb_loop_turn(&node->all) : WB_E_STATE; }
+int wb_node_poll(wb_node *node) {
+  if (node->layout != WB_LAYOUT_FUSED) return WB_E_STATE;
+  if (node->level3.rest && !node->level3.asks && wb_source_rest_start(node->level3.rest, NULL) != 0) return WB_E_SYSTEM;
+  node->level3.asks = true;
+  return wb_loop_turn(&node->all);
+}
 
 int wb_node_archive(wb_node *node) {
   if (node->started) return WB_E_STATE;
@@ -610,6 +657,7 @@ bool wb_node_ended(wb_node *node, wb_error *error) {
 int wb_node_finish(wb_node *node, wb_error *error) {
   if (node->finished) return 0;
   node->finished = true;
+  wb_source_rest_stop(node->level3.rest);
   /* Ingest, parse, book, spill, flush: each stage ends after the one that feeds it. */
   for (unsigned i = 0; i < node->thread_count; i++) {
     thread_join(&node->thread[i]);
@@ -628,14 +676,13 @@ void wb_node_close(wb_node *node) {
   if (!node) return;
   if (node->started || node->sink) wb_node_finish(node, NULL);
   wb_archiver_close(node->archiver);
+  wb_node_level3_close(&node->level3);
   wb_source_ws_close(node->live);
   wb_source_replay_close(node->replay);
   wb_uring_close(node->flush_ring);
   for (unsigned i = 0; i < node->ring_count; i++) {
     if (node->journal[i]) wb_mirror_close(node->journal[i], node->journal_bytes[i]);
-    if (node->descriptors[i])
-      wb_arena_close(node->descriptors[i],
-                     (node->journal_bytes[i] == NOTES_BYTES ? NOTES_FRAMES : LINE_FRAMES) * sizeof(wb_frame));
+    if (node->descriptors[i]) wb_arena_close(node->descriptors[i], frame_count(node, i) * sizeof(wb_frame));
   }
   for (unsigned i = 0; i < node->ring_count; i++) {
     if (node->spill_journal[i]) wb_mirror_close(node->spill_journal[i], node->spill_bytes[i]);
@@ -658,6 +705,7 @@ void wb_node_close(wb_node *node) {
   free(node->codec_state);
   free(node->batch);
   free(node->arbiter_memory);
+  free(node->tapes);
   free(node);
 }
 
@@ -684,6 +732,10 @@ bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **cou
   }
   return true;
 }
+
+const wb_tape *wb_node_tapes(const wb_node *node) { return node->tapes + node->config.products->count; }
+
+const wb_level3_view *wb_node_orders(const wb_node *node) { return node->level3.on ? node->level3.books.view : NULL; }
 
 void wb_node_status_get(wb_node *node, wb_node_status *status) {
   memset(status, 0, sizeof *status);
@@ -720,6 +772,7 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
       line->late = wb_load_relaxed(&arbitrated->late);
     }
   }
+  if (node->level3.on && node->lines > 1) wb_node_level3_status(&node->level3, node->replay ? node->lines : 0, status);
   status->layout = layouts[node->layout].name;
   static const char *const waits[] = {"spin", "yield", "block"};
   status->wait = waits[node->wait];

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "engine/base/hist.h"
+#include "engine/feed/tape.h"
 #include "engine/port.h"
 #include "engine/stages/book_stage.h"
 #include "engine/topo/loop.h"
@@ -35,7 +36,8 @@ enum { WB_NODE_THREADS_MAX = 5, WB_NODE_CPUS_MAX = 4 };
 typedef struct wb_node_config {
   const wb_codec *codec;
   const wb_products *products; /* outlives the node */
-  const char *const *channels; /* NULL-terminated */
+  const char *const
+      *channels; /* NULL-terminated; one of level 3 makes the books of orders. Replay: NULL for those that the log names */
   wb_log *log;
   wb_confine
       *confine; /* NULL: none. Entered by open before its first thread, sealed when start has started all; outlives the node */
@@ -48,7 +50,9 @@ typedef struct wb_node_config {
   wb_login *login;         /* NULL: none. Outlives the node */
   wb_deflate_mode deflate; /* what permessage-deflate is offered */
   uint64_t message_bytes_max;
-  uint64_t silence_ns; /* 0: 10 s */
+  uint64_t silence_ns;      /* 0: 10 s */
+  const char *rest;         /* level 3: URL of the REST API; NULL: the codec's */
+  uint32_t rest_per_second; /* level 3: requests at most; 0: WB_REST_PER_SECOND_DEFAULT */
 
   /* replay source (line_count 0): */
   char *const *path; /* NULL-terminated */
@@ -77,6 +81,9 @@ typedef struct wb_node_config {
   uint64_t shm_depth_ns;
   const wb_witness_config *witness; /* NULL: wb_witness_default. With several lines unknown is off: they take turns in a book */
   wb_book_config book;
+  uint32_t order_count_max;             /* level 3: orders a book; 0: see wb_orders_config */
+  wb_tape_config tape;                  /* bars of trades */
+  uint32_t imbalance_levels, depth_bps; /* of the report's measures; levels 0: WB_IMBALANCE_LEVELS_DEFAULT */
 } wb_node_config;
 
 /* Opens everything. NULL on failure, *error says what. */
@@ -85,7 +92,7 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error);
 /* wb_node_start starts the threads. 0 or a negative error. */
 int wb_node_start(wb_node *node, wb_error *error);
 
-/* wb_node_poll does one turn of all stages on the caller's thread, instead of wb_node_start. Sealed segments are for wb_node_archive. Returns the
+/* wb_node_poll does one turn of all stages on the caller's thread, instead of wb_node_start; what is asked for by REST has a thread of its own even so. Sealed segments are for wb_node_archive. Returns the
  * work done; WB_E_STATE with the pipelined layout, whose stages wait for each other. */
 int wb_node_poll(wb_node *node);
 
@@ -115,6 +122,10 @@ const wb_book_product *wb_node_product(const wb_node *node, uint32_t product);
  * bids of product 0, its asks, ...; view has
  * the views of the same moment. */
 bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view);
+
+/* Of the last capture: tapes of all products, and of level 3 what became of their orders, else NULL. */
+const wb_tape *wb_node_tapes(const wb_node *node);
+const wb_level3_view *wb_node_orders(const wb_node *node);
 
 typedef struct wb_node_line {
   const char *url;   /* "": replay */

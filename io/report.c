@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/report_market.h"
+
 static bool both(const wb_view_data *view) { return view->best_bid_size && view->best_ask_size; }
 
 void wb_report_mid(const wb_view_data *view, char *text) {
@@ -222,10 +224,16 @@ static json_t *build(wb_node *node, wb_error *error) {
   json_object_set_new(report, "latency_ns", latencies);
   free(hist);
   json_t *products = json_object();
+  const wb_level3_view *orders = wb_node_orders(node);
+  uint32_t levels_measured = config->imbalance_levels < config->depth ? config->imbalance_levels : config->depth;
   for (uint32_t i = 0; i < config->products->count; i++) {
-    json_object_set_new(products, config->products->product[i].id,
-                        product(&view[i], level + (size_t)2 * i * config->depth, count[2 * i],
-                                level + ((size_t)2 * i + 1) * config->depth, count[2 * i + 1]));
+    const wb_sides sides = {level + (size_t)2 * i * config->depth, level + ((size_t)2 * i + 1) * config->depth, count[2 * i],
+                            count[2 * i + 1]};
+    json_t *one = product(&view[i], sides.bid, sides.bid_count, sides.ask, sides.ask_count);
+    wb_report_measures(one, &view[i], &sides, levels_measured, config->depth_bps);
+    wb_report_trades(one, &wb_node_tapes(node)[i]);
+    wb_report_orders(one, orders ? &orders[i] : NULL);
+    json_object_set_new(products, config->products->product[i].id, one);
   }
   json_object_set_new(report, "products", products);
   return report;

@@ -40,7 +40,7 @@
 /* Chunks of 2 MiB: a direct write costs some 75 us of CPU besides what its size costs. 16384 descriptors are 512 KiB. */
 enum { WB_SINK_CHUNK_BYTES_DEFAULT = 2 << 20, WB_SINK_CHUNK_FRAMES_MAX = 16384 };
 /* The node's lines, and one ring more for what it says itself. */
-enum { WB_SINK_LINES_MAX = WB_LINE_COUNT_MAX + 1 };
+enum { WB_SINK_LINES_MAX = WB_LINE_COUNT_MAX + 2 };
 /* Each write in flight has a stage of 524 KiB, of which only as much is touched as its chunks' descriptors need. */
 enum { WB_SINK_WRITES_DEFAULT = 4, WB_SINK_WRITES_MAX = 16 };
 #define WB_SINK_DIRECT_NEVER UINT32_MAX

@@ -71,11 +71,11 @@ struct wb_source_ws {
   wb_tls_context *tls;
   wb_line line[WB_LINE_COUNT_MAX];
   wb_line_stats stats[WB_LINE_COUNT_MAX];
-  const char *level2[8];
-  uint64_t number;     /* W ingest, private */
-  uint64_t taken;      /* W ingest, R any: numbers published */
-  uint32_t stop_asked; /* W any, R ingest */
-  uint32_t ended;      /* W ingest (after error), R any */
+  const char *level2[8]; /* channels that make books */
+  uint64_t number;       /* W ingest, private */
+  uint64_t taken;        /* W ingest, R any: numbers published */
+  uint32_t stop_asked;   /* W any, R ingest */
+  uint32_t ended;        /* W ingest (after error), R any */
   bool stopping;
   uint64_t gap_logs_ns; /* alarms said in words since then */
   unsigned gap_logs;

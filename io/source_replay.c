@@ -20,6 +20,7 @@ struct wb_source_replay {
   wb_log_reader *log;
   wb_recording *recording;
   unsigned next_path, lines, run;
+  bool orders;
   unsigned closing; /* lines of the run before that are still to be told as down, in front of the record */
   wb_log_record record;
   bool pending; /* a record was read that did not fit, or is not due */
@@ -70,17 +71,39 @@ static int is_log(const char *path, wb_error *error) {
   return S_ISDIR(info.st_mode) || wb_log_is_segment_file(path);
 }
 
+/* Goes to the first element of an array that a segment's header holds; false if there is none of that name. */
+static bool list_of(const char *header, const char *name, wb_json *list) {
+  wb_json_value value;
+  uint32_t twice;
+  *list = (wb_json){(const uint8_t *)header, (uint32_t)strlen(header), 0};
+  if (wb_json_members(list, 0, &name, 1, &value, &twice) != 0 || value.at == 0 || header[value.at] != '[') return false;
+  list->at = value.at + 1;
+  return true;
+}
+
 /* How many lines a segment's header names: {...,"lines":["wss://a","wss://b"],...}. */
 static unsigned lines_of(const char *header) {
-  static const char *const names[] = {"lines"};
-  wb_json json = {(const uint8_t *)header, (uint32_t)strlen(header), 0};
-  wb_json_value value, line;
-  uint32_t twice;
+  wb_json json;
+  wb_json_value line;
   unsigned count = 0;
-  if (wb_json_members(&json, 0, names, 1, &value, &twice) != 0 || value.at == 0 || header[value.at] != '[') return 1;
-  json.at = value.at + 1;
+  if (!list_of(header, "lines", &json)) return 1;
   while (wb_json_element(&json, &line)) count++;
   return count < 1 ? 1 : count < WB_LINE_COUNT_MAX ? count : WB_LINE_COUNT_MAX;
+}
+
+/* Whether it names a channel of level 3: {...,"channels":["full","heartbeat"],...}. */
+static bool orders_of(const char *header, const wb_codec_orders *orders) {
+  wb_json json;
+  wb_json_value name;
+  char text[32];
+  if (!orders || !list_of(header, "channels", &json)) return false;
+  while (wb_json_element(&json, &name)) {
+    uint32_t bytes = header[name.at] == '"' ? wb_json_string(&json, name.at, text, sizeof text - 1) : sizeof text;
+    if (bytes >= sizeof text) continue;
+    text[bytes] = 0;
+    if (orders->channel(text)) return true;
+  }
+  return false;
 }
 
 wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error) {
@@ -121,6 +144,7 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
     for (size_t i = 0; source->log && (segment = wb_log_reader_segment(source->log, i)); i++) {
       unsigned lines = segment->readable ? lines_of(segment->text) : 1;
       if (lines > source->lines) source->lines = lines;
+      source->orders |= segment->readable && orders_of(segment->text, config->codec->orders);
     }
   } else {
     source->recording = wb_recording_open(config->path[source->next_path++], error);
@@ -276,6 +300,10 @@ static int replay_work(void *self) {
 }
 
 unsigned wb_source_replay_lines(const wb_source_replay *source) { return source->lines; }
+
+bool wb_source_replay_orders(const wb_source_replay *source) { return source->orders; }
+
+bool wb_source_replay_recording(const wb_source_replay *source) { return !source->log; }
 
 wb_agent wb_source_replay_agent(wb_source_replay *source) {
   return (wb_agent){.name = "replay", .self = source, .do_work = replay_work};

@@ -29,6 +29,7 @@ typedef struct wb_source_replay_config {
   wb_frames *frames;
   const wb_host *host;
   const wb_log_window *part; /* NULL: everything. Used until close */
+  const wb_codec *codec;
 } wb_source_replay_config;
 
 wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error);
@@ -36,6 +37,10 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
 /* wb_source_replay_lines returns how many redundant lines the log was recorded from, as the headers of its segments say: 1..WB_LINE_COUNT_MAX. Where
  * there are several, a record of a line beyond them is damage. */
 unsigned wb_source_replay_lines(const wb_source_replay *source);
+
+/* wb_source_replay_orders: whether the headers name a channel of level 3. wb_source_replay_recording: it is a recording of messages alone. */
+bool wb_source_replay_orders(const wb_source_replay *source);
+bool wb_source_replay_recording(const wb_source_replay *source);
 void wb_source_replay_close(wb_source_replay *source);
 wb_agent wb_source_replay_agent(wb_source_replay *source);
 void wb_source_replay_stop(wb_source_replay *source);

@@ -215,6 +215,28 @@ static void line_gap(wb_line *l, const wb_command *command) {
                 ids ? "last" : "seen", seen);
 }
 
+/* A product is to be made anew: on record, and in words. */
+static void line_resync(wb_line *l, const wb_command *command) {
+  wb_source_ws *source = l->source;
+  const char *id = source->config.products->product[command->product].id, *reason = wb_reason_text((wb_reason)command->reason),
+             *reject = wb_reject_name((wb_reject)command->reject);
+  wb_line_note_text(l, WB_FRAME_RESYNC, "{\"event\":\"resync\",\"product\":\"%s\",\"reason\":\"%s\",\"reject\":\"%s\"}", id,
+                    reason, reject);
+  wb_store_release(&source->taken, source->number);
+  wb_line_say(l, WB_LOG_WARNING, "resynchronising %s: %s%s%s", id, reason, command->reject ? ": " : "",
+              command->reject ? reject : "");
+}
+
+static int source_answers(wb_source_ws *source) {
+  const wb_source_asker *asker = &source->config.asker;
+  if (!asker->self || __atomic_load_n(&source->ended, __ATOMIC_RELAXED) ||
+      !asker->take(asker->self, source->number, wb_source_now(source)))
+    return 0;
+  source->number++;
+  wb_store_release(&source->taken, source->number);
+  return 1;
+}
+
 static int source_commands(wb_source_ws *source) {
   if (!source->config.commands) return 0;
   size_t bytes, allowed = SIZE_MAX;
@@ -234,13 +256,10 @@ static int source_commands(wb_source_ws *source) {
     } else if (command->kind == WB_COMMAND_RESUBSCRIBE && !l->resync[command->product]) {
       l->resync[command->product] = 1;
       l->resync_count++;
-      wb_line_note_text(l, WB_FRAME_RESYNC, "{\"event\":\"resync\",\"product\":\"%s\",\"reason\":\"%s\",\"reject\":\"%s\"}",
-                        source->config.products->product[command->product].id, wb_reason_text((wb_reason)command->reason),
-                        wb_reject_name((wb_reject)command->reject));
-      wb_store_release(&source->taken, source->number);
-      wb_line_say(l, WB_LOG_WARNING, "resynchronising %s: %s%s%s", source->config.products->product[command->product].id,
-                  wb_reason_text((wb_reason)command->reason), command->reject ? ": " : "",
-                  command->reject ? wb_reject_name((wb_reject)command->reject) : "");
+      line_resync(l, command);
+    } else if (command->kind == WB_COMMAND_ASK && source->config.asker.self) {
+      if (command->reason != WB_REASON_CONNECTED) line_resync(l, command);
+      source->config.asker.ask(source->config.asker.self, command->product, command->line, command->connection);
     } else if (command->kind == WB_COMMAND_RECONNECT) {
       wb_line_send_close(l, command->close_code);
       if (l->state == WB_LINE_OPEN) wb_line_fail(l, false, "reconnecting: %s", wb_reason_text((wb_reason)command->reason));
@@ -271,7 +290,7 @@ static void source_stop(wb_source_ws *source, uint64_t now_ns) {
 
 static int source_time(wb_source_ws *source) {
   uint64_t now_ns = wb_source_now(source);
-  int count = source_commands(source);
+  int count = source_commands(source) + source_answers(source);
   if (!source->stopping && __atomic_load_n(&source->stop_asked, __ATOMIC_ACQUIRE)) source_stop(source, now_ns);
   bool ended = true;
   for (unsigned i = 0; i < source->config.line_count; i++) {
@@ -310,7 +329,7 @@ static void source_idle(void *self, uint64_t timeout_ns) {
   source->brought += wb_uring_wait(source->ring, timeout_ns);
 }
 
-static void source_wake(void *self) { wb_uring_wake(((wb_source_ws *)self)->ring); }
+static void source_wake(void *self) { wb_source_ws_wake(self); }
 
 /* ------------------------------------------------------------------------------------------------ life */
 
@@ -333,8 +352,10 @@ wb_source_ws *wb_source_ws_open(const wb_source_ws_config *config, wb_error *err
   default_to(&source->config.backoff_max_ns, 30000 * WB_LINE_MS);
   default_to(&source->config.good_ns, 5000 * WB_LINE_MS);
   unsigned level2_count = 0;
+  const wb_codec_orders *orders = config->codec->orders;
   for (const char *const *channel = config->channels; *channel && level2_count < 7; channel++)
-    if (strncmp(*channel, config->codec->level2, strlen(config->codec->level2)) == 0) source->level2[level2_count++] = *channel;
+    if (strncmp(*channel, config->codec->level2, strlen(config->codec->level2)) == 0 || (orders && orders->channel(*channel)))
+      source->level2[level2_count++] = *channel;
   if (!level2_count) source->level2[0] = config->channels[0];
 
   source->ring = wb_uring_open(256, config->line_count, error);
@@ -399,6 +420,8 @@ wb_agent wb_source_ws_agent(wb_source_ws *source) {
 void wb_source_ws_thread_end(wb_source_ws *source) {
   if (source->tls || source->config.login) wb_tls_thread_end();
 }
+
+void wb_source_ws_wake(wb_source_ws *source) { wb_uring_wake(source->ring); }
 
 void wb_source_ws_stop(wb_source_ws *source) {
   __atomic_store_n(&source->stop_asked, 1, __ATOMIC_RELEASE);

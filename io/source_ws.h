@@ -4,7 +4,7 @@
  * straight into it), describe each message, answer pings, watch for silence, reconnect with back-off. The node's own
  *          records, and control frames between the fragments of a message, go to one more frame ring, the notes; all else lies in the
  *          line's journal as it came.
- * Threads: do_work, idle from the ingest thread; wake, stop and the counters from any. Edges F1, F2 (frames), B1 (commands in).
+ * Threads: do_work, idle from the ingest thread; wake, stop and the counters from any. Edges F1, F2 (frames), B1 (commands in), A1, A2 (REST).
  * Memory:  nothing is allocated after open but inside a TLS connection while it is being set up, and by wolfCrypt while it signs a login.
  * Order:   every record gets the next number of the node, over all lines and notes.
  * Full:    when a reader of the frames is too far behind, receiving stops until there is room (TCP holds the peer back);
@@ -24,6 +24,13 @@
 
 typedef struct wb_source_ws wb_source_ws;
 
+/* Who gets level-3 snapshots, off the ingest thread: io/source_rest. */
+typedef struct wb_source_asker {
+  void *self; /* NULL: nothing is asked for */
+  void (*ask)(void *self, uint16_t product, uint8_t line, uint16_t connection);
+  bool (*take)(void *self, uint64_t number, uint64_t now_ns);
+} wb_source_asker;
+
 typedef struct wb_source_ws_config {
   const char *url[WB_LINE_COUNT_MAX];
   unsigned line_count;
@@ -40,6 +47,7 @@ typedef struct wb_source_ws_config {
   wb_frames *frames[WB_LINE_COUNT_MAX]; /* one a line */
   wb_frames *notes;
   wb_ring *commands; /* from the book stage */
+  wb_source_asker asker;
   const wb_host *host;
   uint64_t connect_timeout_ns;             /* resolve to upgrade; 0: 10 s */
   uint64_t silence_ns;                     /* no byte for this long: reconnect (a ping is sent at half of it); 0: 10 s */
@@ -74,6 +82,9 @@ wb_agent wb_source_ws_agent(wb_source_ws *source);
 
 /* wb_source_ws_thread_end: the ingest thread calls it before it ends. */
 void wb_source_ws_thread_end(wb_source_ws *source);
+
+/* wb_source_ws_wake: there is something to do. Any thread. */
+void wb_source_ws_wake(wb_source_ws *source);
 
 /* wb_source_ws_stop: say Close 1000 on every open line, take what still comes, end. Any thread. */
 void wb_source_ws_stop(wb_source_ws *source);

@@ -30,7 +30,7 @@ static const char *const kind_names[KINDS] = {
     [WB_FRAME_SENT] = "sent",         [WB_FRAME_RESYNC] = "resync",
     [WB_FRAME_GAP] = "gap",           [WB_FRAME_STALL] = "stall",
     [WB_FRAME_OVERSIZE] = "oversize", [WB_FRAME_VIOLATION] = "violation",
-    [WB_FRAME_END] = "end",
+    [WB_FRAME_ANSWER] = "answer",     [WB_FRAME_END] = "end",
 };
 
 typedef struct tally {

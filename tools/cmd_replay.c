@@ -9,6 +9,7 @@
 #include "io/report.h"
 #include "tools/commands.h"
 #include "tools/console.h"
+#include "tools/market.h"
 #include "tools/products.h"
 #include "tools/times.h"
 
@@ -17,6 +18,9 @@ static const wb_option options[] = {
      "dialect of the recording", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
      "product, repeat or comma; BTC means BTC-USD; @FILE reads a list", false, false},
+    {"channel", WB_OPTION_LIST, "WIREBOOK_CHANNEL", NULL, NULL, "NAME",
+     "channel that makes the books: full or level3 of orders, level2 of levels (default: as the log says, else of levels)",
+     false, false},
     {"speed", WB_OPTION_TEXT, NULL, "max", NULL, "max|Nx", "as fast as it goes, or N times as fast as it was received", false,
      false},
     {"from", WB_OPTION_TEXT, NULL, NULL, NULL, "TIME",
@@ -25,6 +29,13 @@ static const wb_option options[] = {
     {"report", WB_OPTION_TEXT, NULL, NULL, NULL, "FILE", "JSON report at the end (- for stdout)", false, false},
     {"max-message", WB_OPTION_BYTES, NULL, "32M", NULL, "BYTES", "largest message", false, false},
     {"depth", WB_OPTION_COUNT, NULL, "50", NULL, "N", "levels a side in the report, 1 to 1000", false, false},
+    {"orders", WB_OPTION_COUNT, "WIREBOOK_ORDERS", "262144", NULL, "N", "level 3: orders a book, 1 to 16777216", false, false},
+    {"bars", WB_OPTION_LIST, "WIREBOOK_BARS", NULL, NULL, "KIND=STEP",
+     "bars of trades: time=SECONDS, ticks=TRADES, volume=SIZE (default time=60); `off`", false, false},
+    {"imbalance-levels", WB_OPTION_COUNT, NULL, "10", NULL, "N", "levels a side of imbalance and pressure, 1 to 60", false,
+     false},
+    {"depth-bps", WB_OPTION_COUNT, NULL, "10", NULL, "N", "basis points from the mid that depth is measured to, 0 to 10000",
+     false, false},
     {"mid-window", WB_OPTION_COUNT, NULL, "10", NULL, "N", "mids averaged, 1 to 1024", false, false},
     {"crossed-ms", WB_OPTION_COUNT, NULL, "1000", NULL, "MS", "a book crossed for longer is stale; 0: never", false, false},
     {"witness", WB_OPTION_LIST, NULL, NULL, NULL, "KIND=WHAT",
@@ -153,6 +164,8 @@ int wb_cmd_replay(int argc, char **argv) {
   } else if (depth < 1 || depth > WB_DEPTH_MAX || window < 1 || window > WB_MID_WINDOW_MAX) {
     fputs("wirebook replay: --depth is 1 to 1000, --mid-window 1 to 1024\n", stderr);
     code = 2;
+  } else if (wb_market_settings(config, &node, &error) != 0) {
+    code = wrong(&error);
   } else if (wb_witness_config_read(&witness, wb_config_list(config, "witness"), &error) != 0) {
     code = wrong(&error);
   } else if (!(node.codec = wb_codec_find(wb_config_text(config, "feed"))) ||
@@ -160,6 +173,8 @@ int wb_cmd_replay(int argc, char **argv) {
     code = wrong(&error);
   } else {
     node.products = products;
+    node.channels = (const char *const *)wb_config_list(config, "channel");
+    if (!*node.channels) node.channels = NULL;
     node.message_bytes_max = wb_config_count(config, "max-message");
     node.depth = (uint32_t)depth;
     node.mid_window = (uint32_t)window;

@@ -12,8 +12,10 @@
 #include "io/cpu.h"
 #include "io/http1.h"
 #include "io/report.h"
+#include "io/source_rest.h"
 #include "tools/commands.h"
 #include "tools/console.h"
+#include "tools/market.h"
 #include "tools/products.h"
 
 static const wb_option options[] = {
@@ -25,7 +27,8 @@ static const wb_option options[] = {
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
      "product, repeat or comma; BTC means BTC-USD; @FILE reads a list", false, false},
     {"channel", WB_OPTION_LIST, "WIREBOOK_CHANNEL", NULL, NULL, "NAME",
-     "channel, repeat or comma (default: the feed's own; level2_batch,heartbeat)", false, false},
+     "channel, repeat or comma (default: the feed's own; level2_batch,heartbeat); full or level3: books of orders", false,
+     false},
     {"data", WB_OPTION_TEXT, "WIREBOOK_DATA", "./data", NULL, "DIR", "where raw frames are stored", false, false},
     {"store", WB_OPTION_SWITCH, "DATA_STORE", "true", NULL, NULL, "store raw frames", true, false},
     {"sync", WB_OPTION_CHOICE, "WIREBOOK_SYNC", "interval", "none|interval|batch", NULL,
@@ -49,6 +52,10 @@ static const wb_option options[] = {
      false, false},
     {"mock-server", WB_OPTION_TEXT, "MOCK_SERVER", "127.0.0.1", NULL, "HOST", "host of the mock", false, false},
     {"mock-port", WB_OPTION_COUNT, "MOCK_PORT", "9001", NULL, "PORT", "port of the mock", false, false},
+    {"rest", WB_OPTION_TEXT, "WIREBOOK_REST", NULL, NULL, "URL",
+     "level 3: REST API that books are asked of (default: the feed's own, with --mock the mock)", false, false},
+    {"rest-rate", WB_OPTION_COUNT, "WIREBOOK_REST_RATE", "5", NULL, "N", "level 3: REST requests a second at most, 1 to 10",
+     false, false},
     {"ca", WB_OPTION_TEXT, "WIREBOOK_CA", NULL, NULL, "FILE", "certificate authorities (default: the system's)", false, false},
     {"insecure", WB_OPTION_SWITCH, NULL, "false", NULL, NULL, "accept any certificate; loopback only", false, false},
     {"key-file", WB_OPTION_TEXT, "WIREBOOK_KEY_FILE", NULL, NULL, "FILE",
@@ -70,6 +77,13 @@ static const wb_option options[] = {
      "memory for what the disk has not taken yet (default 256M, or the journals if more); 0: the line waits for the disk",
      false, false},
     {"depth", WB_OPTION_COUNT, NULL, "50", NULL, "N", "levels a side in the report, 1 to 1000", false, false},
+    {"orders", WB_OPTION_COUNT, "WIREBOOK_ORDERS", "262144", NULL, "N", "level 3: orders a book, 1 to 16777216", false, false},
+    {"bars", WB_OPTION_LIST, "WIREBOOK_BARS", NULL, NULL, "KIND=STEP",
+     "bars of trades: time=SECONDS, ticks=TRADES, volume=SIZE (default time=60); `off`", false, false},
+    {"imbalance-levels", WB_OPTION_COUNT, NULL, "10", NULL, "N", "levels a side of imbalance and pressure, 1 to 60", false,
+     false},
+    {"depth-bps", WB_OPTION_COUNT, NULL, "10", NULL, "N", "basis points from the mid that depth is measured to, 0 to 10000",
+     false, false},
     {"mid-window", WB_OPTION_COUNT, NULL, "10", NULL, "N", "mids averaged, 1 to 1024", false, false},
     {"crossed-ms", WB_OPTION_COUNT, NULL, "1000", NULL, "MS", "resynchronise a book crossed for longer; 0: never", false,
      false},
@@ -172,7 +186,7 @@ static int login(const wb_config *config, wb_node_config *node, wb_error *error)
 }
 
 /* A URL given at a higher place than --mock wins over it, and the other way round; both as flags contradict each other. */
-static int feed(const wb_config *config, wb_node_config *node, char *mock_url, size_t size, wb_error *error) {
+static int feed(const wb_config *config, wb_node_config *node, char *mock_url, char *mock_rest, size_t size, wb_error *error) {
   node->codec = wb_codec_find(wb_config_text(config, "feed"));
   char *const *urls = wb_config_list(config, "url");
   int url_rank = *urls ? wb_config_rank(config, "url") : -1;
@@ -183,6 +197,9 @@ static int feed(const wb_config *config, wb_node_config *node, char *mock_url, s
     snprintf(mock_url, size, "ws://%s:%llu/", wb_config_text(config, "mock-server"),
              (unsigned long long)wb_config_count(config, "mock-port"));
     node->url[node->line_count++] = mock_url;
+    snprintf(mock_rest, size, "http://%s:%llu", wb_config_text(config, "mock-server"),
+             (unsigned long long)wb_config_count(config, "mock-port"));
+    node->rest = mock_rest;
   } else {
     for (; *urls; urls++) {
       if (node->line_count == WB_LINE_COUNT_MAX)
@@ -192,6 +209,7 @@ static int feed(const wb_config *config, wb_node_config *node, char *mock_url, s
   }
   if (!node->line_count)
     node->url[node->line_count++] = node->login && node->codec->login_url ? node->codec->login_url : node->codec->url;
+  if (wb_config_text(config, "rest")) node->rest = wb_config_text(config, "rest");
   uint64_t lines;
   if (limited(config, "lines", 1, WB_LINE_COUNT_MAX, &lines, error) != 0) return WB_E_CONFIG;
   if (lines > 1 && node->line_count > 1)
@@ -200,13 +218,14 @@ static int feed(const wb_config *config, wb_node_config *node, char *mock_url, s
   return 0;
 }
 
-static int settings(const wb_config *config, wb_node_config *node, char *mock_url, size_t mock_url_size, wb_error *error) {
+static int settings(const wb_config *config, wb_node_config *node, char *mock_url, char *mock_rest, size_t mock_url_size,
+                    wb_error *error) {
   static wb_witness_config witness;
-  uint64_t depth, window, sync_ms, shm_depth_ms;
+  uint64_t depth, window, sync_ms, shm_depth_ms, rest_rate;
   unsigned operands;
   char *const *operand = wb_config_operands(config, &operands);
   if (operands) return wb_error_set(error, WB_E_CONFIG, 0, "option", "'%s' is no option", operand[0]);
-  if (login(config, node, error) != 0 || feed(config, node, mock_url, mock_url_size, error) != 0 ||
+  if (login(config, node, error) != 0 || feed(config, node, mock_url, mock_rest, mock_url_size, error) != 0 ||
       layout(config, node, error) != 0)
     return WB_E_CONFIG;
   if (limited(config, "max-message", 1024, WB_MESSAGE_BYTES_MAX, &node->message_bytes_max, error) != 0 ||
@@ -214,6 +233,8 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
       limited(config, "mid-window", 1, WB_MID_WINDOW_MAX, &window, error) != 0 ||
       limited(config, "sync-ms", 1, 3600000, &sync_ms, error) != 0 ||
       limited(config, "shm-depth-ms", 0, 1000, &shm_depth_ms, error) != 0 ||
+      limited(config, "rest-rate", 1, WB_REST_PER_SECOND_MAX, &rest_rate, error) != 0 ||
+      wb_market_settings(config, node, error) != 0 ||
       wb_witness_config_read(&witness, wb_config_list(config, "witness"), error) != 0)
     return WB_E_CONFIG;
   node->witness = &witness;
@@ -221,6 +242,7 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
   node->shm_depth_ns = shm_depth_ms * UINT64_C(1000000);
   node->depth = (uint32_t)depth;
   node->mid_window = (uint32_t)window;
+  node->rest_per_second = (uint32_t)rest_rate;
   node->channels = (const char *const *)wb_config_list(config, "channel");
   if (!*node->channels) node->channels = node->codec->channels;
   node->ca_file = wb_config_text(config, "ca");
@@ -298,6 +320,14 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
   return 1;
 }
 
+/* Where a node of level 3 asks by REST; NULL: it does not. */
+static const char *rest_of(const wb_node_config *node) {
+  const wb_codec_orders *orders = node->codec->orders;
+  for (const char *const *channel = node->channels; orders && *channel; channel++)
+    if (orders->channel(*channel)) return node->rest ? node->rest : orders->rest;
+  return NULL;
+}
+
 static wb_confine *confined(const wb_config *config, const wb_node_config *node, wb_error *error) {
   wb_confine_config confine = {.mode = (wb_confine_mode)wb_config_choice(config, "confine"),
                                .data_dir = node->data_dir,
@@ -308,6 +338,17 @@ static wb_confine *confined(const wb_config *config, const wb_node_config *node,
   for (unsigned i = 0; i < node->line_count && i < WB_CONFINE_PORTS_MAX; i++) {
     wb_url url;
     if (wb_url_parse(node->url[i], &url, error) != 0) return NULL;
+    confine.port[confine.port_count++] = (uint16_t)strtoul(url.port, NULL, 10);
+  }
+  const char *rest = rest_of(node);
+  if (rest && confine.port_count < WB_CONFINE_PORTS_MAX) {
+    char as_socket[512];
+    wb_url url;
+    if (strncmp(rest, "http", 4) != 0 || (size_t)snprintf(as_socket, sizeof as_socket, "ws%s", rest + 4) >= sizeof as_socket ||
+        wb_url_parse(as_socket, &url, NULL) != 0) {
+      wb_error_set(error, WB_E_CONFIG, 0, "rest", "--rest '%s' is no URL of http or https", rest);
+      return NULL;
+    }
     confine.port[confine.port_count++] = (uint16_t)strtoul(url.port, NULL, 10);
   }
   return wb_confine_open(&confine, error);
@@ -374,13 +415,13 @@ int wb_cmd_run(int argc, char **argv) {
   int code = 0;
   wb_products *products = NULL;
   wb_node_config node = {0};
-  char mock_url[512];
+  char mock_url[512], mock_rest[512];
   if (wb_config_help(config)) {
     puts("usage: wirebook run [OPTIONS]\n\nConnects to the feed, keeps the books of the named products, shows them and stores "
          "every raw frame.\n"
          "Values come from flags, then the environment [NAME], then --config FILE, then the default.\n");
     wb_config_usage(options, OPTIONS);
-  } else if (settings(config, &node, mock_url, sizeof mock_url, &error) != 0 ||
+  } else if (settings(config, &node, mock_url, mock_rest, sizeof mock_url, &error) != 0 ||
              !(products = wb_products_open(wb_config_list(config, "product"), node.codec->separator, &error))) {
     code = wrong(&error);
   } else if (wb_config_check(config)) {

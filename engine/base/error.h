@@ -55,7 +55,8 @@ enum {
   X(WB_REJECT_LEVELS_MAX, "levels_max")                                                                                        \
   X(WB_REJECT_TOO_LARGE, "too_large")                                                                                          \
   X(WB_REJECT_BINARY, "binary")                                                                                                \
-  X(WB_REJECT_PROTOCOL, "protocol")
+  X(WB_REJECT_PROTOCOL, "protocol")                                                                                            \
+  X(WB_REJECT_STATUS, "status")
 
 typedef enum {
 #define X(name, text) name,

@@ -28,6 +28,8 @@
 
 /* Levels a side that a venue's checksum covers: 10 at Kraken, 25 elsewhere. */
 #define WB_CHECKSUM_LEVELS_MAX 25
+/* Levels a side in imbalance and pressure. */
+#define WB_IMBALANCE_LEVELS_DEFAULT 10
 
 /* Mids averaged. */
 #define WB_MID_WINDOW_DEFAULT 10

@@ -70,6 +70,7 @@ static const uint8_t *last_comma(const uint8_t *from, const uint8_t *end) {
 bool wb_coinbase_read_ahead(void *memory, uint8_t line, uint64_t position, const uint8_t *bytes, size_t count, wb_out *out) {
   wb_coinbase *state = memory;
   wb_coinbase_ahead *ahead = &state->ahead;
+  if (state->level3) return false; /* level-2 snapshots are nothing to it */
   if (ahead->open && (ahead->line != line || ahead->position != position)) return false; /* one at a time */
   if (!ahead->open) {
     if (count < STEP_BYTES_MIN) return false;

@@ -5,6 +5,7 @@
 
 #include "engine/base/decimal.h"
 #include "engine/codec/coinbase_fast.h"
+#include "engine/codec/coinbase_orders.h"
 #include "engine/codec/coinbase_roads.h"
 #include "engine/codec/json.h"
 
@@ -47,6 +48,7 @@ int wb_coinbase_init(void *memory, const wb_products *products) {
   state->side = wb_coinbase_way_at(way)->side;
   state->words = wb_coinbase_fast;
   state->full = wb_coinbase_full;
+  wb_coinbase_orders_init(state);
   for (unsigned i = 0; i <= WB_DECIMALS_MAX; i++) state->pow10[i] = wb_pow10(i);
   fill_forms(state);
   for (uint32_t i = 0; i < products->count; i++) {
@@ -132,6 +134,7 @@ static void decode(void *memory, const wb_frame *frame, const uint8_t *bytes, wb
   wb_coinbase *state = memory;
   if (__builtin_expect(state->ahead.open, 0) && wb_coinbase_ahead_ends(state, frame, bytes, out)) return;
   if (__builtin_expect(frame->kind == WB_FRAME_TEXT, 1)) state->fast(state, frame, bytes, out);
+  else if (frame->kind == WB_FRAME_ANSWER && state->level3) wb_coinbase_orders_answer(state, frame, bytes, out);
   else wb_coinbase_other(state, frame, bytes, out);
 }
 
@@ -163,6 +166,13 @@ static int subscribe(const wb_products *products, const char *const *channels, c
 
 static const char *const default_channels[] = {"level2_batch", "heartbeat", NULL};
 
+static const wb_codec_orders orders = {
+    .rest = "https://api.exchange.coinbase.com",
+    .channel = wb_coinbase_orders_channel,
+    .begin = wb_coinbase_orders_begin,
+    .path = wb_coinbase_orders_path,
+};
+
 const wb_codec wb_codec_coinbase_exchange = {
     .name = "coinbase-exchange",
     .url = "wss://ws-feed.exchange.coinbase.com",
@@ -176,4 +186,5 @@ const wb_codec wb_codec_coinbase_exchange = {
     .decode = decode,
     .ahead = wb_coinbase_read_ahead,
     .subscribe = subscribe,
+    .orders = &orders,
 };

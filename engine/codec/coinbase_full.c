@@ -189,8 +189,9 @@ static bool read_trade(wb_reading *r, const wb_members *root, bool past, wb_out 
 
 /* ------------------------------------------------------------------------------------------------ acknowledgements */
 
-static bool is_level2(const wb_reading *r, wb_json_value name) {
-  return wb_reading_is(r, name, "level2") || wb_reading_is(r, name, "level2_batch") || wb_reading_is(r, name, "level2_50");
+static bool makes_books(const wb_reading *r, wb_json_value name) {
+  return wb_reading_is(r, name, "level2") || wb_reading_is(r, name, "level2_batch") || wb_reading_is(r, name, "level2_50") ||
+         wb_reading_is(r, name, "full") || wb_reading_is(r, name, "level3");
 }
 
 /* Goes through one channel of an acknowledgement. Counts the known products of a level-2 channel that this pass (a number of
@@ -203,7 +204,7 @@ static bool read_channel(wb_reading *r, wb_json_value channel, uint32_t pass, wb
   const wb_json_value *value = found.value;
   if (found.twice) return wb_reading_refuse(r, WB_REJECT_BAD_JSON, channel.at);
   if (!wb_reading_have_kind(r, &found, 0, '"')) return false;
-  if (!is_level2(r, value[0]) || value[1].at == 0 || wb_reading_kind(r, value[1]) == 'n') return true;
+  if (!makes_books(r, value[0]) || value[1].at == 0 || wb_reading_kind(r, value[1]) == 'n') return true;
   if (wb_reading_kind(r, value[1]) != '[') return wb_reading_refuse(r, WB_REJECT_WRONG_TYPE, value[1].at);
   wb_json ids = {r->json.text, value[1].end, value[1].at + 1};
   for (wb_json_value id; wb_json_element(&ids, &id);) {

@@ -19,38 +19,41 @@
  *          and timestamp of activate. The price and size of a `level3` change are taken as the new ones, its schema does not say.
  *          An order's id is a UUID (RFC 9562), 36 characters; else bad_number. `sequence` is a number in `full` and in the
  *          snapshot, a string in `level3`. time as in coinbase_exchange.h.
- * Units    those of the products table at first. An event whose numbers need finer ones widens them, a snapshot chooses anew, as in
- *          coinbase_exchange.h: a SCALE comes first. A snapshot prefers units in which all sizes of a side together fit, so that no level is too large. What fits no scale is
+ * Units    those of the instance's products, which other messages of the feed may have widened. An event whose numbers need finer ones widens them, a
+ *          snapshot chooses anew, as in coinbase_exchange.h: a SCALE comes first. A snapshot prefers units in which all sizes of a side together fit, so that no level is too large. What fits no scale is
  *          number_range.
  * Cost     half a microsecond an event, by the JSON scanner (docs/level3.md); a snapshot is read twice, and once more where its units change.
- * Memory   given. No allocation, no syscall, no clock. Threads: one an instance.
+ * Memory   that of the codec coinbase-exchange, whose `size` and `init` make an instance. No allocation, no syscall, no clock. Threads: one an
+ *          instance.
  * Source   https://docs.cdp.coinbase.com/exchange/websocket-feed/channels (full, level3), recorded frames of `full`. */
 #ifndef WB_CODEC_COINBASE_ORDERS_H
 #define WB_CODEC_COINBASE_ORDERS_H
 
 #include <stddef.h>
 
-#include "engine/base/error.h"
-#include "engine/base/products.h"
 #include "engine/order_event.h"
+#include "engine/port.h"
 
 /* Where events go, one by one, in order. An event is the codec's, and is gone when put returns. */
 typedef struct wb_order_out {
   void (*put)(struct wb_order_out *out, const wb_order_event *event);
 } wb_order_out;
 
-typedef struct wb_coinbase_orders wb_coinbase_orders;
-
-/* wb_coinbase_orders_bytes returns the memory of an instance; init makes it there (8-byte aligned) for a products table that outlives it, and returns
- * it, or NULL where memory is NULL or a product has more than WB_DECIMALS_MAX decimals. */
-size_t wb_coinbase_orders_bytes(const wb_products *products);
-wb_coinbase_orders *wb_coinbase_orders_init(void *memory, const wb_products *products);
+typedef struct wb_coinbase wb_coinbase;
 
 /* wb_coinbase_orders_decode takes one text message of the feed and puts 1 or 2 events. Nothing is read past text[bytes). */
-void wb_coinbase_orders_decode(wb_coinbase_orders *state, const uint8_t *text, uint32_t bytes, wb_order_out *out);
+void wb_coinbase_orders_decode(wb_coinbase *state, const uint8_t *text, uint32_t bytes, wb_order_out *out);
 
 /* wb_coinbase_orders_snapshot takes the body of a REST answer for a product, which it does not name itself. */
-void wb_coinbase_orders_snapshot(wb_coinbase_orders *state, uint16_t product, const uint8_t *text, uint32_t bytes,
-                                 wb_order_out *out);
+void wb_coinbase_orders_snapshot(wb_coinbase *state, uint16_t product, const uint8_t *text, uint32_t bytes, wb_order_out *out);
+
+/* ---- in a node, private to engine/codec: init is part of the codec's own; road and answer take a text message and an ANSWER frame of an instance that was
+ * turned to level 3, as messages. What else the feed sends goes on to the road of level 2, but for its books. The rest is the codec's wb_codec_orders. */
+void wb_coinbase_orders_init(wb_coinbase *state);
+void wb_coinbase_orders_road(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
+void wb_coinbase_orders_answer(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
+bool wb_coinbase_orders_channel(const char *name);
+void wb_coinbase_orders_begin(void *state);
+int wb_coinbase_orders_path(const wb_products *products, uint16_t product, char *text, size_t size);
 
 #endif

@@ -141,17 +141,22 @@ bool wb_reading_number(wb_reading *r, wb_json_value string, unsigned decimals, u
   return code == 0 || code == WB_E_RANGE || wb_reading_refuse(r, WB_REJECT_BAD_NUMBER, string.at);
 }
 
+unsigned wb_reading_decimals(const wb_reading *r, wb_json_value string) {
+  char text[NUMBER_BYTES_MAX];
+  unsigned integer_digits, decimals = 0;
+  wb_decimal_need(text, number_text(r, string, text), &integer_digits, &decimals);
+  return decimals;
+}
+
 /* A number that must be there. One that does not fit gives UINT64_MAX. */
 static bool read_quantity(wb_reading *r, const wb_members *members, unsigned key, unsigned decimals, uint64_t *number) {
   return wb_reading_have_kind(r, members, key, '"') && wb_reading_number(r, members->value[key], decimals, number);
 }
 
 bool wb_reading_widening(wb_reading *r, const wb_members *members, unsigned key, unsigned *decimals, uint64_t *number) {
-  char text[NUMBER_BYTES_MAX];
-  unsigned integer_digits, need = 0;
   if (!read_quantity(r, members, key, *decimals, number)) return false;
   if (*number != UINT64_MAX) return true;
-  wb_decimal_need(text, number_text(r, members->value[key], text), &integer_digits, &need);
+  unsigned need = wb_reading_decimals(r, members->value[key]);
   if (need > *decimals && need <= WB_DECIMALS_MAX) {
     *decimals = need;
     read_quantity(r, members, key, need, number);
@@ -337,9 +342,7 @@ static void measure_levels(wb_reading *r, const wb_levels *levels, unsigned need
   for (wb_book_level level; at.next(r, &at, &level);) {
     wb_json_value value[2] = {level.price, level.size};
     for (unsigned i = 0; i < 2; i++) {
-      char text[NUMBER_BYTES_MAX];
-      unsigned integer_digits, decimals = 0;
-      wb_decimal_need(text, number_text(r, value[i], text), &integer_digits, &decimals);
+      unsigned decimals = wb_reading_decimals(r, value[i]);
       if (decimals > need[i]) need[i] = decimals;
     }
   }

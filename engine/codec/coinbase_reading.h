@@ -68,9 +68,11 @@ bool wb_reading_side(wb_reading *r, const wb_members *members, unsigned key, con
 bool wb_reading_time(wb_reading *r, const wb_members *members, unsigned key, int64_t *time_ns);
 bool wb_reading_unsigned(wb_reading *r, const wb_members *members, unsigned key, uint64_t *number);
 
-/* wb_reading_number reads one number in units of 10^-decimals. One that is right but does not fit gives UINT64_MAX. wb_reading_widening reads one that must
+/* wb_reading_number reads one number in units of 10^-decimals. One that is right but does not fit gives UINT64_MAX; wb_reading_decimals says how many decimals a number
+ * that is right has. wb_reading_widening reads one that must
  * be there, in decimals that become as many as it needs; wb_reading_scale makes such decimals the product's and says so by a SCALE, if they are others. */
 bool wb_reading_number(wb_reading *r, wb_json_value string, unsigned decimals, uint64_t *number);
+unsigned wb_reading_decimals(const wb_reading *r, wb_json_value string);
 bool wb_reading_widening(wb_reading *r, const wb_members *members, unsigned key, unsigned *decimals, uint64_t *number);
 void wb_reading_scale(wb_reading *r, const unsigned decimals[2], wb_out *out);
 

@@ -61,6 +61,17 @@ typedef struct wb_coinbase_sequence {
   bool known;
 } wb_coinbase_sequence;
 
+/* The fields of one kind of `level3` message, in their order; each is a key of coinbase_orders.c. */
+enum { WB_COINBASE_FIELDS_MAX = 16, WB_COINBASE_COMPACT_KINDS = 5 };
+typedef struct wb_coinbase_fields {
+  uint8_t key[WB_COINBASE_FIELDS_MAX];
+  uint8_t count;
+} wb_coinbase_fields;
+
+typedef struct wb_coinbase_schema {
+  wb_coinbase_fields kind[WB_COINBASE_COMPACT_KINDS];
+} wb_coinbase_schema;
+
 /* A road: takes a text message from its first claim to its last commit. */
 typedef void (*wb_coinbase_road)(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
 
@@ -82,6 +93,8 @@ struct wb_coinbase {
   uint64_t pow10[WB_DECIMALS_MAX + 1];
   wb_coinbase_form form[WB_DECIMALS_MAX + 1][17][16]; /* by decimals, characters, place of the dot (15: none) */
   wb_coinbase_sequence sequence[WB_LINE_COUNT_MAX];
+  wb_coinbase_schema schema; /* of `level3` */
+  bool level3;               /* see coinbase_orders.h */
 };
 
 /* What both dialects do alike: the codec's `size` and `init`, and `decode` of every record but text. */

@@ -55,17 +55,20 @@ bool wb_bars_take(wb_bars *bars, const wb_trade *trade, wb_bar *closed) {
   return true;
 }
 
+int wb_bar_scale(wb_bar *bar, uint64_t price_factor, uint64_t size_factor) {
+  if (bar->high > WB_QUANTITY_MAX / price_factor || wb_flow_scale(&bar->flow, price_factor, size_factor) != 0)
+    return WB_E_RANGE;
+  bar->open *= price_factor;
+  bar->high *= price_factor;
+  bar->low *= price_factor;
+  bar->close *= price_factor;
+  return 0;
+}
+
 int wb_bars_scale(wb_bars *bars, uint64_t price_factor, uint64_t size_factor) {
   wb_bars scaled = *bars;
   if (bars->kind == WB_BAR_VOLUME && __builtin_mul_overflow(bars->step, size_factor, &scaled.step)) return WB_E_RANGE;
-  if (bars->bar.flow.count) {
-    if (bars->bar.high > WB_QUANTITY_MAX / price_factor) return WB_E_RANGE;
-    if (wb_flow_scale(&scaled.bar.flow, price_factor, size_factor) != 0) return WB_E_RANGE;
-    scaled.bar.open *= price_factor;
-    scaled.bar.high *= price_factor;
-    scaled.bar.low *= price_factor;
-    scaled.bar.close *= price_factor;
-  }
+  if (bars->bar.flow.count && wb_bar_scale(&scaled.bar, price_factor, size_factor) != 0) return WB_E_RANGE;
   *bars = scaled;
   return 0;
 }

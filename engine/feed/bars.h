@@ -38,6 +38,9 @@ bool wb_bars_take(wb_bars *bars, const wb_trade *trade, wb_bar *closed);
 /* wb_bars_until closes a TIME bar whose interval is over at time_ns, of the exchange (a heartbeat's): for when no trade comes. */
 bool wb_bars_until(wb_bars *bars, int64_t time_ns, wb_bar *closed);
 
+/* wb_bar_scale: units of a bar became finer by these factors, powers of ten. Returns 0, or WB_E_RANGE and nothing changed. */
+int wb_bar_scale(wb_bar *bar, uint64_t price_factor, uint64_t size_factor);
+
 /* wb_bars_scale: units became finer by these factors, powers of ten; a VOLUME step too. Returns 0, or WB_E_RANGE and nothing changed. */
 int wb_bars_scale(wb_bars *bars, uint64_t price_factor, uint64_t size_factor);
 

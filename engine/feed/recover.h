@@ -39,7 +39,10 @@ typedef enum { WB_STATE_WAITING = 0, WB_STATE_LIVE, WB_STATE_STALE, WB_STATE_RES
   X(WB_REASON_TICKER, "ticker contradicts the book")                                                                           \
   X(WB_REASON_TRADES, "trades are missing")                                                                                    \
   X(WB_REASON_OUT_OF_STEP, "out of step with the other lines")                                                                 \
-  X(WB_REASON_CHECKSUM, "checksum contradicts the book")
+  X(WB_REASON_CHECKSUM, "checksum contradicts the book")                                                                       \
+  X(WB_REASON_ORDERS, "an order's event contradicts the book")                                                                 \
+  X(WB_REASON_ORDERS_MAX, "more orders than the book holds")                                                                   \
+  X(WB_REASON_OLD, "the snapshot is older than what followed")
 
 typedef enum {
 #define X(name, text) name,

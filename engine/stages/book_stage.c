@@ -100,6 +100,21 @@ static inline void tell(const wb_book_stage *stage, const wb_message *message) {
   if (__builtin_expect(observer != NULL, 0) && observer->applied) observer->applied(observer->self, message);
 }
 
+/* What a message of another kind came to. */
+static void tell_as(const wb_book_stage *stage, const wb_message *message, wb_message_kind kind, const wb_delta *delta,
+                    uint32_t count, uint64_t trade_id) {
+  struct {
+    wb_message message;
+    wb_delta delta[WB_ORDERS_DELTAS_MAX];
+  } as = {.message = *message};
+  as.message.kind = (uint8_t)kind;
+  as.message.part = WB_PART_FIRST | WB_PART_LAST;
+  as.message.delta_count = count;
+  if (count) memcpy(as.delta, delta, count * sizeof *delta);
+  if (kind == WB_MESSAGE_TRADE) as.message.u.trade.trade_id = trade_id;
+  tell(stage, &as.message);
+}
+
 static void publish(wb_book_stage *stage, wb_book_product *product) {
   const wb_analytics analytics = analytics_of(&product->view->data);
   publish_with(stage, product, &analytics);
@@ -131,6 +146,23 @@ static bool show(wb_book_stage *stage, uint32_t index) {
   return wb_arbiter_show(arbiter, index, product->snapshots != 0, &product->recover);
 }
 
+/* The line whose witnesses are listened to, as each line has its own: the first that is up. */
+static uint32_t witness_line(const wb_book_stage *stage, uint32_t index) {
+  const wb_arbiter *arbiter = stage->config.arbiter;
+  uint32_t line = stage->config.level3 ? wb_level3_line_up(stage->config.level3) : 0;
+  while (arbiter && line + 1 < arbiter->line_count && !wb_arbiter_place_of(arbiter, index, line)->recover.connected) line++;
+  return line;
+}
+
+/* What asks for a book anew: its channel where that may not be in force, else the snapshot that its orders are spliced to. */
+static wb_command_kind refetch(wb_book_stage *stage, uint32_t index, const wb_recover *recover) {
+  wb_level3 *level3 = stage->config.level3;
+  bool mute = recover->reason == WB_REASON_WITHHELD || recover->reason == WB_REASON_HEARTBEAT;
+  if (level3 && !mute && (recover->acknowledged || wb_level3_heard(level3, index))) return WB_COMMAND_ASK;
+  if (level3) wb_level3_again(level3, index);
+  return WB_COMMAND_RESUBSCRIBE;
+}
+
 static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
   wb_book_product *product = &stage->product[index];
   wb_arbiter *arbiter = stage->config.arbiter;
@@ -141,14 +173,15 @@ static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
     wb_action action = wb_recover_poll(recover, now_ns);
     if (action == WB_ACTION_NONE) continue;
     if (action == WB_ACTION_RESUBSCRIBE) add(&stage->resyncs, 1);
-    command(stage, &(wb_command){
-                       .kind = action == WB_ACTION_RESUBSCRIBE ? WB_COMMAND_RESUBSCRIBE : WB_COMMAND_RECONNECT,
-                       .line = (uint8_t)line,
-                       .product = (uint16_t)index,
-                       .close_code = 1000,
-                       .reason = recover->reason,
-                       .reject = recover->reject,
-                   });
+    command(stage,
+            &(wb_command){
+                .kind = (uint8_t)(action == WB_ACTION_RESUBSCRIBE ? refetch(stage, index, recover) : WB_COMMAND_RECONNECT),
+                .line = (uint8_t)(stage->config.level3 ? witness_line(stage, index) : line),
+                .product = (uint16_t)index,
+                .close_code = 1000,
+                .reason = recover->reason,
+                .reject = recover->reject,
+            });
     acted = true;
   }
   if (!acted) return;
@@ -160,6 +193,7 @@ static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
 static void doubt(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
   if (stage->config.arbiter) wb_arbiter_suspect(stage->config.arbiter, index, line, reason, reject, now_ns);
   else wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
+  if (stage->config.level3) wb_level3_doubt(stage->config.level3, index);
   show(stage, index);
 }
 
@@ -167,14 +201,6 @@ static void suspect(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reas
   doubt(stage, index, line, reason, reject, now_ns);
   publish(stage, &stage->product[index]);
   act(stage, index, now_ns);
-}
-
-/* The line whose witnesses are listened to, as each line has its own: the first that is up. */
-static uint32_t witness_line(const wb_book_stage *stage, uint32_t index) {
-  const wb_arbiter *arbiter = stage->config.arbiter;
-  uint32_t line = 0;
-  while (arbiter && line + 1 < arbiter->line_count && !wb_arbiter_place_of(arbiter, index, line)->recover.connected) line++;
-  return line;
 }
 
 /* Returns whether the book is suspect now: on the line, if its own time went back, else on all. Alarms that count only, or that the governor holds back,
@@ -280,6 +306,8 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
   add(&stage->rejected[reason], 1);
   uint64_t now_ns = message->recv_ns;
   bool harmless = message->kind == WB_MESSAGE_REJECT && message->u.reject.harmless;
+  if (message->kind == WB_MESSAGE_REJECT && message->u.reject.answer)
+    harmless = message->product == WB_PRODUCT_NONE || stage->product[message->product].recover.state == WB_STATE_LIVE;
   if (message->product != WB_PRODUCT_NONE) {
     stage->product[message->product].rejected++;
     if (harmless) publish(stage, &stage->product[message->product]);
@@ -362,10 +390,7 @@ static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_m
       product->snapshots++;
       product->crossed_since_ns = 0;
       product->replaced = true;
-      wb_message loaded = *message;
-      loaded.kind = WB_MESSAGE_SNAPSHOT;
-      loaded.delta_count = 0;
-      tell(stage, &loaded);
+      tell_as(stage, message, WB_MESSAGE_SNAPSHOT, NULL, 0, 0);
       return true;
     }
     too_many_levels(stage, message, message->line);
@@ -500,6 +525,7 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
 static void take_scale(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   wb_analytics analytics = analytics_of(&product->view->data);
+  bool held = !stage->config.level3 || wb_level3_scale(stage->config.level3, message);
   wb_witness_rescaled(&product->witness);
   unsigned price = message->u.scale.price_decimals, size = message->u.scale.size_decimals;
   bool coarser = price < product->price_decimals || size < product->size_decimals, fits = false;
@@ -520,16 +546,112 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
   if (coarser && !empty) doubt(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
   publish_with(stage, product, &analytics);
   tell(stage, message);
-  if (coarser || fits) return;
-  add(&stage->rejected[WB_REJECT_NUMBER_RANGE], 1);
-  product->rejected++;
-  suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
+  if (!coarser && !fits) {
+    add(&stage->rejected[WB_REJECT_NUMBER_RANGE], 1);
+    product->rejected++;
+    suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
+  } else if (!held) {
+    suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
+  }
 }
 
 static wb_recover *recover_of(wb_book_stage *stage, uint32_t index, uint32_t line) {
   wb_arbiter *arbiter = stage->config.arbiter;
   return arbiter ? &wb_arbiter_place_of(arbiter, index, line)->recover : &stage->product[index].recover;
 }
+
+/* ------------------------------------------------------------------------------------------------ level 3 */
+
+/* Asks for a first snapshot, now that events of the product come. */
+static void ask_first(wb_book_stage *stage, uint32_t index) {
+  wb_level3 *level3 = stage->config.level3;
+  if (level3->recording || !wb_level3_first(level3, index)) return;
+  command(stage, &(wb_command){.kind = WB_COMMAND_ASK,
+                               .line = (uint8_t)witness_line(stage, index),
+                               .product = (uint16_t)index,
+                               .reason = WB_REASON_CONNECTED});
+}
+
+static void tell_trade(const wb_book_stage *stage, const wb_message *message, const wb_trade *trade) {
+  const wb_delta delta = {.price = trade->price, .size = trade->size, .side = !trade->taker};
+  tell_as(stage, message, WB_MESSAGE_TRADE, &delta, 1, trade->trade_id);
+}
+
+static void tape_trade(wb_book_stage *stage, const wb_message *message, const wb_trade *trade, bool numbered) {
+  const wb_book_product *product = &stage->product[message->product];
+  if (stage->config.tape)
+    wb_tape_take(&stage->config.tape[message->product], trade, numbered, product->price_decimals, product->size_decimals);
+  if (message->line != witness_line(stage, message->product)) return;
+  if (stage->config.observer) tell_trade(stage, message, trade);
+  wb_evidence finding;
+  if (numbered && wb_witness_trade(&stage->product[message->product].witness, trade->trade_id, &finding))
+    alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
+}
+
+static void orders_changed(wb_book_stage *stage, const wb_message *message, const wb_delta *delta, uint32_t count) {
+  wb_book_product *product = &stage->product[message->product];
+  uint64_t unknown = 0;
+  if (wb_book_apply(product->book, delta, count, &unknown) != 0) {
+    count_part(product, 0, unknown);
+    too_many_levels(stage, message, WB_LINE_NONE);
+    return;
+  }
+  add(&stage->changes, count);
+  applied(stage, product, message, 1, count, unknown);
+  if (stage->config.observer) tell_as(stage, message, WB_MESSAGE_UPDATE, delta, count, 0);
+}
+
+static void orders_loaded(wb_book_stage *stage, const wb_message *message) {
+  wb_book_product *product = &stage->product[message->product];
+  if (wb_level3_load(stage->config.level3, message->product, product->book) != 0) {
+    too_many_levels(stage, message, WB_LINE_NONE);
+    return;
+  }
+  wb_witness_snapshot(&product->witness, message->line);
+  wb_recover_snapshot(&product->recover, message->recv_ns);
+  product->snapshots++;
+  product->crossed_since_ns = 0;
+  product->replaced = true;
+  applied(stage, product, message, 0, 0, 0);
+  tell_as(stage, message, WB_MESSAGE_SNAPSHOT, NULL, 0, 0);
+}
+
+static void take_event(wb_book_stage *stage, const wb_message *message, const wb_order_event *event) {
+  wb_level3 *level3 = stage->config.level3;
+  wb_delta delta[WB_ORDERS_DELTAS_MAX];
+  uint32_t count;
+  wb_trade trade;
+  bool numbered, traded = wb_level3_trade(level3, event, &trade, &numbered);
+  switch (wb_level3_take(level3, message, event, delta, &count)) {
+  case WB_ORDER_SYNC_NONE: break;
+  case WB_ORDER_SYNC_CHANGED: orders_changed(stage, message, delta, count); break;
+  case WB_ORDER_SYNC_LOADED: orders_loaded(stage, message); break;
+  case WB_ORDER_SYNC_ASK:
+    suspect(stage, message->product, WB_LINE_NONE, wb_level3_why(level3, message->product), WB_REJECT_NONE, message->recv_ns);
+  }
+  if (traded) tape_trade(stage, message, &trade, numbered);
+}
+
+/* What was held of a product, as far as it is to be taken now. */
+static void release_held(wb_book_stage *stage, const wb_message *message, uint32_t index) {
+  for (wb_order_event event; wb_level3_release(stage->config.level3, index, message->recv_ns, &event);) {
+    wb_message as = *message;
+    as.product = (uint16_t)index;
+    as.time_ns = event.time_ns;
+    take_event(stage, &as, &event);
+  }
+}
+
+static void take_order(wb_book_stage *stage, const wb_message *message) {
+  wb_level3 *level3 = stage->config.level3;
+  if (!level3) return;
+  release_held(stage, message, message->product);
+  if (!wb_level3_hold(level3, message)) take_event(stage, message, wb_message_order(message));
+  release_held(stage, message, message->product);
+  if (wb_level3_heard(level3, message->product)) ask_first(stage, message->product);
+}
+
+/* ------------------------------------------------------------------------------------------------ the rest of the feed */
 
 static void take_subscriptions(wb_book_stage *stage, const wb_message *message) {
   if (message->u.subscription.single) {
@@ -540,8 +662,10 @@ static void take_subscriptions(wb_book_stage *stage, const wb_message *message) 
     for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].marked = false;
   if (message->product != WB_PRODUCT_NONE) stage->product[message->product].marked = true;
   if (!(message->part & WB_PART_LAST)) return;
-  for (uint32_t i = 0; i < stage->product_count; i++)
+  for (uint32_t i = 0; i < stage->product_count; i++) {
     recover_of(stage, i, message->line)->acknowledged = stage->product[i].marked;
+    if (stage->config.level3 && stage->product[i].marked) ask_first(stage, i);
+  }
 }
 
 static void take_line(wb_book_stage *stage, const wb_message *message) {
@@ -549,8 +673,14 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
   bool up = message->kind == WB_MESSAGE_CONNECT;
   if (up) stage->connection[message->line % WB_LINE_COUNT_MAX] = message->connection;
   if (up) stage->watch_due_ns = 0; /* in a replay another machine's clock may begin here */
+  bool feed = !stage->config.level3 || wb_level3_line(stage->config.level3, message->line, message->connection, up);
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_book_product *product = &stage->product[i];
+    if (!feed) {
+      wb_witness_connected(&product->witness);
+      release_held(stage, message, i);
+      continue;
+    }
     if (product->loading) wb_book_load_drop(product->book);
     product->loading = product->applying = false;
     if (up) product->skipped = 0;
@@ -565,6 +695,7 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
 static void take_window(wb_book_stage *stage) {
   record_applied(stage);
   if (stage->config.arbiter) wb_arbiter_restart(stage->config.arbiter);
+  if (stage->config.level3) wb_level3_window(stage->config.level3);
   uint64_t *count[] = {&stage->changes, &stage->messages_applied, &stage->errors, &stage->resyncs, &stage->unknown};
   for (unsigned i = 0; i < sizeof count / sizeof *count; i++) wb_store_relaxed(count[i], 0);
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) wb_store_relaxed(&stage->rejected[i], 0);
@@ -576,6 +707,8 @@ static void take_window(wb_book_stage *stage) {
     product->witness.lost_trades = product->witness.last_alarm = 0;
     wb_analytics analytics = analytics_of(view);
     wb_analytics_restart(&analytics, &product->mids);
+    if (stage->config.tape)
+      wb_tape_init(&stage->config.tape[i], stage->config.tape[i].config, product->price_decimals, product->size_decimals);
     wb_view_begin(product->view);
     wb_word_store(&view->updates, 0);
     wb_word_store(&view->changes, 0);
@@ -589,22 +722,29 @@ static void take_window(wb_book_stage *stage) {
 
 static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
   if (message->product == WB_PRODUCT_NONE || message->line != witness_line(stage, message->product)) return;
+  if (stage->config.tape) wb_tape_until(&stage->config.tape[message->product], message->time_ns);
+  const wb_level3 *level3 = stage->config.level3;
+  if (level3) release_held(stage, message, message->product);
   const wb_witness_config *config = stage->config.witness;
   wb_book_product *product = &stage->product[message->product];
   wb_evidence finding;
   if (wb_witness_last_trade(&product->witness, config, message->u.heartbeat.last_trade_id, message->time_ns, &finding))
     alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
   if (wb_witness_heartbeat(&product->witness, config, message->u.heartbeat.sequence, message->time_ns,
-                           product->snapshots + product->view->data.updates, product->recover.state == WB_STATE_LIVE, &finding))
+                           level3 ? level3->product[message->product].sync.sequence
+                                  : product->snapshots + product->view->data.updates,
+                           product->recover.state == WB_STATE_LIVE, &finding))
     alarm(stage, message->product, message->line, WB_ALARM_SILENT, &finding, message->recv_ns);
 }
 
 static void take_trade(wb_book_stage *stage, const wb_message *message) {
-  if (message->line != witness_line(stage, message->product)) return;
-  tell(stage, message);
-  wb_evidence finding;
-  if (wb_witness_trade(&stage->product[message->product].witness, message->u.trade.trade_id, &finding))
-    alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
+  const wb_delta *of = message->deltas;
+  wb_trade trade = {.trade_id = message->u.trade.trade_id,
+                    .price = of->price,
+                    .size = of->size,
+                    .time_ns = message->time_ns,
+                    .taker = wb_trade_taker((wb_side)of->side)};
+  tape_trade(stage, message, &trade, true);
 }
 
 static void take_ticker(wb_book_stage *stage, const wb_message *message) {
@@ -645,6 +785,7 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
   switch (message->kind) {
   case WB_MESSAGE_UPDATE: take_update(stage, message); break;
   case WB_MESSAGE_SNAPSHOT: take_snapshot(stage, message); break;
+  case WB_MESSAGE_ORDER: take_order(stage, message); break;
   case WB_MESSAGE_SCALE: take_scale(stage, message); break;
   case WB_MESSAGE_REJECT: reject(stage, message, (wb_reject)message->u.reject.reason); break;
   case WB_MESSAGE_SUBSCRIPTIONS: take_subscriptions(stage, message); break;
@@ -731,6 +872,9 @@ int wb_book_stage_work(void *self) {
 
 void wb_book_stage_capture_now(wb_book_stage *stage) {
   uint32_t depth = stage->config.depth;
+  if (stage->config.level3) wb_level3_capture(stage->config.level3);
+  if (stage->config.tape)
+    memcpy(stage->config.tape + stage->product_count, stage->config.tape, stage->product_count * sizeof *stage->config.tape);
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_view_read(stage->product[i].view, &stage->capture_view[i]);
     for (unsigned side = 0; side < 2; side++)

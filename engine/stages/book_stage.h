@@ -16,17 +16,20 @@
 #include "engine/book/book.h"
 #include "engine/feed/arbiter.h"
 #include "engine/feed/recover.h"
+#include "engine/feed/tape.h"
 #include "engine/feed/witness.h"
 #include "engine/port.h"
 #include "engine/ring/ring.h"
+#include "engine/stages/level3.h"
 #include "engine/stages/view.h"
 
-/* What the book stage asks of the ingest stage, over a ring of these. */
-typedef enum { WB_COMMAND_RESUBSCRIBE = 1, WB_COMMAND_RECONNECT, WB_COMMAND_GAP } wb_command_kind;
+/* What the book stage asks of the ingest stage, over a ring of these. ASK: the product's level-3 book by REST; with WB_REASON_CONNECTED for the first time, which
+ * is no resync. */
+typedef enum { WB_COMMAND_RESUBSCRIBE = 1, WB_COMMAND_RECONNECT, WB_COMMAND_GAP, WB_COMMAND_ASK } wb_command_kind;
 typedef struct wb_command {
   uint8_t kind; /* wb_command_kind */
   uint8_t line;
-  uint16_t product;    /* RESUBSCRIBE, GAP */
+  uint16_t product;    /* RESUBSCRIBE, GAP, ASK */
   uint16_t close_code; /* RECONNECT: WebSocket close code to say */
   uint8_t reason, reject;
   uint16_t connection;     /* the one it is about */
@@ -72,8 +75,10 @@ typedef struct wb_book_stage_config {
   uint64_t *mid2;                   /* mid_window words a product */
   uint32_t depth;                   /* levels a side in a capture */
   bool timed;                       /* measure latencies (live); replay does not */
-  wb_arbiter *arbiter;              /* of redundant lines; NULL: there is one line */
-  const wb_observer *observer;      /* applied, state; NULL: nobody */
+  wb_arbiter *arbiter;              /* of redundant lines; NULL: there is one line, or level3 */
+  wb_level3 *level3;                /* books are made of orders; NULL: of levels */
+  wb_tape *tape;                    /* products->count of them, and as many more for the capture; NULL: trades are not kept */
+  const wb_observer *observer;      /* NULL: nobody */
   const wb_recover_config *recover; /* NULL: wb_recover_default */
   const wb_witness_config *witness; /* NULL: wb_witness_default */
 } wb_book_stage_config;

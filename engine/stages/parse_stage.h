@@ -13,7 +13,7 @@
 #include "engine/ring/ring.h"
 #include "engine/stages/book_stage.h"
 
-enum { WB_PARSE_RINGS_MAX = WB_LINE_COUNT_MAX + 1 };
+enum { WB_PARSE_RINGS_MAX = WB_LINE_COUNT_MAX + 2 }; /* and answers, and notes */
 
 typedef struct wb_parse_stage {
   wb_out out; /* first: the codec's view of this stage */

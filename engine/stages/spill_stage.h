@@ -23,7 +23,7 @@
 enum { WB_SPILL_RINGS_MAX = WB_GAP_LINES_MAX };
 
 typedef struct wb_spill_stage {
-  wb_frames *from[WB_SPILL_RINGS_MAX]; /* lines, then notes */
+  wb_frames *from[WB_SPILL_RINGS_MAX]; /* lines, answers where there are any, then notes */
   wb_frames *to[WB_SPILL_RINGS_MAX];   /* as many; each holds at least what its `from` holds */
   uint32_t ring_count, current;
   unsigned reader;     /* which reader of the `from` rings this stage is */

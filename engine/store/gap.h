@@ -14,7 +14,7 @@
 
 #include "engine/event.h"
 
-enum { WB_GAP_LINES_MAX = WB_LINE_COUNT_MAX + 1 };
+enum { WB_GAP_LINES_MAX = WB_LINE_COUNT_MAX + 2 };
 
 /* 222 bytes, and 44 for each line at most. */
 enum { WB_GAP_TEXT_BYTES = 1024 };

@@ -13,6 +13,7 @@
 #include "engine/book/book.h"
 #include "engine/book/order_sync.h"
 #include "engine/codec/coinbase_orders.h"
+#include "engine/codec/coinbase_roads.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,7 +23,7 @@ enum { QUEUE_MAX = 8, ORDERS_MAX = 40 };
 static struct {
   wb_order_out out;
   wb_products products;
-  wb_coinbase_orders *codec;
+  wb_coinbase *codec;
   wb_order_event last, queue[QUEUE_MAX];
   unsigned count;
   bool live;
@@ -102,7 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   wb_products_init(&chain.products, products, 2);
   wb_products_add(&chain.products, "BTC-USD", 7);
   wb_products_add(&chain.products, "ETH-USD", 7);
-  chain.codec = wb_coinbase_orders_init(zeroed(wb_coinbase_orders_bytes(&chain.products)), &chain.products);
+  chain.codec = zeroed(wb_coinbase_size(&chain.products));
+  WB_CHECK(wb_coinbase_init(chain.codec, &chain.products) == 0);
   chain.book = wb_book_init(zeroed(wb_book_bytes(&config)), &config);
   wb_order_sync_init(&chain.sync, wb_orders_init(zeroed(wb_orders_bytes(&orders)), &orders), chain.queue, QUEUE_MAX,
                      WB_DECIMALS_DEFAULT, WB_DECIMALS_DEFAULT);

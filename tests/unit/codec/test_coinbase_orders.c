@@ -8,6 +8,7 @@
 
 #include "engine/base/decimal.h"
 #include "engine/codec/coinbase_orders.h"
+#include "engine/codec/coinbase_roads.h"
 #include "tests/unit/random.h"
 
 enum { FILE_BYTES_MAX = 1 << 17 };
@@ -95,7 +96,7 @@ static char *read_whole(const char *name, const char *suffix) {
 typedef struct rig {
   wb_products products;
   void *memory;
-  wb_coinbase_orders *state;
+  wb_coinbase *state;
   capture said;
 } rig;
 
@@ -105,8 +106,8 @@ static rig *rig_open(void (*to)(wb_order_out *, const wb_order_event *)) {
   wb_products_init(&r->products, r->memory, 4);
   wb_products_add(&r->products, "BTC-USD", 7);
   wb_products_add(&r->products, "ETH-USD", 7);
-  r->state = wb_coinbase_orders_init(malloc(wb_coinbase_orders_bytes(&r->products)), &r->products);
-  cr_assert_not_null(r->state);
+  cr_assert_eq(posix_memalign((void **)&r->state, 64, wb_coinbase_size(&r->products)), 0);
+  cr_assert_eq(wb_coinbase_init(r->state, &r->products), 0);
   r->said.out.put = to;
   r->said.products = &r->products;
   return r;
@@ -152,15 +153,6 @@ Test(coinbase_orders, messages_of_full) { golden("full", false); }
 Test(coinbase_orders, messages_of_level3_in_the_order_that_its_schema_says) { golden("level3", false); }
 Test(coinbase_orders, messages_that_break_the_schema) { golden("refused", false); }
 Test(coinbase_orders, snapshots_and_the_units_they_choose) { golden("snapshot", true); }
-
-Test(coinbase_orders, decimals_out_of_range_and_no_memory_are_refused) {
-  rig *r = rig_open(put);
-  cr_expect_null(wb_coinbase_orders_init(NULL, &r->products));
-  cr_expect_null(wb_coinbase_orders_init(r->state, NULL));
-  r->products.product[1].size_decimals = WB_DECIMALS_MAX + 1;
-  cr_expect_null(wb_coinbase_orders_init(r->state, &r->products));
-  rig_close(r);
-}
 
 Test(coinbase_orders, a_message_cut_short_anywhere_is_one_reject) {
   static const char *const names[] = {"full", "level3", "snapshot"};

@@ -10,6 +10,7 @@
 #include "engine/book/book.h"
 #include "engine/book/order_sync.h"
 #include "engine/codec/coinbase_orders.h"
+#include "engine/codec/coinbase_roads.h"
 #include "tests/unit/random.h"
 
 static uint64_t below(uint64_t bound) { return next() % bound; }
@@ -29,7 +30,7 @@ typedef struct chain {
   wb_order_out out;
   wb_products products;
   void *memory;
-  wb_coinbase_orders *codec;
+  wb_coinbase *codec;
   wb_order_sync sync;
   wb_book *book;
   wb_order_event queue[QUEUE_MAX];
@@ -70,7 +71,8 @@ static chain *chain_open(uint32_t order_max) {
   c->memory = zeroed(wb_products_bytes(1));
   wb_products_init(&c->products, c->memory, 1);
   wb_products_add(&c->products, "BTC-USD", 7);
-  c->codec = wb_coinbase_orders_init(malloc(wb_coinbase_orders_bytes(&c->products)), &c->products);
+  c->codec = zeroed(wb_coinbase_size(&c->products));
+  cr_assert_eq(wb_coinbase_init(c->codec, &c->products), 0);
   c->book = wb_book_init(zeroed(wb_book_bytes(&book)), &book);
   c->price_decimals = c->size_decimals = WB_DECIMALS_DEFAULT;
   wb_order_sync_init(&c->sync, wb_orders_init(zeroed(wb_orders_bytes(&orders)), &orders), c->queue, QUEUE_MAX,
