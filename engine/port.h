@@ -30,8 +30,9 @@ typedef struct wb_codec {
   const char *url;             /* where the feed is when nobody says otherwise */
   const char *const *channels; /* default channels, NULL-terminated */
 
-  /* size returns the bytes of one instance's state; init makes it in that memory (64-byte aligned) for a products table that
-   * outlives it. init returns 0 or a negative error. */
+  /* size returns the bytes of one instance's state, for as many products as the table has room for; init makes it in that memory (64-byte
+   * aligned) for a products table that outlives it. init returns 0 or a negative error. Products that come later are taken in when a record of
+   * kind WB_FRAME_PRODUCTS tells of them. */
   size_t (*size)(const wb_products *products);
   int (*init)(void *state, const wb_products *products);
 

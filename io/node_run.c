@@ -206,7 +206,7 @@ static int open_spill(wb_node *node, wb_error *error) {
 
 static int open_books(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
-  uint32_t count = config->products->count, lines = node->replay ? wb_source_replay_lines(node->replay) : config->line_count;
+  uint32_t count = config->products->capacity, lines = node->replay ? wb_source_replay_lines(node->replay) : config->line_count;
   size_t one = wb_book_bytes(&config->book);
   node->books_bytes = one * count;
   node->books = wb_arena_open(node->books_bytes, error);
@@ -218,7 +218,8 @@ static int open_books(wb_node *node, wb_error *error) {
   node->capture_view = calloc(count, sizeof *node->capture_view);
   node->codec_state = lines_alloc(config->codec->size(config->products));
   node->batch = lines_alloc(WB_PARSE_BATCH_BYTES);
-  if (lines > 1) {
+  bool redundant = lines > (config->line_count ? config->connections : 1);
+  if (redundant) {
     node->arbiter_memory = lines_alloc(wb_arbiter_bytes(lines, count));
     if (!node->arbiter_memory) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u lines", lines);
     wb_arbiter_init(&node->arbiter, node->arbiter_memory, lines, count, &wb_recover_default, node->started_ns);
@@ -236,7 +237,7 @@ static int open_books(wb_node *node, wb_error *error) {
   if (result != 0) return wb_error_set(error, result, 0, "node", "codec %s", config->codec->name);
   bool live = config->line_count > 0;
   node->witness = config->witness ? *config->witness : wb_witness_default;
-  if (config->line_count > 1) node->witness.policy[WB_ALARM_UNKNOWN] = WB_WITNESS_OFF;
+  if (config->line_count > config->connections) node->witness.policy[WB_ALARM_UNKNOWN] = WB_WITNESS_OFF;
   wb_book_stage_init(&node->book,
                      &(wb_book_stage_config){
                          .products = config->products,
@@ -248,7 +249,7 @@ static int open_books(wb_node *node, wb_error *error) {
                          .depth = config->depth,
                          .timed = live,
                          .witness = &node->witness,
-                         .arbiter = lines > 1 ? &node->arbiter : NULL,
+                         .arbiter = redundant ? &node->arbiter : NULL,
                      },
                      node->product, node->capture, node->capture_count, node->capture_view);
   if (node->layout == WB_LAYOUT_PIPELINED) node->book.messages = &node->messages;
@@ -263,7 +264,7 @@ static int open_books(wb_node *node, wb_error *error) {
       .messages = node->layout == WB_LAYOUT_PIPELINED ? &node->messages : NULL,
       .book = &node->book,
       .batch = node->batch,
-      .redundant = lines > 1,
+      .redundant = redundant,
   };
   for (unsigned i = 0; i < node->ring_count; i++) node->parse.ring[i] = &node->frames[i];
   wb_parse_stage_init(&node->parse);
@@ -289,6 +290,7 @@ static int open_source(wb_node *node, wb_error *error) {
   if (!config->line_count) return 0;
   wb_source_ws_config source = {
       .line_count = config->line_count,
+      .connections = config->connections,
       .ca_file = config->ca_file,
       .insecure = config->insecure,
       .once = config->once,
@@ -488,6 +490,15 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
     return NULL;
   }
   node->config = *config;
+  uint32_t room = config->products->capacity - config->products->count;
+  if (config->product_room < room) config->products->capacity -= room - config->product_room;
+  if (!node->config.connections) node->config.connections = 1;
+  if (config->line_count % node->config.connections) {
+    wb_error_set(error, WB_E_INVALID, 0, "node", "%u lines are not %u connections each", config->line_count,
+                 node->config.connections);
+    free(node);
+    return NULL;
+  }
   if (!node->config.depth) node->config.depth = WB_DEPTH_DEFAULT;
   if (!node->config.mid_window) node->config.mid_window = WB_MID_WINDOW_DEFAULT;
   if (!node->config.message_bytes_max) node->config.message_bytes_max = WB_MESSAGE_BYTES_DEFAULT;
@@ -630,6 +641,43 @@ void wb_node_close(wb_node *node) {
   free(node);
 }
 
+/* ------------------------------------------------------------------------------------------------ products that come and go */
+
+static void count_products(const wb_node *node, uint32_t count[WB_LINE_COUNT_MAX]) {
+  const wb_products *products = node->config.products;
+  memset(count, 0, WB_LINE_COUNT_MAX * sizeof *count);
+  for (uint32_t i = 0; i < products->count; i++)
+    count[products->product[i].part % node->config.connections] += !wb_product_removed(&products->product[i]);
+}
+
+int wb_node_product_add(wb_node *node, const char *id, size_t bytes, const wb_product *like) {
+  wb_products *products = node->config.products;
+  if (!node->live) return WB_E_STATE;
+  int known = wb_products_find(products, id, bytes);
+  if (known >= 0 && !wb_product_removed(&products->product[known])) return 0;
+  uint32_t count[WB_LINE_COUNT_MAX];
+  count_products(node, count);
+  wb_product own = *like;
+  own.part = 0;
+  for (uint8_t i = 1; i < node->config.connections; i++)
+    if (count[i] < count[own.part]) own.part = i;
+  int index = wb_products_add_as(products, id, bytes, &own);
+  if (index < 0) return index;
+  wb_loop_wake(&node->thread[0].loop);
+  return 1;
+}
+
+int wb_node_product_remove(wb_node *node, const char *id, size_t bytes) {
+  wb_products *products = node->config.products;
+  if (!node->live) return WB_E_STATE;
+  int index = wb_products_find(products, id, bytes);
+  if (index < 0) return WB_E_INVALID;
+  if (wb_product_removed(&products->product[index])) return 0;
+  wb_products_remove(products, (uint32_t)index);
+  wb_loop_wake(&node->thread[0].loop);
+  return 1;
+}
+
 /* ------------------------------------------------------------------------------------------------ what it shows */
 
 const wb_view *wb_node_view(const wb_node *node, uint32_t product) { return &node->views[product]; }
@@ -664,6 +712,10 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
   status->resyncs = wb_load_relaxed(&node->book.resyncs);
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) status->rejected[i] = wb_load_relaxed(&node->book.rejected[i]);
   status->line_count = node->config.line_count;
+  uint32_t count[WB_LINE_COUNT_MAX];
+  uint64_t line_bytes[WB_LINE_COUNT_MAX] = {0};
+  unsigned connections = node->config.connections;
+  count_products(node, count);
   for (unsigned i = 0; i < status->line_count; i++) {
     const wb_line_stats *stats = wb_source_ws_stats(node->live, i);
     status->line[i] = (wb_node_line){.url = node->config.url[i],
@@ -674,13 +726,23 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
                                      .reconnects = wb_load_relaxed(&stats->reconnects),
                                      .stalls = wb_load_relaxed(&stats->stalls)};
     status->reconnects += status->line[i].reconnects;
+    line_bytes[i / connections] += status->line[i].bytes;
+  }
+  for (unsigned i = 0; i < status->line_count; i++) {
+    wb_node_line *line = &status->line[i];
+    wb_line_name(i, connections, line->name);
+    line->products = count[i % connections];
+    line->share = line_bytes[i / connections] ? (double)line->bytes / (double)line_bytes[i / connections] : 0;
   }
   if (node->arbiter_memory) {
     status->line_count = node->arbiter.line_count;
     for (unsigned i = 0; i < status->line_count; i++) {
       const wb_arbiter_line *arbitrated = &node->arbiter.line[i];
       wb_node_line *line = &status->line[i];
-      if (node->replay) *line = (wb_node_line){.url = "", .state = "replay"};
+      if (node->replay) {
+        *line = (wb_node_line){.url = "", .state = "replay"};
+        wb_line_name(i, 1, line->name);
+      }
       line->duplicates = wb_load_relaxed(&arbitrated->duplicates);
       line->wins = wb_load_relaxed(&arbitrated->wins);
       line->late = wb_load_relaxed(&arbitrated->late);

@@ -15,6 +15,20 @@ enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16 };
 
 static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
 
+/* The products of the table up to count come. */
+static void begin_products(wb_book_stage *stage, uint32_t count, uint64_t now_ns) {
+  const wb_book_stage_config *config = &stage->config;
+  for (; stage->product_count < count; stage->product_count++) {
+    uint32_t i = stage->product_count;
+    wb_book_product *product = &stage->product[i];
+    wb_recover_init(&product->recover, config->recover, now_ns);
+    wb_analytics_init(&product->analytics, config->mid2 + (size_t)i * config->mid_window, config->mid_window);
+    product->price_decimals = config->products->product[i].price_decimals;
+    product->size_decimals = config->products->product[i].size_decimals;
+    product->time_ns = WB_TIME_NONE;
+  }
+}
+
 void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config, wb_book_product *product, wb_level *capture,
                         uint32_t *capture_count, wb_view_data *capture_view) {
   memset(stage, 0, sizeof *stage);
@@ -22,7 +36,6 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   if (!stage->config.recover) stage->config.recover = &wb_recover_default;
   if (!stage->config.witness) stage->config.witness = &wb_witness_default;
   stage->product = product;
-  stage->product_count = config->products->count;
   stage->capture = capture;
   stage->capture_count = capture_count;
   stage->capture_view = capture_view;
@@ -30,13 +43,7 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   wb_hist_init(&stage->exchange_to_book);
   uint64_t now_ns = config->host->now_ns(config->host->self);
   stage->utc_offset_ns = config->host->utc_offset_ns(config->host->self);
-  for (uint32_t i = 0; i < stage->product_count; i++) {
-    wb_recover_init(&product[i].recover, stage->config.recover, now_ns);
-    wb_analytics_init(&product[i].analytics, config->mid2 + (size_t)i * config->mid_window, config->mid_window);
-    product[i].price_decimals = config->products->product[i].price_decimals;
-    product[i].size_decimals = config->products->product[i].size_decimals;
-    product[i].time_ns = WB_TIME_NONE;
-  }
+  begin_products(stage, config->products->count, now_ns);
 }
 
 /* Where a product's live words begin, in it and in its view. */
@@ -77,11 +84,28 @@ static void publish(const wb_book_product *product) {
       .size_decimals = product->size_decimals,
       .connected = product->recover.connected,
       .lost_trades = product->witness.lost_trades,
+      .added_utc_ns = product->added_utc_ns,
+      .removed_utc_ns = product->removed_utc_ns,
       .last_alarm = product->witness.last_alarm,
   };
   memcpy(&data.updates, live_words(product), WB_VIEW_LIVE_WORDS * sizeof(uint64_t));
   memcpy(data.alarms, product->witness.alarms, sizeof data.alarms);
   wb_view_publish(product->view, &data);
+}
+
+static bool is_removed(const wb_book_product *product) { return product->recover.state == WB_STATE_REMOVED; }
+
+static uint16_t bit_of(uint32_t line) { return (uint16_t)(1u << line % WB_LINE_COUNT_MAX); }
+
+/* Whether what happens to the line concerns the product. Where nothing was said of its products a line carries all. */
+static bool carries(const wb_book_stage *stage, uint32_t line, uint32_t index) {
+  const wb_book_product *product = &stage->product[index];
+  return !is_removed(product) && (!(stage->dealt & bit_of(line)) || (product->lines & bit_of(line)));
+}
+
+/* Where lines are not redundant: the one that carries the product. */
+static uint32_t only_line(const wb_book_product *product) {
+  return product->lines ? (uint32_t)__builtin_ctz(product->lines) : 0;
 }
 
 static void command(wb_book_stage *stage, const wb_command *what) {
@@ -100,8 +124,8 @@ static void command(wb_book_stage *stage, const wb_command *what) {
  * changed. */
 static bool show(wb_book_stage *stage, uint32_t index) {
   wb_arbiter *arbiter = stage->config.arbiter;
-  if (!arbiter) return false;
   wb_book_product *product = &stage->product[index];
+  if (!arbiter || is_removed(product)) return false;
   wb_arbiter_book *book = wb_arbiter_book_of(arbiter, index);
   if (book->waiting != WB_LINE_NONE && wb_arbiter_place_of(arbiter, index, book->waiting)->recover.state != WB_STATE_LIVE) {
     book->waiting = WB_LINE_NONE;
@@ -122,7 +146,7 @@ static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
     if (action == WB_ACTION_RESUBSCRIBE) add(&stage->resyncs, 1);
     command(stage, &(wb_command){
                        .kind = action == WB_ACTION_RESUBSCRIBE ? WB_COMMAND_RESUBSCRIBE : WB_COMMAND_RECONNECT,
-                       .line = (uint8_t)line,
+                       .line = (uint8_t)(arbiter ? line : only_line(product)),
                        .product = (uint16_t)index,
                        .close_code = 1000,
                        .reason = recover->reason,
@@ -137,6 +161,7 @@ static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
 
 /* line: the one that is suspect; WB_LINE_NONE: the book itself is. */
 static void doubt(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
+  if (is_removed(&stage->product[index])) return;
   if (stage->config.arbiter) wb_arbiter_suspect(stage->config.arbiter, index, line, reason, reject, now_ns);
   else wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
   show(stage, index);
@@ -151,8 +176,9 @@ static void suspect(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reas
 /* The line whose witnesses are listened to, as each line has its own: the first that is up. */
 static uint32_t witness_line(const wb_book_stage *stage, uint32_t index) {
   const wb_arbiter *arbiter = stage->config.arbiter;
+  if (!arbiter) return only_line(&stage->product[index]);
   uint32_t line = 0;
-  while (arbiter && line + 1 < arbiter->line_count && !wb_arbiter_place_of(arbiter, index, line)->recover.connected) line++;
+  while (line + 1 < arbiter->line_count && !wb_arbiter_place_of(arbiter, index, line)->recover.connected) line++;
   return line;
 }
 
@@ -259,6 +285,7 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
   if (harmless || reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   /* Nobody can tell whose change was lost. */
   for (uint32_t i = 0; i < stage->product_count; i++) {
+    if (!carries(stage, message->line, i)) continue;
     doubt(stage, i, message->line, WB_REASON_REJECTED, reason, now_ns);
     publish(&stage->product[i]);
   }
@@ -469,28 +496,79 @@ static void take_subscriptions(wb_book_stage *stage, const wb_message *message) 
   if (message->product != WB_PRODUCT_NONE) stage->product[message->product].marked = true;
   if (!(message->part & WB_PART_LAST)) return;
   for (uint32_t i = 0; i < stage->product_count; i++) {
+    if (!carries(stage, message->line, i)) continue;
     wb_arbiter *arbiter = stage->config.arbiter;
     wb_recover *recover = arbiter ? &wb_arbiter_place_of(arbiter, i, message->line)->recover : &stage->product[i].recover;
     recover->acknowledged = stage->product[i].marked;
   }
 }
 
-static void take_line(wb_book_stage *stage, const wb_message *message) {
+static void line_of_product(wb_book_stage *stage, uint32_t index, uint32_t line, bool up, uint64_t now_ns) {
   wb_arbiter *arbiter = stage->config.arbiter;
+  wb_book_product *product = &stage->product[index];
+  if (product->loading) wb_book_load_drop(product->book);
+  product->loading = product->applying = false;
+  if (up) product->skipped = 0;
+  if (up || arbiter) wb_witness_connected(&product->witness);
+  if (arbiter) (up ? wb_arbiter_connected : wb_arbiter_disconnected)(arbiter, index, line, now_ns);
+  else (up ? wb_recover_connected : wb_recover_disconnected)(&product->recover, now_ns);
+  show(stage, index);
+  publish(product);
+}
+
+static void take_line(wb_book_stage *stage, const wb_message *message) {
   bool up = message->kind == WB_MESSAGE_CONNECT;
   if (up) stage->connection[message->line % WB_LINE_COUNT_MAX] = message->connection;
   if (up) stage->watch_due_ns = 0; /* in a replay another machine's clock may begin here */
-  for (uint32_t i = 0; i < stage->product_count; i++) {
-    wb_book_product *product = &stage->product[i];
-    if (product->loading) wb_book_load_drop(product->book);
-    product->loading = product->applying = false;
-    if (up) product->skipped = 0;
-    if (up || arbiter) wb_witness_connected(&product->witness);
-    if (arbiter) (up ? wb_arbiter_connected : wb_arbiter_disconnected)(arbiter, i, message->line, message->recv_ns);
-    else (up ? wb_recover_connected : wb_recover_disconnected)(&product->recover, message->recv_ns);
-    show(stage, i);
-    publish(product);
+  stage->up = (uint16_t)(up ? stage->up | bit_of(message->line) : stage->up & ~bit_of(message->line));
+  for (uint32_t i = 0; i < stage->product_count; i++)
+    if (carries(stage, message->line, i)) line_of_product(stage, i, message->line, up, message->recv_ns);
+}
+
+static void remove_product(wb_book_stage *stage, uint32_t index, const wb_message *message) {
+  wb_book_product *product = &stage->product[index];
+  publish_changed(stage);
+  if (product->loading) wb_book_load_drop(product->book);
+  product->loading = product->applying = false;
+  wb_book_clear(product->book);
+  wb_analytics_restart(&product->analytics);
+  wb_analytics_update(&product->analytics, 0, 0, 0, 0);
+  product->crossed_since_ns = 0;
+  product->lines = 0;
+  product->skipped = 1; /* updates that are still on their way are nobody's fault */
+  product->removed_utc_ns = message->u.product.utc_ns;
+  if (stage->config.arbiter) wb_arbiter_forget(stage->config.arbiter, index, message->recv_ns);
+  wb_recover_removed(&product->recover, message->recv_ns);
+  publish(product);
+}
+
+static void add_product(wb_book_stage *stage, uint32_t index, const wb_message *message) {
+  begin_products(stage, index + 1, message->recv_ns);
+  wb_book_product *product = &stage->product[index];
+  if (is_removed(product)) {
+    uint64_t resyncs = product->recover.resyncs;
+    wb_recover_init(&product->recover, stage->config.recover, message->recv_ns);
+    product->recover.resyncs = resyncs;
+    product->added_utc_ns = product->removed_utc_ns = 0;
   }
+  if (!product->added_utc_ns) product->added_utc_ns = message->u.product.utc_ns;
+}
+
+static void take_product(wb_book_stage *stage, const wb_message *message) {
+  uint16_t line = bit_of(message->line);
+  if (message->product == WB_PRODUCT_NONE) {
+    stage->dealt |= line;
+    for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].lines &= (uint16_t)~line;
+    return;
+  }
+  if (message->u.product.change == WB_PRODUCT_REMOVED) {
+    if (!is_removed(&stage->product[message->product])) remove_product(stage, message->product, message);
+    return;
+  }
+  if (message->u.product.change == WB_PRODUCT_ADDED) add_product(stage, message->product, message);
+  stage->product[message->product].lines |= line;
+  if (message->u.product.change == WB_PRODUCT_ADDED && (stage->up & line))
+    line_of_product(stage, message->product, message->line, true, message->recv_ns);
 }
 
 static void take_window(wb_book_stage *stage) {
@@ -557,8 +635,21 @@ static void take_resync(wb_book_stage *stage, const wb_message *message) {
 static void take_gap(wb_book_stage *stage, const wb_message *message) {
   bool of_line = message->u.gap.expected || message->u.gap.came;
   for (uint32_t i = 0; i < stage->product_count; i++) {
+    if (of_line ? !carries(stage, message->line, i) : is_removed(&stage->product[i])) continue;
     stage->product[i].skipped++; /* an update before its snapshot is then nobody's fault */
     suspect(stage, i, of_line ? message->line : WB_LINE_NONE, WB_REASON_GAP, WB_REJECT_NONE, message->recv_ns);
+  }
+}
+
+/* About one product but an update, which a book that is not live refuses by itself. */
+static void take_more(wb_book_stage *stage, const wb_message *message) {
+  if (message->product != WB_PRODUCT_NONE && is_removed(&stage->product[message->product])) return; /* was still on its way */
+  switch (message->kind) {
+  case WB_MESSAGE_SNAPSHOT: take_snapshot(stage, message); break;
+  case WB_MESSAGE_HEARTBEAT: take_heartbeat(stage, message); break;
+  case WB_MESSAGE_TICKER: take_ticker(stage, message); break;
+  case WB_MESSAGE_TRADE: take_trade(stage, message); break;
+  default: take_resync(stage, message); break;
   }
 }
 
@@ -567,19 +658,20 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
     look(stage, message->line, message->recv_ns, message->time_ns);
   switch (message->kind) {
   case WB_MESSAGE_UPDATE: take_update(stage, message); break;
-  case WB_MESSAGE_SNAPSHOT: take_snapshot(stage, message); break;
+  case WB_MESSAGE_SNAPSHOT:
+  case WB_MESSAGE_HEARTBEAT:
+  case WB_MESSAGE_TICKER:
+  case WB_MESSAGE_TRADE:
+  case WB_MESSAGE_RESYNC: take_more(stage, message); break;
   case WB_MESSAGE_SCALE: take_scale(stage, message); break;
   case WB_MESSAGE_REJECT: reject(stage, message, (wb_reject)message->u.reject.reason); break;
   case WB_MESSAGE_SUBSCRIPTIONS: take_subscriptions(stage, message); break;
-  case WB_MESSAGE_HEARTBEAT: take_heartbeat(stage, message); break;
-  case WB_MESSAGE_TICKER: take_ticker(stage, message); break;
-  case WB_MESSAGE_TRADE: take_trade(stage, message); break;
-  case WB_MESSAGE_RESYNC: take_resync(stage, message); break;
   case WB_MESSAGE_CONNECT:
   case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
   case WB_MESSAGE_GAP: take_gap(stage, message); break;
   case WB_MESSAGE_ERROR: add(&stage->errors, 1); break;
   case WB_MESSAGE_WINDOW: take_window(stage); break;
+  case WB_MESSAGE_PRODUCT: take_product(stage, message); break;
   default: break;
   }
 }
