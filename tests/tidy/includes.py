@@ -44,7 +44,7 @@ FOREIGN = [
     (r"liburing\.h|liburing/.*", r"io/uring\.[ch]"),
     (r"wolfssl/.*", r"io/tls(_\w+)?\.[ch]"),
     (r"openssl/.*|intel-ipsec-mb\.h|ipsec-mb\.h", r"io/tls(_\w+)?\.[ch]"),
-    (r"http_parser\.h", r"io/http1\.[ch]"),
+    (r"http_parser\.h", r"io/(http1|rest)\.[ch]"),
     (r"cyaml/.*|yaml\.h", r"io/config\.[ch]"),
     (r"zlib\.h|zstd(_errors)?\.h", r"io/(deflate|recording|log_reader|sink_\w+)\.[ch]"),
     (r"seccomp\.h", r"io/confine_calls\.c"),
