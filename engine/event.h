@@ -56,6 +56,27 @@ _Static_assert(sizeof(wb_frame) == 32, "wb_frame is 32 bytes in memory and on di
 
 typedef enum { WB_SIDE_BID = 0, WB_SIDE_ASK = 1 } wb_side;
 
+/* What the exchange says of a product as a whole, and what may be done with it. OTHER: a word that is none of these. */
+typedef enum {
+  WB_STATUS_UNSAID = 0,
+  WB_STATUS_ONLINE,
+  WB_STATUS_OFFLINE,
+  WB_STATUS_INTERNAL,
+  WB_STATUS_DELISTED,
+  WB_STATUS_OTHER
+} wb_status;
+typedef enum { WB_TYPE_UNSAID = 0, WB_TYPE_SPOT, WB_TYPE_FUTURE, WB_TYPE_OTHER } wb_product_type;
+enum {
+  WB_PRODUCT_POST_ONLY = 1,
+  WB_PRODUCT_LIMIT_ONLY = 2,
+  WB_PRODUCT_CANCEL_ONLY = 4,
+  WB_PRODUCT_AUCTION = 8,
+  WB_PRODUCT_TRADING_DISABLED = 16,
+  WB_PRODUCT_DISABLED = 32,
+  WB_PRODUCT_VIEW_ONLY = 64,
+  WB_PRODUCT_FX_STABLECOIN = 128
+};
+
 /* One change of a book: the new total size at a price (never a difference); size 0 removes the level.
  * price and size are integers in units of 10^-decimals of the message's product, 0..WB_QUANTITY_MAX. */
 typedef struct wb_delta {
