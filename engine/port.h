@@ -28,6 +28,7 @@ typedef struct wb_out {
 typedef struct wb_codec {
   const char *name;            /* "coinbase-exchange": the value of --feed */
   const char *url;             /* where the feed is when nobody says otherwise */
+  const char *products_url;    /* where its list of products is, over REST */
   const char *const *channels; /* default channels, NULL-terminated */
 
   /* size returns the bytes of one instance's state, for as many products as the table has room for; init makes it in that memory (64-byte

@@ -219,6 +219,7 @@ static const char *const default_channels[] = {"level2_batch", "heartbeat", NULL
 const wb_codec wb_codec_coinbase_exchange = {
     .name = "coinbase-exchange",
     .url = "wss://ws-feed.exchange.coinbase.com",
+    .products_url = "https://api.exchange.coinbase.com/products",
     .channels = default_channels,
     .size = wb_coinbase_size,
     .init = wb_coinbase_init,
