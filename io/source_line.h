@@ -92,7 +92,7 @@ struct wb_source_ws {
   unsigned gap_logs;
   uint64_t connect_due_ns; /* lines connect one after the other, */
   uint64_t send_due_ns;    /* and their messages go out so */
-  unsigned turn, first;    /* first: which line's turn it is to be looked at before the others */
+  unsigned turn, first;    /* first: the line behind the one that sent last, looked at before the others */
   int brought;             /* completions of the last wait, not yet said to the loop */
   wb_error error;
 };

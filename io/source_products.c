@@ -143,6 +143,7 @@ void wb_line_ask(wb_line *l, uint64_t now_ns) {
   size_t count = strcspn(text, "\n");
   l->ask_at += count + (text[count] == '\n');
   l->asked = true;
+  source->first = (l->index + 1) % source->config.line_count;
   source->send_due_ns = now_ns + WB_LINE_SEND_INTERVAL_NS;
   wb_line_send_text(l, text, count);
 }

@@ -231,7 +231,6 @@ static int source_time(wb_source_ws *source) {
   int count = source_commands(source) + wb_source_products(source);
   if (!source->stopping && __atomic_load_n(&source->stop_asked, __ATOMIC_ACQUIRE)) source_stop(source, now_ns);
   bool ended = true;
-  source->first = (source->first + 1) % source->config.line_count;
   for (unsigned n = 0; n < source->config.line_count; n++) {
     wb_line *l = &source->line[(source->first + n) % source->config.line_count];
     if (l->stalled && l->state >= WB_LINE_SECURING && l->state <= WB_LINE_ENDING && wb_line_unstall(l)) count++;

@@ -13,6 +13,7 @@ static const struct {
     {"mock", wb_cmd_mock, "a mock exchange to run against"},
     {"replay", wb_cmd_replay, "run segments or text recordings through the same engine"},
     {"inspect", wb_cmd_inspect, "what a log holds: products, times, counts, gaps, damage"},
+    {"ctl", wb_cmd_ctl, "tell a running node which products come and go"},
     {"doctor", wb_cmd_doctor, "what this machine offers and lacks for low latency, and what would mend it"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
