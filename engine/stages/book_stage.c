@@ -131,7 +131,7 @@ static bool show(wb_book_stage *stage, uint32_t index) {
     book->waiting = WB_LINE_NONE;
     wb_book_load_drop(product->book);
   }
-  return wb_arbiter_show(arbiter, index, product->snapshots != 0, &product->recover);
+  return wb_arbiter_show(arbiter, index, product->snapshots != product->snapshots_gone, &product->recover);
 }
 
 static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
@@ -535,6 +535,7 @@ static void remove_product(wb_book_stage *stage, uint32_t index, const wb_messag
   wb_analytics_update(&product->analytics, 0, 0, 0, 0);
   product->crossed_since_ns = 0;
   product->lines = 0;
+  product->snapshots_gone = product->snapshots;
   product->skipped = 1; /* updates that are still on their way are nobody's fault */
   product->removed_utc_ns = message->u.product.utc_ns;
   if (stage->config.arbiter) wb_arbiter_forget(stage->config.arbiter, index, message->recv_ns);
@@ -567,8 +568,9 @@ static void take_product(wb_book_stage *stage, const wb_message *message) {
   }
   if (message->u.product.change == WB_PRODUCT_ADDED) add_product(stage, message->product, message);
   stage->product[message->product].lines |= line;
-  if (message->u.product.change == WB_PRODUCT_ADDED && (stage->up & line))
-    line_of_product(stage, message->product, message->line, true, message->recv_ns);
+  if (message->u.product.change == WB_PRODUCT_CARRIED) return;
+  if (stage->up & line) line_of_product(stage, message->product, message->line, true, message->recv_ns);
+  else publish(&stage->product[message->product]);
 }
 
 static void take_window(wb_book_stage *stage) {
@@ -579,7 +581,8 @@ static void take_window(wb_book_stage *stage) {
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) wb_store_relaxed(&stage->rejected[i], 0);
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_book_product *product = &stage->product[i];
-    product->snapshots = product->updates = product->changes = product->rejected = product->unknown = product->crossed = 0;
+    product->snapshots_gone = product->snapshots = product->updates = product->changes = product->rejected = product->unknown =
+        product->crossed = 0;
     memset(product->witness.alarms, 0, sizeof product->witness.alarms);
     product->witness.lost_trades = product->witness.last_alarm = 0;
     wb_analytics_restart(&product->analytics);

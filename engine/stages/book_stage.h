@@ -58,8 +58,9 @@ typedef struct wb_book_product {
   wb_witness witness;
   uint64_t snapshots, rejected, skipped;
   int64_t added_utc_ns, removed_utc_ns;
-  uint16_t lines;    /* a bit for each line that has said that it carries the product */
-  bool unknown_seen; /* the update being applied removed a level that was not there */
+  uint64_t snapshots_gone; /* of the snapshots: those of before it was removed */
+  uint16_t lines;          /* a bit for each line that has said that it carries the product */
+  bool unknown_seen;       /* the update being applied removed a level that was not there */
 } wb_book_product;
 _Static_assert(offsetof(wb_book_product, recover) + offsetof(wb_recover, state) < 3 * WB_CACHE_LINE_BYTES,
                "an update touches three lines");
