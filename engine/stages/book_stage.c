@@ -508,7 +508,6 @@ static void line_of_product(wb_book_stage *stage, uint32_t index, uint32_t line,
   wb_book_product *product = &stage->product[index];
   if (product->loading) wb_book_load_drop(product->book);
   product->loading = product->applying = false;
-  if (up) product->skipped = 0;
   if (up || arbiter) wb_witness_connected(&product->witness);
   if (arbiter) (up ? wb_arbiter_connected : wb_arbiter_disconnected)(arbiter, index, line, now_ns);
   else (up ? wb_recover_connected : wb_recover_disconnected)(&product->recover, now_ns);
@@ -521,8 +520,11 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
   if (up) stage->connection[message->line % WB_LINE_COUNT_MAX] = message->connection;
   if (up) stage->watch_due_ns = 0; /* in a replay another machine's clock may begin here */
   stage->up = (uint16_t)(up ? stage->up | bit_of(message->line) : stage->up & ~bit_of(message->line));
-  for (uint32_t i = 0; i < stage->product_count; i++)
-    if (carries(stage, message->line, i)) line_of_product(stage, i, message->line, up, message->recv_ns);
+  for (uint32_t i = 0; i < stage->product_count; i++) {
+    if (!carries(stage, message->line, i)) continue;
+    if (up) stage->product[i].skipped = 0;
+    line_of_product(stage, i, message->line, up, message->recv_ns);
+  }
 }
 
 static void remove_product(wb_book_stage *stage, uint32_t index, const wb_message *message) {
@@ -536,7 +538,7 @@ static void remove_product(wb_book_stage *stage, uint32_t index, const wb_messag
   product->crossed_since_ns = 0;
   product->lines = 0;
   product->snapshots_gone = product->snapshots;
-  product->skipped = 1; /* updates that are still on their way are nobody's fault */
+  product->skipped = 1; /* updates that are still on their way are nobody's fault, even if it comes back */
   product->removed_utc_ns = message->u.product.utc_ns;
   if (stage->config.arbiter) wb_arbiter_forget(stage->config.arbiter, index, message->recv_ns);
   wb_recover_removed(&product->recover, message->recv_ns);

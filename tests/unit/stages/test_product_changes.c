@@ -234,6 +234,8 @@ Test(changes, a_product_that_comes_back_begins_anew_under_its_index) {
     wb_view_data v = view(r, 0);
     cr_assert(v.state == WB_STATE_WAITING && v.reason == WB_REASON_CONNECTED && v.removed_utc_ns == 0 && v.added_utc_ns > 1000);
     cr_assert_eq(v.updates, 1u, "counts go on");
+    update(r, 0, "BTC-USD", 98, 3); /* of the subscription before */
+    cr_assert(view(r, 0).state == WB_STATE_WAITING && view(r, 0).rejected == 0);
     snapshot(r, 0, "BTC-USD", 50);
     update(r, 0, "BTC-USD", 49, 3);
     v = view(r, 0);
