@@ -73,7 +73,7 @@ int wb_products_add_as(wb_products *products, const char *id, size_t bytes, cons
   uint32_t slot = hash_id(id, bytes) & products->slot_mask;
   while (products->slots[slot]) slot = (slot + 1) & products->slot_mask;
   __atomic_store_n(&products->slots[slot], (uint16_t)(products->count + 1), __ATOMIC_RELAXED);
-  __atomic_store_n(&products->count, products->count + 1, __ATOMIC_RELAXED);
+  __atomic_store_n(&products->count, products->count + 1, __ATOMIC_RELEASE); /* P1 */
   publish(products);
   return (int)products->count - 1;
 }
@@ -89,6 +89,6 @@ bool wb_products_follow(wb_products *own, const wb_products *products) {
   uint64_t version = __atomic_load_n(&products->version, __ATOMIC_ACQUIRE); /* P1 */
   if (own->version == version) return false;
   own->version = version;
-  own->count = __atomic_load_n(&products->count, __ATOMIC_RELAXED);
+  own->count = __atomic_load_n(&products->count, __ATOMIC_ACQUIRE); /* P1: it may be newer than the version */
   return true;
 }

@@ -30,7 +30,8 @@ _Static_assert(sizeof(wb_product) == 40, "five words");
 typedef struct wb_products {
   wb_product *product;
   uint16_t *slots;
-  uint32_t count, capacity, slot_mask;
+  uint32_t count; /* [P1] */
+  uint32_t capacity, slot_mask;
   uint64_t version; /* [P1] */
 } wb_products;
 

@@ -44,9 +44,8 @@ static void *reader(void *follows) {
   uint64_t count = 0;
   for (unsigned round = 0; round < ROUNDS; round++) {
     pthread_barrier_wait(&begin);
-    wb_products own = products;
-    own.count = 0;
-    own.version = 0;
+    wb_products own = products; /* the head of an empty table */
+    pthread_barrier_wait(&begin);
     while (own.count < PRODUCTS || wb_product_removed(&own.product[0])) {
       uint32_t before = own.count;
       if (!wb_products_follow(&own, &products)) continue;
@@ -73,6 +72,7 @@ int main(void) {
   for (unsigned round = 0; round < ROUNDS; round++) {
     char id[WB_PRODUCT_ID_BYTES];
     wb_products_init(&products, memory, PRODUCTS);
+    pthread_barrier_wait(&begin);
     pthread_barrier_wait(&begin);
     for (uint32_t i = 0; i < PRODUCTS; i++) {
       const wb_product like = {.price_decimals = i % 19, .size_decimals = i % 7, .part = i % 16};
