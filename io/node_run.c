@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/deal.h"
 #include "engine/ring/atomic.h"
 #include "engine/stages/parse_stage.h"
 #include "engine/stages/spill_stage.h"
@@ -643,24 +644,13 @@ void wb_node_close(wb_node *node) {
 
 /* ------------------------------------------------------------------------------------------------ products that come and go */
 
-static void count_products(const wb_node *node, uint32_t count[WB_LINE_COUNT_MAX]) {
-  const wb_products *products = node->config.products;
-  memset(count, 0, WB_LINE_COUNT_MAX * sizeof *count);
-  for (uint32_t i = 0; i < products->count; i++)
-    count[products->product[i].part % node->config.connections] += !wb_product_removed(&products->product[i]);
-}
-
 int wb_node_product_add(wb_node *node, const char *id, size_t bytes, const wb_product *like) {
   wb_products *products = node->config.products;
   if (!node->live) return WB_E_STATE;
   int known = wb_products_find(products, id, bytes);
   if (known >= 0 && !wb_product_removed(&products->product[known])) return 0;
-  uint32_t count[WB_LINE_COUNT_MAX];
-  count_products(node, count);
   wb_product own = *like;
-  own.part = 0;
-  for (uint8_t i = 1; i < node->config.connections; i++)
-    if (count[i] < count[own.part]) own.part = i;
+  own.part = wb_deal_next(products, node->config.connections);
   int index = wb_products_add_as(products, id, bytes, &own);
   if (index < 0) return index;
   wb_loop_wake(&node->thread[0].loop);
@@ -715,7 +705,7 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
   uint32_t count[WB_LINE_COUNT_MAX];
   uint64_t line_bytes[WB_LINE_COUNT_MAX] = {0};
   unsigned connections = node->config.connections;
-  count_products(node, count);
+  wb_deal_count(node->config.products, connections, count);
   for (unsigned i = 0; i < status->line_count; i++) {
     const wb_line_stats *stats = wb_source_ws_stats(node->live, i);
     status->line[i] = (wb_node_line){.url = node->config.url[i],

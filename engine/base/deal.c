@@ -1,6 +1,7 @@
 #include "engine/base/deal.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 static uint64_t weight_of(const uint64_t *weight, uint32_t i) { return weight[i] ? weight[i] : 1; }
 
@@ -37,4 +38,18 @@ void wb_deal(const uint64_t *weight, uint32_t count, uint32_t parts, uint32_t *o
     load[least] += weight_of(weight, order[i]);
     part[order[i]] = (uint8_t)least;
   }
+}
+
+void wb_deal_count(const wb_products *products, uint32_t parts, uint32_t *count) {
+  memset(count, 0, parts * sizeof *count);
+  for (uint32_t i = 0; i < products->count; i++)
+    count[products->product[i].part % parts] += !wb_product_removed(&products->product[i]);
+}
+
+uint8_t wb_deal_next(const wb_products *products, uint32_t parts) {
+  uint32_t count[UINT8_MAX], least = 0;
+  wb_deal_count(products, parts, count);
+  for (uint32_t i = 1; i < parts; i++)
+    if (count[i] < count[least]) least = i;
+  return (uint8_t)least;
 }

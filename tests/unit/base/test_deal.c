@@ -77,3 +77,23 @@ Test(deal, ten_thousand_random_deals_are_whole_and_balanced_and_come_out_the_sam
     cr_assert_eq(memcmp(before, part, count), 0);
   }
 }
+
+Test(deal, a_product_that_comes_later_goes_to_the_connection_with_the_fewest_that_are_wanted) {
+  static _Alignas(64) uint8_t memory[4096];
+  wb_products products;
+  cr_assert_leq(wb_products_bytes(16), sizeof memory);
+  wb_products_init(&products, memory, 16);
+  cr_assert_eq(wb_deal_next(&products, 1), 0);
+  cr_assert_eq(wb_deal_next(&products, 255), 0);
+  static const char *const ids[] = {"A-B", "C-D", "E-F", "G-H", "I-J", "K-L"};
+  for (unsigned i = 0; i < 6; i++) {
+    const wb_product like = {.part = wb_deal_next(&products, 3)};
+    cr_assert_eq(like.part, i % 3);
+    wb_products_add_as(&products, ids[i], 3, &like);
+  }
+  wb_products_remove(&products, 1);
+  uint32_t count[3];
+  wb_deal_count(&products, 3, count);
+  cr_assert(count[0] == 2 && count[1] == 1 && count[2] == 2);
+  cr_assert_eq(wb_deal_next(&products, 3), 1);
+}

@@ -146,7 +146,7 @@ Test(products, an_index_is_never_given_to_another_id) {
 
 Test(products, a_new_product_has_the_decimals_and_the_part_that_were_said) {
   wb_products products = table(2);
-  const wb_product like = {.id = "XXX", .price_decimals = 2, .size_decimals = 9, .part = 3, .removed = 1};
+  const wb_product like = {.id = "ZZZ", .price_decimals = 2, .size_decimals = 9, .part = 3, .removed = 1};
   cr_assert_eq(wb_products_add_as(&products, "ETH-USD", 7, &like), 0);
   const wb_product *own = products.product;
   cr_assert_str_eq(own->id, "ETH-USD");

@@ -146,7 +146,7 @@ Test(changes, a_note_that_is_none_changes_nothing) {
                                        "{\"change\":\"removed\",\"products\":\"BTC-USD\"}",
                                        "{\"change\":\"gone\",\"products\":[\"BTC-USD\"]}",
                                        "{\"change\":\"\",\"products\":[\"BTC-USD\"]}",
-                                       "{\"change\":\"removed\",\"products\":[1,null,{},[\"BTC-USD\"],\"XXX\"]}",
+                                       "{\"change\":\"removed\",\"products\":[1,null,{},[\"BTC-USD\"],\"ZZZ\"]}",
                                        "{\"change\":\"removed\",\"products\":[\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"]}",
                                        "{\"change\":\"added\",\"products\":[\"LTC-USD\"]}"};
   for (unsigned i = 0; i < sizeof broken / sizeof *broken; i++) push(r, 0, WB_FRAME_PRODUCTS, broken[i]);
