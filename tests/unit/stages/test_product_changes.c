@@ -28,9 +28,14 @@ static uint64_t rig_now(void *self) { return ((rig *)self)->now_ns; }
 static int64_t rig_offset(void *self) { return 0; }
 static void rig_log(void *self, int level, const char *text) { snprintf(((rig *)self)->logged, 512, "%s", text); }
 
+/* Memory of the rigs of a test; it goes with its process. */
+static void *kept[1024];
+static unsigned kept_count;
+
 static void *zeroed(size_t bytes) {
   void *memory = aligned_alloc(128, (bytes + 127) & ~(size_t)127);
-  cr_assert_not_null(memory);
+  cr_assert(memory && kept_count < sizeof kept / sizeof *kept);
+  kept[kept_count++] = memory;
   return memset(memory, 0, (bytes + 127) & ~(size_t)127);
 }
 
@@ -111,9 +116,10 @@ static void snapshot(rig *r, unsigned line, const char *id, unsigned bid) {
 static void update(rig *r, unsigned line, const char *id, unsigned price, unsigned size) {
   char text[512];
   snprintf(text, sizeof text,
-           "{\"type\":\"l2update\",\"product_id\":\"%s\",\"changes\":[[\"buy\",\"%u\",\"%u\"]],\"time\":\"2026-08-02T05:43:%"
-           "02u.%06uZ\"}",
-           id, price, size, (unsigned)(r->number / 1000 % 60), (unsigned)(r->number % 1000));
+           "{\"type\":\"l2update\",\"product_id\":\"%s\",\"changes\":[[\"buy\",\"%u\",\"%u\"]],\"time\":\"2026-08-02T05:%"
+           "02u:%02u.%06uZ\"}",
+           id, price, size, 43 + (unsigned)(r->number / 60000), (unsigned)(r->number / 1000 % 60),
+           (unsigned)(r->number % 1000));
   push(r, line, WB_FRAME_TEXT, text);
 }
 
