@@ -83,6 +83,7 @@ static rig *rig_open(bool redundant) {
 static void push(rig *r, unsigned line, wb_frame_kind kind, const char *text) {
   size_t bytes = strlen(text);
   cr_assert_geq(wb_frames_room(&r->ring, bytes), bytes);
+  cr_assert_geq(wb_frames_slots(&r->ring, 1), 1u);
   memcpy(wb_frames_head(&r->ring), text, bytes);
   wb_frame frame = {.position = r->ring.head,
                     .recv_ns = r->now_ns,
