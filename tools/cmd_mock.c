@@ -88,6 +88,10 @@ static const wb_option options_list[] = {
      .otherwise = "0",
      .value_name = "BYTES",
      .help = "fill each snapshot up to this size with blanks"},
+    {.name = "snapshot-epoch",
+     .kind = WB_OPTION_SWITCH,
+     .otherwise = "false",
+     .help = "event_time of snapshots is 1970-01-01T00:00:00Z (coinbase-advanced)"},
     {.name = "client-buffer",
      .kind = WB_OPTION_BYTES,
      .otherwise = "64M",
@@ -98,6 +102,10 @@ static const wb_option options_list[] = {
      .otherwise = "5",
      .value_name = "SECONDS",
      .help = "a client that has not subscribed by then is closed"},
+    {.name = "idle-timeout",
+     .kind = WB_OPTION_NUMBER,
+     .value_name = "SECONDS",
+     .help = "a client that got no message for so long is closed, 0: never (coinbase-advanced: 60 to 90, otherwise 0)"},
     {.name = "once", .kind = WB_OPTION_SWITCH, .otherwise = "false", .help = "end when --clients clients were served"},
     {.name = "clients", .kind = WB_OPTION_COUNT, .otherwise = "1", .value_name = "N", .help = "how many, for --once"},
     {.name = "store",
@@ -174,9 +182,12 @@ static int scenario(wb_mock_options *options, const wb_config *config, wb_error 
   if (!name) return 0;
   options->fault = wb_mock_fault_find(name);
   if (!options->fault) return wrong(error, config, "scenario", "not a scenario; --help lists all");
+  if (options->fault->dialect && options->fault->dialect != options->dialect)
+    return wrong(error, config, "scenario", "cannot happen in this --dialect");
   if (strcmp(name, "bigsnapshot") == 0) {
     if (!options->snapshot_bytes) options->snapshot_bytes = 5000000;
-    uint64_t levels = options->snapshot_bytes / 64; /* what remains up to the size is filled with blanks */
+    /* What remains up to the size is filled with blanks. */
+    uint64_t levels = options->snapshot_bytes / 2 / options->dialect->level_bytes;
     if (levels > options->levels) options->levels = levels > WB_MOCK_LEVELS_MAX ? WB_MOCK_LEVELS_MAX : (uint32_t)levels;
   }
   return 0;
@@ -213,6 +224,9 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
       .key_file = wb_config_text(config, "key"),
       .client_buffer_bytes = wb_config_count(config, "client-buffer"),
       .subscribe_ns = (uint64_t)(wb_config_number(config, "subscribe-timeout") * 1e9),
+      .epoch = wb_config_switch(config, "snapshot-epoch"),
+      .idle_given = wb_config_rank(config, "idle-timeout") > 0,
+      .idle_ns = (uint64_t)(wb_config_number(config, "idle-timeout") * 1e9),
       .dialect = wb_mock_dialect_find(wb_config_text(config, "dialect")),
   };
   if (!options->dialect) return wrong(error, config, "dialect", "not a dialect; --help lists all");

@@ -16,7 +16,9 @@
 /* A slow client still reads megabytes from the kernel's buffers when the last byte was sent; a reset would take them away. */
 #define CLOSING_NS UINT64_C(30000000000)
 #define SLOW_HEAD_NS UINT64_C(10000000)
-enum { TLS_PIECE_BYTES = 256 << 10, QUEUE_BYTES_MIN = 64 << 10 };
+#define IDLE_NS UINT64_C(60000000000)
+#define IDLE_STEP_NS UINT64_C(1000000000)
+enum { IDLE_STEPS = 31, TLS_PIECE_BYTES = 256 << 10, QUEUE_BYTES_MIN = 64 << 10 };
 
 static void receive(wb_mock_client *client);
 
@@ -66,6 +68,11 @@ void wb_mock_client_put_frame(wb_mock_client *client, int opcode, bool fin, cons
 
 void wb_mock_client_put(wb_mock_client *client, const char *text, size_t bytes) {
   if (client->state != WB_MOCK_OPEN || client->mute) return;
+  size_t hole = wb_mock_dialect_hole(client->server->options.dialect, text, bytes);
+  if (hole) {
+    wb_mock_number_put(client, text, bytes, hole);
+    return;
+  }
   if (client->deflate) wb_mock_deflate_put(client, text, bytes);
   else wb_mock_client_put_frame(client, WB_WS_TEXT, true, text, bytes);
   client->record.messages++;
@@ -393,6 +400,26 @@ static void slow_head(wb_mock_client *client, uint64_t now_ns) {
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return b && b < a ? b : a; }
 
+static uint64_t idle_ns(const wb_mock_client *client) {
+  const wb_mock_options *options = &client->server->options;
+  if (options->idle_given) return options->idle_ns;
+  return options->dialect->closes_idle ? IDLE_NS + client->record.number % IDLE_STEPS * IDLE_STEP_NS : 0;
+}
+
+/* A message counts, whatever its channel; a ping does not. */
+static void look_idle(wb_mock_client *client, uint64_t now_ns) {
+  uint64_t most = client->subscribed && !client->mute && client->state == WB_MOCK_OPEN ? idle_ns(client) : 0;
+  if (most == 0) {
+    client->idle_due_ns = 0;
+  } else if (!client->idle_due_ns || client->record.messages != client->idle_messages) {
+    client->idle_messages = client->record.messages;
+    client->idle_due_ns = now_ns + most;
+  } else if (now_ns >= client->idle_due_ns) {
+    wb_mock_client_close(client, 1001, "no updates");
+    client->idle_due_ns = 0;
+  }
+}
+
 uint64_t wb_mock_client_tick(wb_mock_client *client, uint64_t now_ns) {
   if (client->state == WB_MOCK_GONE) return UINT64_MAX;
   if (client->slow_bytes) slow_head(client, now_ns);
@@ -408,7 +435,8 @@ uint64_t wb_mock_client_tick(wb_mock_client *client, uint64_t now_ns) {
     client->heartbeat_ns += UINT64_C(1000000000);
     client->server->options.dialect->heartbeat(client);
   }
-  uint64_t next = earlier(earlier(UINT64_MAX, client->deadline_ns), client->heartbeat_ns);
+  look_idle(client, now_ns);
+  uint64_t next = earlier(earlier(earlier(UINT64_MAX, client->deadline_ns), client->heartbeat_ns), client->idle_due_ns);
   return client->slow_bytes ? earlier(next, client->slow_due_ns) : next;
 }
 

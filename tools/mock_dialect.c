@@ -2,7 +2,7 @@
 
 #include "tools/mock_server.h"
 
-static const wb_mock_dialect *const dialects[] = {&wb_mock_exchange};
+static const wb_mock_dialect *const dialects[] = {&wb_mock_exchange, &wb_mock_advanced};
 
 const wb_mock_dialect *wb_mock_dialect_at(unsigned index) {
   return index < sizeof dialects / sizeof *dialects ? dialects[index] : NULL;

@@ -303,11 +303,18 @@ static void traded(wb_mock_server *server, wb_mock_product *product, const char 
   }
 }
 
+static void invalid(wb_mock_client *client, const wb_mock_product *product) {
+  fail(client, "Failed to subscribe", "%s is not a valid product", product->market.product);
+}
+
 const wb_mock_dialect wb_mock_exchange = {
     .name = "coinbase-exchange",
+    .level_bytes = 32,
+    .update_bytes_max = wb_mock_text_update_bytes_max,
     .update = wb_mock_text_update,
     .snapshot = wb_mock_text_snapshot,
     .take = take,
     .heartbeat = heartbeat,
     .traded = traded,
+    .invalid = invalid,
 };

@@ -50,10 +50,7 @@ static void halfack(wb_mock_client *client, wb_mock_request *request) { forget(r
 
 static void errorproduct(wb_mock_client *client, wb_mock_request *request) {
   if (!request->product_count) return;
-  char reason[WB_PRODUCT_ID_BYTES + 32];
-  const wb_mock_product *last = &client->server->product[request->product[request->product_count - 1]];
-  snprintf(reason, sizeof reason, "%s is not a valid product", last->market.product);
-  wb_mock_exchange_error(client, "Failed to subscribe", reason);
+  client->server->options.dialect->invalid(client, &client->server->product[request->product[request->product_count - 1]]);
   forget(request, request->product_count - 1);
 }
 
@@ -78,8 +75,13 @@ static size_t find(const char *text, size_t bytes, size_t from, const char *what
   return found ? (size_t)(found - text) : bytes;
 }
 
-/* Start and end of the n-th string (0: side, 1: price, 2: size) of the first change. */
-static void field(const char *text, size_t bytes, int n, size_t *from, size_t *to) {
+/* Start and end of the side, price or size of the first change. */
+static void field(const wb_mock_client *client, const char *text, size_t bytes, wb_mock_field n, size_t *from, size_t *to) {
+  const wb_mock_dialect *dialect = client->server->options.dialect;
+  if (dialect->field) {
+    dialect->field(text, bytes, n, from, to);
+    return;
+  }
   *from = find(text, bytes, find(text, bytes, 0, "[["), "\"") + 1;
   *to = find(text, bytes, *from, "\"");
   while (n-- > 0) {
@@ -88,16 +90,14 @@ static void field(const char *text, size_t bytes, int n, size_t *from, size_t *t
   }
 }
 
-static void put_field(wb_mock_client *client, const char *text, size_t bytes, int n, const char *with) {
+static void put_field(wb_mock_client *client, const char *text, size_t bytes, wb_mock_field n, const char *with) {
   size_t from, to;
-  field(text, bytes, n, &from, &to);
+  field(client, text, bytes, n, &from, &to);
   put_edited(client, text, bytes, from, to, with);
 }
 
 /* What the update bears: something beside it is neither older nor newer. */
-static const char *time_of(const char *text, size_t bytes) {
-  return text + find(text, bytes, find(text, bytes, 0, "\"time\""), "\"20") + 1;
-}
+static const char *time_of(const wb_mock_client *client) { return client->server->time.text; }
 
 static void gap(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {}
 
@@ -123,7 +123,7 @@ static void close1001(wb_mock_client *client, wb_mock_product *product, const ch
 }
 
 static void badnumber(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
-  put_field(client, text, bytes, 2, "0.-10000");
+  put_field(client, text, bytes, WB_MOCK_SIZE, "0.-10000");
 }
 
 static void badjson(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
@@ -135,13 +135,15 @@ static void badutf8(wb_mock_client *client, wb_mock_product *product, const char
 }
 
 static void unknownside(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
-  put_field(client, text, bytes, 0, "hold");
+  put_field(client, text, bytes, WB_MOCK_SIDE, "hold");
 }
 
 static void unknowntype(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
-  char other[128];
-  int count = snprintf(other, sizeof other, "{\"type\":\"weather\",\"product_id\":\"%s\",\"sky\":[[\"buy\",1,null,{}]]}",
-                       product->market.product);
+  static const char plain[] = "{\"type\":\"weather\",\"product_id\":\"%s\",\"sky\":[[\"buy\",1,null,{}]]}";
+  static const char numbered[] = "{\"channel\":\"weather\",\"timestamp\":\"2026-08-02T05:43:52Z\",\"sequence_num\":,\"events\":"
+                                 "[{\"product_id\":\"%s\",\"sky\":1}]}";
+  char other[192];
+  int count = snprintf(other, sizeof other, client->server->options.dialect->hole ? numbered : plain, product->market.product);
   wb_mock_client_put(client, other, (size_t)count);
   wb_mock_client_put(client, text, bytes);
 }
@@ -150,12 +152,12 @@ static void unknowntype(wb_mock_client *client, wb_mock_product *product, const 
 static void crossed(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
   const wb_mock_level *ask = wb_mock_market_level(&product->market, WB_SIDE_ASK, 0);
   wb_delta delta = {.price = ask->price + 1 + ask->price / 1000, .size = ask->size, .side = WB_SIDE_BID};
-  size_t room = wb_mock_text_update_bytes_max(1) + WB_MOCK_TEXT_SLACK;
-  char *extra = malloc(room);
+  const wb_mock_dialect *dialect = client->server->options.dialect;
+  char *extra = malloc(dialect->update_bytes_max(1) + WB_MOCK_TEXT_SLACK);
   wb_mock_client_put(client, text, bytes);
   if (!extra) return;
-  const char *time = time_of(text, bytes);
-  wb_mock_client_put(client, extra, client->server->options.dialect->update(&product->text, &delta, 1, time, extra));
+  const char *time = time_of(client);
+  wb_mock_client_put(client, extra, dialect->update(&product->text, &delta, 1, time, extra));
   free(extra);
 }
 
@@ -174,18 +176,20 @@ static void lost(wb_mock_client *client, wb_mock_product *product, const char *t
 }
 
 static void backwards(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
+  const wb_mock_server *server = client->server;
+  const wb_mock_dialect *dialect = server->options.dialect;
   wb_mock_time older = {0};
-  size_t from = (size_t)(time_of(text, bytes) - text);
   const char *time = wb_mock_time_text(&older, product->time_us - 1000000);
-  char with[WB_MOCK_TIME_BYTES + 1];
-  snprintf(with, sizeof with, "%.*s", WB_MOCK_TIME_BYTES, time);
-  put_edited(client, text, bytes, from, from + WB_MOCK_TIME_BYTES, with);
+  char *edited = malloc(dialect->update_bytes_max(server->delta_count) + WB_MOCK_TEXT_SLACK);
+  if (!edited) return;
+  wb_mock_client_put(client, edited, dialect->update(&product->text, server->delta, server->delta_count, time, edited));
+  free(edited);
 }
 
 static void unknownlevel(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes) {
   char extra[512];
   wb_delta delta = {.price = product->market.side[WB_SIDE_ASK].level[0].price + 1, .side = WB_SIDE_ASK};
-  const char *time = time_of(text, bytes);
+  const char *time = time_of(client);
   wb_mock_client_put(client, text, bytes);
   wb_mock_client_put(client, extra, client->server->options.dialect->update(&product->text, &delta, 1, time, extra));
 }
@@ -281,9 +285,9 @@ static void dupsnapshot(wb_mock_client *client, wb_mock_product *product, const 
 /* ------------------------------------------------------------------------------------------------ table */
 
 static const wb_mock_fault faults[] = {
-    {.name = "gap", .help = "an update is left out", .update = gap},
+    {.name = "gap", .help = "an update is left out", .update = gap, .numbered = true},
     {.name = "mute", .help = "nothing more is sent, not even a pong; the socket stays open", .update = mute},
-    {.name = "reset", .help = "half a message, then a TCP reset", .update = reset},
+    {.name = "reset", .help = "half a message, then a TCP reset", .update = reset, .numbered = true},
     {.name = "close", .help = "Close 1001", .update = close1001},
     {.name = "refuse429", .help = "HTTP 429 with Retry-After: 1 instead of the upgrade", .upgrade = refuse429},
     {.name = "refuse503", .help = "HTTP 503 with Retry-After: 1 instead of the upgrade", .upgrade = refuse503},
@@ -297,12 +301,22 @@ static const wb_mock_fault faults[] = {
     {.name = "errorproduct", .help = "the last product is an error, the others are served", .subscribe = errorproduct},
     {.name = "renamedack",
      .help = "level2_batch is acknowledged as level2_50, and the other way round",
+     .dialect = &wb_mock_exchange,
      .subscribe = renamedack},
-    {.name = "fragments", .help = "an update comes in four fragments with pings between", .update = fragments},
-    {.name = "masked", .help = "an update comes in a masked frame, which a server must not send", .update = masked},
-    {.name = "rsv1", .help = "an update comes as it is in a frame that says it is compressed", .update = rsv1},
-    {.name = "baddeflate", .help = "a compressed message that is no DEFLATE", .update = baddeflate},
-    {.name = "bomb", .help = "a compressed message of 4 MiB that would become 4 GiB", .update = bomb},
+    {.name = "fragments",
+     .help = "an update comes in four fragments with pings between",
+     .update = fragments,
+     .numbered = true},
+    {.name = "masked",
+     .help = "an update comes in a masked frame, which a server must not send",
+     .update = masked,
+     .numbered = true},
+    {.name = "rsv1",
+     .help = "an update comes as it is in a frame that says it is compressed",
+     .update = rsv1,
+     .numbered = true},
+    {.name = "baddeflate", .help = "a compressed message that is no DEFLATE", .update = baddeflate, .numbered = true},
+    {.name = "bomb", .help = "a compressed message of 4 MiB that would become 4 GiB", .update = bomb, .numbered = true},
     {.name = "badextension",
      .help = "the upgrade is answered with a permessage-deflate that cannot be",
      .upgrade = badextension},
@@ -322,11 +336,14 @@ static const wb_mock_fault faults[] = {
     {.name = "bigsnapshot", .help = "each snapshot is --snapshot-bytes long (5000000)"},
 };
 
-const wb_mock_fault *wb_mock_fault_at(unsigned index) { return index < sizeof faults / sizeof *faults ? &faults[index] : NULL; }
+const wb_mock_fault *wb_mock_fault_at(unsigned index) {
+  unsigned count = sizeof faults / sizeof *faults;
+  return index < count ? &faults[index] : wb_mock_advanced_fault_at(index - count);
+}
 
 const wb_mock_fault *wb_mock_fault_find(const char *name) {
   for (unsigned i = 0; wb_mock_fault_at(i); i++)
-    if (strcmp(faults[i].name, name) == 0) return &faults[i];
+    if (strcmp(wb_mock_fault_at(i)->name, name) == 0) return wb_mock_fault_at(i);
   return NULL;
 }
 

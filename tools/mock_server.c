@@ -55,14 +55,19 @@ const char *wb_mock_server_time(wb_mock_server *server, const wb_mock_product *p
   return time_text(server, product, wb_clock_utc_ns() / 1000);
 }
 
-static void store(wb_mock_product *product, const char *text, size_t bytes) {
-  if (!product->store) return;
-  fwrite(text, 1, bytes, product->store);
+/* Numbered by its line, as it has another number for each client. */
+static void store(const wb_mock_server *server, wb_mock_product *product, const char *text, size_t bytes) {
+  size_t hole = wb_mock_dialect_hole(server->options.dialect, text, bytes);
+  if (hole)
+    fprintf(product->store, "%.*s%llu", (int)hole, text, (unsigned long long)(product->snapshots + product->updates - 1));
+  fwrite(text + hole, 1, bytes - hole, product->store);
   putc_unlocked('\n', product->store);
 }
 
 void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
-  size_t least = server->options.snapshot_bytes, most = wb_mock_text_snapshot_bytes_max(&product->market);
+  const wb_mock_dialect *dialect = server->options.dialect;
+  const wb_mock_side *side = product->market.side;
+  size_t least = server->options.snapshot_bytes, most = dialect->update_bytes_max(side[0].count + side[1].count);
   most = (most > least ? most : least) + WB_MOCK_TEXT_SLACK;
   if (server->snapshot_room < most) {
     free(server->snapshot);
@@ -74,7 +79,8 @@ void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, w
     wb_mock_client_drop(client, true, "no memory for a snapshot");
     return;
   }
-  size_t bytes = server->options.dialect->snapshot(&product->text, wb_mock_server_time(server, product), text);
+  size_t bytes = dialect->snapshot(&product->text, wb_mock_server_time(server, product), text);
+  if (bytes < least && wb_mock_dialect_hole(dialect, text, bytes)) least -= wb_mock_number_bytes(client->sequence);
   if (bytes < least) {
     memset(text + bytes - 1, ' ', least - bytes);
     text[least - 1] = '}';
@@ -83,7 +89,7 @@ void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, w
   wb_mock_client_put(client, text, bytes);
   client->record.snapshots++;
   product->snapshots++;
-  store(product, text, bytes);
+  if (product->store) store(server, product, text, bytes);
 }
 
 void wb_mock_server_join(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
@@ -120,36 +126,42 @@ void wb_mock_server_leave(wb_mock_server *server, wb_mock_product *product, wb_m
 
 /* ------------------------------------------------------------------------------------------------ updates */
 
-static bool give_fault(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client, const char *text,
-                       size_t bytes) {
+static bool give_fault(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client, const char *text, size_t bytes,
+                       size_t hole) {
   const wb_mock_fault *fault = server->options.fault;
   if (!fault || !fault->update || !wb_mock_fault_now(client)) return false;
   wb_mock_fault_happened(client);
-  fault->update(client, product, text, bytes);
+  char *numbered = NULL;
+  if (fault->numbered && hole) text = numbered = wb_mock_number_text(client->sequence++, text, &bytes, hole);
+  if (text) fault->update(client, product, text, bytes);
+  else wb_mock_client_drop(client, true, "no memory for a message");
+  free(numbered);
   return true;
 }
 
 static void produce(wb_mock_server *server, wb_mock_product *product, int64_t now_us) {
   char *text = (char *)server->update + WB_WS_HEADER_BYTES_MAX;
-  unsigned count = wb_mock_market_step(&product->market, server->delta);
+  unsigned count = server->delta_count = wb_mock_market_step(&product->market, server->delta);
   if (now_us < product->time_us) now_us = product->time_us; /* two clocks were read, at two moments */
   product->time_us = now_us;
   const char *time = time_text(server, product, now_us);
   size_t bytes = server->options.dialect->update(&product->text, server->delta, count, time, text);
   product->updates++;
-  store(product, text, bytes);
+  if (product->store) store(server, product, text, bytes);
   if (product->market.trade_count) server->options.dialect->traded(server, product, time);
   uint8_t header[WB_WS_HEADER_BYTES_MAX], *frame = (uint8_t *)text;
   size_t header_bytes = wb_ws_header(header, WB_WS_TEXT, true, bytes, NULL);
   frame -= header_bytes;
   if (__builtin_expect(header_bytes == 4, 1)) memcpy(frame, header, 4);
   else memcpy(frame, header, header_bytes);
+  size_t hole = wb_mock_dialect_hole(server->options.dialect, text, bytes);
   for (uint32_t i = product->subscriber_count; i-- > 0;) {
     wb_mock_client *client = product->subscriber[i];
     if (client->withheld == product) continue;
     client->record.updates++;
-    if (--client->until_fault == 0 && give_fault(server, product, client, text, bytes)) continue;
-    if (client->deflate) wb_mock_client_put(client, text, bytes);
+    if (--client->until_fault == 0 && give_fault(server, product, client, text, bytes, hole)) continue;
+    if (hole) wb_mock_number_put(client, text, bytes, hole);
+    else if (client->deflate) wb_mock_client_put(client, text, bytes);
     else wb_mock_client_put_made(client, frame, header_bytes + bytes);
   }
   if (product->updates != server->options.messages) return;
@@ -277,6 +289,10 @@ static uint64_t turn(wb_mock_server *server) {
       more = false;
     }
   }
+  if (options->dialect->tick && !server->stopping) {
+    uint64_t due = options->dialect->tick(server, now_ns);
+    if (due < next) next = due;
+  }
   uint64_t ticks = tick_clients(server, now_ns);
   if (ticks < next) next = ticks;
   if (server->accept_retry_ns && now_ns >= server->accept_retry_ns && !server->accept_op.busy && !server->stopping) {
@@ -344,6 +360,7 @@ static int open_products(wb_mock_server *server, wb_error *error) {
     if (code) return code;
     server->product_count++;
     wb_mock_text_init(&product->text, &product->market, options->spaced);
+    product->text.epoch = options->epoch;
     if (!options->store_dir) continue;
     char path[4096];
     snprintf(path, sizeof path, "%s/%s.jsonl", options->store_dir, id);
@@ -351,9 +368,10 @@ static int open_products(wb_mock_server *server, wb_error *error) {
     if (!product->store) return wb_error_set(error, WB_E_SYSTEM, errno, "mock", "%s: %s", path, strerror(errno));
     setvbuf(product->store, NULL, _IOFBF, STORE_BYTES);
   }
-  server->update = malloc(WB_WS_HEADER_BYTES_MAX + wb_mock_text_update_bytes_max(options->changes_max) + WB_MOCK_TEXT_SLACK);
+  size_t most = options->dialect->update_bytes_max(options->changes_max);
+  server->update = malloc(WB_WS_HEADER_BYTES_MAX + most + WB_MOCK_TEXT_SLACK);
   if (!server->update) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for a message");
-  return 0;
+  return options->dialect->open ? options->dialect->open(server, error) : 0;
 }
 
 static int announce(const wb_mock_server *server, uint16_t port, wb_error *error) {
@@ -383,6 +401,7 @@ static void server_close(wb_mock_server *server, wb_error *error, int *code) {
   }
   if (server->listener >= 0) close(server->listener);
   wb_tls_context_close(server->tls);
+  if (server->options.dialect->close) server->options.dialect->close(server);
   free(server->product);
   free(server->update);
   free(server->snapshot);

@@ -1,7 +1,9 @@
 /* mock_server.h - the mock exchange: markets on one side, WebSocket clients on the other, one thread, one io_uring.
  *
  * Shape:   mock_market, mock_text   books and their messages, pure
- *          mock_dialect             what the exchange says and understands (a table of dialects; mock_exchange is one)
+ *          mock_dialect             what the exchange says and understands (a table of dialects): mock_exchange; mock_advanced,
+ *                                   with mock_advanced_text and mock_tape
+ *          mock_number              numbers of a connection's messages, for a dialect that counts them
  *          mock_client              one connection: TLS, upgrade, frames, output queue, closing
  *          mock_deflate             permessage-deflate of a connection, both ways
  *          mock_fault               a table of faults, for tests of recovery
@@ -63,6 +65,9 @@ typedef struct wb_mock_options {
   bool fault_repeat;
   wb_deflate_mode deflate; /* what a client that offers permessage-deflate gets */
   uint64_t snapshot_bytes; /* snapshots are padded to this size, 0: not */
+  bool epoch;              /* event_time of snapshots is 1970 */
+  bool idle_given;         /* otherwise the dialect says it */
+  uint64_t idle_ns;        /* a client that has subscribed and got no message for so long is closed, 0: never */
 } wb_mock_options;
 
 /* ------------------------------------------------------------------------------------------------ server */
@@ -107,9 +112,11 @@ struct wb_mock_server {
   size_t snapshot_room;
   wb_mock_time time;
   wb_delta delta[WB_MOCK_CHANGES_MAX];
+  unsigned delta_count; /* of the last update */
   uint64_t batch_due_ns, stop_ns;
   bool fault_done, stopping;
-  char *recording; /* --from: its messages one behind the other */
+  struct wb_mock_advanced_state *advanced; /* private to mock_advanced */
+  char *recording;                         /* --from: its messages one behind the other */
   size_t *recording_end;
   size_t recording_count;
 };
@@ -183,9 +190,13 @@ struct wb_mock_client {
 
   uint64_t until_fault;                                        /* counts down with the updates; the fault comes at 0 */
   const wb_mock_product *withheld, *wrong_ticker, *lost_match; /* by a fault: no updates, false tickers, not its next trade */
+  bool quoted_beats;                                           /* by a fault: heartbeats count in a string */
   char slow_head[256];                                         /* an upgrade answer that is sent byte by byte */
   size_t slow_bytes, slow_sent;
   uint64_t slow_due_ns;
+
+  uint64_t sequence;                   /* number of its next message, where the dialect counts them */
+  uint64_t idle_messages, idle_due_ns; /* closed then, if it has got no more than so many */
 
   bool playing; /* --from */
   size_t played;
@@ -195,8 +206,9 @@ struct wb_mock_client {
 /* wb_mock_client_open takes over a connected socket. NULL when there is no memory (the socket is closed). */
 wb_mock_client *wb_mock_client_open(wb_mock_server *server, int fd);
 
-/* wb_mock_client_put queues one message of the server; put_frame any frame; put_raw bytes as they are. All do nothing once the
- * client is not OPEN (put_raw: once it is GONE). A client too far behind is closed instead. */
+/* wb_mock_client_put queues one message of the server, with its number where the dialect counts them and it has none yet;
+ * put_frame any frame; put_raw bytes as they are. All do nothing once the client is not OPEN (put_raw: once it is GONE). A
+ * client too far behind is closed instead. */
 void wb_mock_client_put(wb_mock_client *client, const char *text, size_t bytes);
 void wb_mock_client_put_frame(wb_mock_client *client, int opcode, bool fin, const void *payload, size_t bytes);
 void wb_mock_client_put_raw(wb_mock_client *client, const void *bytes, size_t count);
@@ -233,6 +245,17 @@ static inline void wb_mock_client_put_made(wb_mock_client *client, const uint8_t
   client->record.bytes += bytes;
 }
 
+/* ------------------------------------------------------------------------------------------------ numbered messages */
+
+enum { WB_MOCK_NUMBER_BYTES_MAX = 20 };
+
+/* wb_mock_number_put queues one message with the client's next number in its hole (an offset, which the dialect found);
+ * wb_mock_number_text returns a copy with any number, to be freed, and what it has become long; NULL when there is no memory.
+ * wb_mock_number_bytes is the length of a number. */
+void wb_mock_number_put(wb_mock_client *client, const char *text, size_t bytes, size_t hole);
+char *wb_mock_number_text(uint64_t number, const char *text, size_t *bytes, size_t hole);
+size_t wb_mock_number_bytes(uint64_t number);
+
 /* ------------------------------------------------------------------------------------------------ permessage-deflate */
 
 /* wb_mock_deflate_begin: terms were agreed on; false when there is no memory. end frees what it made. put queues one compressed message; read is
@@ -246,17 +269,37 @@ int wb_mock_deflate_read(wb_mock_client *client, uint8_t *bytes, size_t count, w
 
 struct wb_mock_dialect {
   const char *name;
+  size_t level_bytes;                         /* of a snapshot, a level at most (with the usual prices and sizes) */
+  bool closes_idle;                           /* after 60 to 90 seconds without a message */
+  size_t (*update_bytes_max)(unsigned count); /* of an update of so many changes, a snapshot of so many levels */
   size_t (*update)(const wb_mock_text *text, const wb_delta *delta, unsigned count, const char *time, char *to);
   size_t (*snapshot)(const wb_mock_text *text, const char *time, char *to);
   void (*take)(wb_mock_client *client, const char *text, size_t bytes); /* a message of the client */
   void (*heartbeat)(wb_mock_client *client);                            /* once a second after client->heartbeat_ns was set */
   void (*traded)(wb_mock_server *server, wb_mock_product *product, const char *time); /* before an update that trades made */
+  void (*invalid)(wb_mock_client *client, const wb_mock_product *product);            /* says that there is no such product */
+
+  /* Where the number of a message belongs that is still without: its offset, 0: nowhere. NULL: messages are not numbered. */
+  size_t (*hole)(const char *text, size_t bytes);
+
+  /* First byte and end of a field of an update's first change. NULL: a change is ["side","price","size"]. */
+  void (*field)(const char *text, size_t bytes, wb_mock_field field, size_t *from, size_t *to);
+
+  /* Before the first client; after the last; at each turn of the server, returns when to be called again. NULL: nothing. */
+  int (*open)(wb_mock_server *server, wb_error *error);
+  void (*close)(wb_mock_server *server);
+  uint64_t (*tick)(wb_mock_server *server, uint64_t now_ns);
 };
 
 /* wb_mock_dialect_find by name, NULL if there is none; at enumerates, NULL past the end. */
 const wb_mock_dialect *wb_mock_dialect_find(const char *name);
 const wb_mock_dialect *wb_mock_dialect_at(unsigned index);
-extern const wb_mock_dialect wb_mock_exchange;
+extern const wb_mock_dialect wb_mock_exchange, wb_mock_advanced;
+
+/* wb_mock_dialect_hole is the hole of a text in the client's dialect, 0 if there is none. */
+static inline size_t wb_mock_dialect_hole(const wb_mock_dialect *dialect, const char *text, size_t bytes) {
+  return dialect->hole ? dialect->hole(text, bytes) : 0;
+}
 
 /* What one subscribe asks for, for faults to change before it is granted. */
 typedef struct wb_mock_request {
@@ -264,15 +307,19 @@ typedef struct wb_mock_request {
   uint16_t *product; /* those it names, in its order */
   uint32_t product_count;
   bool renamed; /* acknowledge another name than the one asked for */
+  bool silent;  /* do not acknowledge */
 } wb_mock_request;
 
 void wb_mock_exchange_error(wb_mock_client *client, const char *message, const char *reason);
 
 /* ------------------------------------------------------------------------------------------------ faults */
 
-/* One row; the functions that are not NULL say when it happens. */
+/* One row; the functions that are not NULL say when it happens. numbered: the update is given with its number in, which is
+ * used up whatever is sent. */
 struct wb_mock_fault {
   const char *name, *help;
+  const wb_mock_dialect *dialect; /* the only one in which it can happen; NULL: in all */
+  bool numbered;
   bool (*upgrade)(wb_mock_client *client, const char *key); /* instead of the answer to the HTTP request */
   void (*subscribe)(wb_mock_client *client, wb_mock_request *request);
   void (*update)(wb_mock_client *client, wb_mock_product *product, const char *text, size_t bytes); /* instead of it */
@@ -280,6 +327,7 @@ struct wb_mock_fault {
 
 const wb_mock_fault *wb_mock_fault_find(const char *name);
 const wb_mock_fault *wb_mock_fault_at(unsigned index);
+const wb_mock_fault *wb_mock_advanced_fault_at(unsigned index); /* those of that dialect alone */
 
 /* wb_mock_fault_now says whether the run's fault is still to come to this client; wb_mock_fault_happened counts it. */
 bool wb_mock_fault_now(const wb_mock_client *client);

@@ -114,6 +114,17 @@ char *wb_mock_text_number(char *to, uint64_t value, unsigned decimals, uint64_t 
   return put_number(to, value, decimals, unit);
 }
 
+char *wb_mock_text_trimmed(char *to, uint64_t value, unsigned decimals, uint64_t unit) {
+  uint64_t integer = decimals == 8 ? value / 100000000 : decimals == 2 ? value / 100 : value / unit;
+  uint32_t rest = (uint32_t)(value - integer * unit);
+  to = __builtin_expect(integer < 100000000, 1) ? put_short(to, (uint32_t)integer) : put_long(to, integer);
+  if (rest == 0) return to;
+  uint64_t digits = digits8(rest) >> 8 * (8 - decimals);
+  *to++ = '.';
+  put_digits(to, digits);
+  return to + 8 - __builtin_clzll(digits) / 8;
+}
+
 static inline char *put_end(char *to, const wb_mock_text *text, const char *time) {
   to = put(to, &text->form->end);
   memcpy(to, time, WB_MOCK_TIME_BYTES);
@@ -178,19 +189,22 @@ static number_text size_text(const wb_mock_text *text, uint64_t size) {
 
 static const char *side_word(wb_side side) { return side == WB_SIDE_BID ? "buy" : "sell"; }
 
-/* With a blank after each ':' and ',' outside of strings, if so asked. */
+size_t wb_mock_text_space(const char *json, size_t bytes, char *to) {
+  size_t used = 0;
+  bool inside = false;
+  for (size_t i = 0; i < bytes; i++) {
+    inside ^= json[i] == '"';
+    to[used++] = json[i];
+    if (!inside && (json[i] == ':' || json[i] == ',')) to[used++] = ' ';
+  }
+  return used;
+}
+
 static size_t spaced_out(const wb_mock_text *text, char *to, size_t bytes) {
   if (!text->spaced) return bytes;
   char plain[WB_MOCK_TICKER_BYTES_MAX];
   memcpy(plain, to, bytes);
-  size_t used = 0;
-  bool inside = false;
-  for (size_t i = 0; i < bytes; i++) {
-    inside ^= plain[i] == '"';
-    to[used++] = plain[i];
-    if (!inside && (plain[i] == ':' || plain[i] == ',')) to[used++] = ' ';
-  }
-  return used;
+  return wb_mock_text_space(plain, bytes, to);
 }
 
 size_t wb_mock_text_ticker(const wb_mock_text *text, const char *time, char *to) {

@@ -14,6 +14,9 @@
 
 enum { WB_MOCK_TEXT_SLACK = 64, WB_MOCK_TIME_BYTES = 27, WB_MOCK_HEARTBEAT_BYTES_MAX = 256, WB_MOCK_TICKER_BYTES_MAX = 768 };
 
+/* What an update says of a change. */
+typedef enum { WB_MOCK_SIDE, WB_MOCK_PRICE, WB_MOCK_SIZE } wb_mock_field;
+
 typedef struct wb_mock_piece {
   char text[16];
   uint8_t bytes;
@@ -25,7 +28,7 @@ typedef struct wb_mock_text {
   uint64_t price_unit, size_unit;
   char update[112]; /* up to and with the '[' of changes */
   uint32_t update_bytes;
-  bool spaced;
+  bool spaced, epoch; /* epoch: changes of a snapshot bear the time 0, where the dialect has times there */
 } wb_mock_text;
 
 void wb_mock_text_init(wb_mock_text *text, const wb_mock_market *market, bool spaced);
@@ -48,6 +51,13 @@ size_t wb_mock_text_match(const wb_mock_text *text, const char *type, const wb_m
 /* wb_mock_text_number writes value * 10^-decimals with all decimals (unit = 10^decimals, decimals 0..8) and returns the end;
  * up to 7 bytes behind it are scratched. */
 char *wb_mock_text_number(char *to, uint64_t value, unsigned decimals, uint64_t unit);
+
+/* wb_mock_text_trimmed is wb_mock_text_number without the zeros that say nothing: "37480", "0.5", "0". */
+char *wb_mock_text_trimmed(char *to, uint64_t value, unsigned decimals, uint64_t unit);
+
+/* wb_mock_text_space copies JSON with a blank after each ':' and ',' outside of strings, at most twice as long as it was.
+ * Returns the bytes written. */
+size_t wb_mock_text_space(const char *json, size_t bytes, char *to);
 
 /* A time as text, "2026-08-02T05:43:52.535977Z"; what it has in common with the last one is kept. */
 typedef struct wb_mock_time {
