@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/codec/coinbase_products.h"
+#include "io/tls.h"
 
 typedef struct rows {
   wb_product_rows out; /* first */
@@ -16,15 +17,17 @@ typedef struct rows {
   bool full;
 } rows;
 
+static bool is_id(const char *text) { return *text && !text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")]; }
+
 static uint8_t at_least(uint8_t decimals, uint8_t least) { return decimals < least ? least : decimals; }
 
 /* Sizes are sent with eight places whatever the increment ("0.00000000" removes a level), so they are kept with no fewer. */
 static void put(wb_product_rows *out, const wb_product_row *row) {
   rows *to = (rows *)out;
-  if (row->reject != WB_REJECT_NONE) {
+  if (row->reject != WB_REJECT_NONE || !is_id(row->id)) {
     char text[160];
     snprintf(text, sizeof text, "list of products: %s%sa row is left out, %s at byte %u", row->id, *row->id ? ": " : "",
-             wb_reject_name((wb_reject)row->reject), row->offset);
+             row->reject != WB_REJECT_NONE ? wb_reject_name((wb_reject)row->reject) : "no id", row->offset);
     if (to->broken++ < 10) to->warn(to->self, text);
     return;
   }
@@ -75,6 +78,7 @@ int wb_product_list_fetch(wb_product_list *list, const char *from, const wb_rest
   if (strstr(from, "://")) {
     wb_rest_answer answer;
     result = wb_rest_get(rest, from, &answer, error);
+    if (strncmp(from, "https:", 6) == 0) wb_tls_thread_end();
     if (result != 0) return result;
     result = answer.status == 200 ? read_list(list, answer.body, answer.body_bytes, from, warn, self, error)
                                   : wb_error_set(error, WB_E_REFUSED, 0, "products", "%s: answered %u", from, answer.status);

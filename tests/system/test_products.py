@@ -152,31 +152,48 @@ def messages_over(directory, frames, seconds=1.0):
     return max(sum(1 for t in times[i:] if t < start + seconds) for i, start in enumerate(times))
 
 
-def many_products(directory, connections):
+def asked_for(directory):
+    """The products that level 2 was asked for, in either dialect, as often as it was."""
+    for text in logged(directory, "sent"):
+        message = json.loads(text)
+        assert message["type"] == "subscribe", message
+        for channel in message.get("channels", [{"name": message.get("channel"), "product_ids": message.get("product_ids")}]):
+            if channel["name"].startswith("level2"):
+                yield from channel["product_ids"]
+
+
+def many_products(directory, connections, dialect):
     """400 products, all live within seconds, none asked for twice, no more connections or messages a second than an exchange allows."""
     ids = ids_of(400)
-    exchange = mock("--product", ",".join(ids), "--levels", 50, "--rate", 2, "--report", f"{directory}/mock.json", "--depth", 1000)
-    watched = Watched(directory, exchange.url, "--product", ",".join(ids), "--connections", connections, "--journal", "2M", "--max-message", "100k")
-    watched.until(lambda report: sum(product["state"] == "live" for product in report["products"].values()) == 400, "400 live books")
+    exchange = mock("--dialect", dialect, "--product", ",".join(ids), "--levels", 50, "--rate", 2, "--report", f"{directory}/mock.json", "--depth", 1000)
+    watched = Watched(directory, exchange.url, "--feed", dialect, "--product", ",".join(ids), "--connections", connections, "--journal", "2M", "--max-message", "100k")
+    watched.live(400)
     report = watched.end(exchange)
     same(f"{directory}/report.json", f"{directory}/mock.json", *BOOK)
-    assert report["rejected"] == {} and report["resyncs"] == 0, report["rejected"]
+    assert report["rejected"] == {} and report["resyncs"] == 0, (report["rejected"], report["resyncs"])
     assert [line["products"] for line in report["lines"]] == [400 // connections] * connections, report["lines"]
     assert abs(sum(line["share"] for line in report["lines"]) - 1) < 0.001, report["lines"]
-    asked = [id for text in logged(directory, "sent") for channel in json.loads(text)["channels"] if channel["name"] == "level2_batch" for id in channel["product_ids"]]
-    assert sorted(asked) == sorted(ids), "each product is asked for once"
+    assert sorted(asked_for(directory)) == sorted(ids), "each product is asked for once"
     assert messages_over(directory, "sent") <= 8 and messages_over(directory, "connect") <= 8
-    again = replayed(directory, ",".join(ids))
+    Program("replay", "--feed", dialect, "--product", ",".join(ids), "--depth", 1000, "--console", "off", "--report", f"{directory}/replay.json", f"{directory}/data").ends(0)
     same(f"{directory}/report.json", f"{directory}/replay.json", "--rejected", *BOOK)
-    assert again["messages"] == report["messages"]
+    assert load(f"{directory}/replay.json")["messages"] == report["messages"]
 
 
 def four_hundred_products_over_one_connection_are_live_within_seconds(directory):
-    many_products(directory, 1)
+    many_products(directory, 1, "coinbase-exchange")
 
 
 def four_hundred_products_over_four_connections_are_live_within_seconds(directory):
-    many_products(directory, 4)
+    many_products(directory, 4, "coinbase-exchange")
+
+
+def four_hundred_products_of_advanced_trade_over_one_connection_are_live_within_seconds(directory):
+    many_products(directory, 1, "coinbase-advanced")
+
+
+def four_hundred_products_of_advanced_trade_over_four_connections_are_live_within_seconds(directory):
+    many_products(directory, 4, "coinbase-advanced")
 
 
 def connections_are_as_many_as_the_products_need_and_dealt_by_an_earlier_runs_messages(directory):
@@ -251,6 +268,22 @@ def products_come_and_go(directory, *words):
     for id, product in report["products"].items():
         for key in ("state", "updates", "snapshots", "added_utc", "removed_utc"):
             assert product.get(key) == again["products"][id].get(key), (id, key, product.get(key), again["products"][id].get(key))
+
+
+def a_product_of_advanced_trade_comes_and_goes_and_the_connections_heartbeats_stay(directory):
+    exchange = mock("--dialect", "coinbase-advanced", "--product", "BTC,ETH", "--levels", 100, "--rate", 300)
+    watched = Watched(directory, exchange.url, "--feed", "coinbase-advanced", "--product", "BTC")
+    watched.live(1)
+    assert watched.ctl("add", "ETH") == ["added ETH-USD"]
+    watched.live(2)
+    assert watched.ctl("remove", "ETH") == ["removed ETH-USD"]
+    watched.until(lambda report: report["products"]["ETH-USD"]["state"] == "removed", "a product removed")
+    assert watched.ctl("add", "ETH") == ["added ETH-USD"]
+    watched.live(2)
+    report = watched.end(exchange)
+    assert report["products"]["BTC-USD"]["snapshots"] == 1 and report["rejected"] == {} and report["resyncs"] == 0, report
+    left = [json.loads(text) for text in logged(directory, "sent") if b'"unsubscribe"' in text]
+    assert left and all(message["channel"] == "level2" and message["product_ids"] == ["ETH-USD"] for message in left), left
 
 
 def products_come_and_go_while_the_others_books_go_on_untouched(directory):

@@ -179,13 +179,15 @@ Test(fetch, a_file_that_is_no_list_is_refused_with_a_reason_and_leaves_the_list_
 
 Test(fetch, increments_become_decimals_and_states_say_what_trades) {
   wb_product_list got = {0};
-  cr_assert_eq(fetch(&got, "[" ROW("A-USD", "0.01", "0.000000001", ",\"status\":\"online\"") "," ROW(
-                               "B-USD", "0.0000000001", "0.1",
-                               ",\"status\":\"delisted\"") "," ROW("C-USD", "x", "1",
-                                                                   "") "," ROW("D-USD", "1", "1",
-                                                                               ",\"status\":\"online\",\"trading_disabled\":"
-                                                                               "true") "," ROW("E-USD", "1", "1", "") "]"),
-               0, "%s", error.detail);
+  cr_assert_eq(
+      fetch(&got, "[" ROW("A-USD", "0.01", "0.000000001", ",\"status\":\"online\"") "," ROW(
+                      "B-USD", "0.0000000001", "0.1",
+                      ",\"status\":\"delisted\"") "," ROW("C-USD", "x", "1",
+                                                          "") "," ROW("D-USD", "1", "1",
+                                                                      ",\"status\":\"online\",\"trading_disabled\":"
+                                                                      "true") "," ROW("E-USD", "1", "1",
+                                                                                      "") "," ROW("f-usd", "1", "1", "") "]"),
+      0, "%s", error.detail);
   cr_assert_eq(got.count, 4u);
   const struct {
     uint8_t price, size;
@@ -196,5 +198,6 @@ Test(fetch, increments_become_decimals_and_states_say_what_trades) {
                   got.row[i].trades == want[i].trades && strcmp(got.row[i].quote, "USD") == 0,
               "%s", got.row[i].id);
   cr_assert(strstr(warned, "C-USD: a row is left out"), "%s", warned);
+  cr_assert(strstr(warned, "f-usd: a row is left out, no id"), "%s", warned);
   wb_product_list_free(&got);
 }
