@@ -62,8 +62,8 @@ static bool tell(wb_source_ws *source, uint32_t product) {
     if (!wb_line_carries(l, product)) continue;
     note_products(l, wanted ? "added" : "removed", false, &index, 1);
     if (l->state != WB_LINE_OPEN) continue;
-    wb_wish pending =
-        (wb_wish)l->wish[product]; /* a product that is still subscribed gives no snapshot when it is asked for again */
+    /* A product that is still subscribed gives no snapshot when it is asked for again. */
+    wb_wish pending = (wb_wish)l->wish[product];
     if (wanted) wb_line_wish(l, product, pending == WB_WISH_REMOVE ? WB_WISH_RESYNC : WB_WISH_ADD);
     else wb_line_wish(l, product, pending == WB_WISH_ADD ? WB_WISH_NONE : WB_WISH_REMOVE);
   }

@@ -54,7 +54,8 @@ class Watched:
     """A node that listens at a control socket, and whose report is asked for again and again."""
 
     def __init__(self, directory, url, *words):
-        self.directory, self.path, self.control = directory, f"{directory}/report.json", f"{directory}/ctl"
+        self.path, self.control = f"{directory}/report.json", f"{directory}/control/ctl"
+        os.makedirs(f"{directory}/control", exist_ok=True)
         self.program = node(url, directory, "--control", self.control, *words)
         self.program.wait_for("layout")
 
@@ -370,7 +371,8 @@ def who_asks_for_nonsense_is_told_so_and_disturbs_nobody(directory):
 def a_confined_node_takes_products_too(directory):
     rest = Rest(json.dumps([row("BTC-USD"), row("ETH-USD")]))
     exchange = mock("--product", "BTC,ETH", "--levels", 100, "--rate", 100)
-    watched = Watched(directory, exchange.url, "--product", "BTC", "--confine", "on", "--confine-allow", f"write:{directory}")
+    watched = Watched(directory, exchange.url, "--product", "BTC", "--confine", "on", "--report", f"{directory}/data/report.json")
+    watched.path = f"{directory}/data/report.json"
     watched.live(1)
     assert watched.ctl("add", "ETH-*", "--products-from", rest.url) == ["added ETH-USD"]
     watched.live(2)
