@@ -119,7 +119,7 @@ const wb_view *wb_node_view(const wb_node *node, uint32_t product);
 bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view);
 
 typedef struct wb_node_line {
-  char name[16];      /* "A", "B2" */
+  char name[16];     /* "A", "B2" */
   uint32_t products; /* it is to carry */
   double share;      /* of the bytes of its line, 0 to 1 */
   const char *url;   /* "": replay */

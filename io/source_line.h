@@ -20,7 +20,8 @@ enum {
   WB_LINE_ASK_BYTES = 33 << 10,
   WB_CHANNELS_MAX = 16
 };
-static const uint64_t WB_LINE_MS = 1000000, WB_LINE_SEND_INTERVAL_NS = 125 * 1000000; /* at most 8 connects, and 8 messages, a second */
+static const uint64_t WB_LINE_MS = 1000000,
+                      WB_LINE_SEND_INTERVAL_NS = 125 * 1000000; /* at most 8 connects, and 8 messages, a second */
 
 /* What a line still has to ask the exchange of a product. */
 typedef enum { WB_WISH_NONE = 0, WB_WISH_ADD, WB_WISH_REMOVE, WB_WISH_RESYNC, WB_WISH_COUNT } wb_wish;
