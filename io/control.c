@@ -102,7 +102,7 @@ static const char *failure(int result) {
 
 static size_t carry_out(wb_node *node, bool adds, char *word, char *answer, size_t size) {
   wb_product like;
-  bool good = product_of(word, &like) && (adds || !strchr(word, ':'));
+  bool good = (adds || !strchr(word, ':')) && product_of(word, &like);
   size_t bytes = strlen(word);
   int result = !good  ? WB_E_SYNTAX
                : adds ? wb_node_product_add(node, word, bytes, &like)
