@@ -37,6 +37,7 @@ typedef enum {
   WB_FRAME_GAP = 20,        /* {"event":"gap",...}: something is known to be missing here; engine/store/gap.h */
   WB_FRAME_STALL = 21,      /* {"event":"stall",...}: the node stopped reading because a reader was too far behind */
   WB_FRAME_END = 22,        /* {"event":"end",...}: the node ended the connection by its own will; books stay as they are */
+  WB_FRAME_PRODUCTS = 23, /* {"event":"products","change":...,"products":[...]}: which products the line carries from here on */
 
   WB_FRAME_WINDOW = 255 /* never stored: a replay's window begins here, what came before only made its books */
 } wb_frame_kind;
@@ -109,6 +110,7 @@ typedef enum {
   WB_MESSAGE_WINDOW,        /* a replay's window begins: counts and analytics start anew, books stay */
   WB_MESSAGE_GAP,           /* messages are missing between this and the next: no book can be trusted until its snapshot */
   WB_MESSAGE_RESYNC,        /* the node asked for the product anew: for a replay, which asks for nothing itself */
+  WB_MESSAGE_PRODUCT,       /* the product's place in the node changes: u.product */
   WB_MESSAGE_ORDER,         /* a wb_order_event in the place of WB_ORDER_DELTAS deltas: engine/order_event.h */
 
   /* What no book is made of. The deltas of these are in units of their own: `decimals`. */
@@ -160,6 +162,10 @@ typedef enum {
   WB_AUCTION_COMPLETE,
   WB_AUCTION_OTHER
 } wb_auction_state;
+
+/* What becomes of a product. CARRIED: the line has it, said for each before the line connects where lines do not all carry the same; first comes one
+ * with WB_PRODUCT_NONE: what the line carried before is forgotten. ADDED, REMOVED: while the node runs, once for each line that carries it. */
+typedef enum { WB_PRODUCT_CARRIED = 1, WB_PRODUCT_ADDED, WB_PRODUCT_REMOVED } wb_product_change;
 
 #define WB_PRODUCT_NONE UINT16_MAX
 #define WB_TIME_NONE INT64_MIN /* no time in the message, or year 0001 */
@@ -223,6 +229,10 @@ typedef struct wb_message {
     struct {
       uint64_t expected, came; /* sequence of a line's messages; both 0: records of all lines are missing in a log */
     } gap;
+    struct {
+      int64_t utc_ns; /* when */
+      uint8_t change; /* wb_product_change */
+    } product;
     uint64_t words[2];
   } u;
   uint16_t connection; /* of its frame */

@@ -45,13 +45,15 @@ typedef struct wb_codec {
   const char *name;            /* "coinbase-exchange": the value of --feed */
   const char *url;             /* where the feed is when nobody says otherwise */
   const char *login_url;       /* and for who logs in; NULL: the same */
+  const char *products_url;    /* where its list of products is, over REST */
   const char *const *channels; /* default channels, NULL-terminated */
   const char *level2;          /* how the names of those channels begin that make the book: a resync asks for these anew */
   const char *product_key;     /* with its quotes: the member by which messages name their product */
   char separator;              /* between the two currencies of a product id: '-' in "BTC-USD" */
 
-  /* size returns the bytes of one instance's state; init makes it in that memory (64-byte aligned) for a products table that
-   * outlives it. init returns 0 or a negative error. */
+  /* size returns the bytes of one instance's state, for as many products as the table has room for; init makes it in that memory (64-byte
+   * aligned) for a products table that outlives it. init returns 0 or a negative error. Products that come later are taken in when a record of
+   * kind WB_FRAME_PRODUCTS tells of them. */
   size_t (*size)(const wb_products *products);
   int (*init)(void *state, const wb_products *products);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/deal.h"
 #include "engine/ring/atomic.h"
 #include "engine/stages/parse_stage.h"
 #include "engine/stages/spill_stage.h"
@@ -225,7 +226,7 @@ static const char *explain(void *self, const char *bytes, size_t count, char *te
 
 static int open_books(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
-  uint32_t count = config->products->count, lines = node->replay ? wb_source_replay_lines(node->replay) : config->line_count;
+  uint32_t count = config->products->capacity, lines = node->replay ? wb_source_replay_lines(node->replay) : config->line_count;
   node->lines = lines;
   size_t one = wb_book_rest_bytes(&config->book);
   node->books_bytes = one * count;
@@ -250,7 +251,8 @@ static int open_books(wb_node *node, wb_error *error) {
   node->codec_state = lines_alloc(config->codec->size(config->products));
   node->batch = lines_alloc(WB_PARSE_BATCH_BYTES);
   node->tapes = calloc((size_t)2 * count, sizeof *node->tapes);
-  if (lines > 1 && !node->level3.on) {
+  bool redundant = lines > (config->line_count ? config->connections : 1) && !node->level3.on;
+  if (redundant) {
     node->arbiter_memory = lines_alloc(wb_arbiter_bytes(lines, count));
     if (!node->arbiter_memory) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u lines", lines);
     wb_arbiter_init(&node->arbiter, node->arbiter_memory, lines, count, &wb_recover_default, node->started_ns);
@@ -277,7 +279,7 @@ static int open_books(wb_node *node, wb_error *error) {
                  config->products->product[i].size_decimals);
   bool live = config->line_count > 0;
   node->witness = config->witness ? *config->witness : wb_witness_default;
-  if (config->line_count > 1) node->witness.policy[WB_ALARM_UNKNOWN] = WB_WITNESS_OFF;
+  if (config->line_count > config->connections) node->witness.policy[WB_ALARM_UNKNOWN] = WB_WITNESS_OFF;
   wb_book_stage_init(&node->book,
                      &(wb_book_stage_config){
                          .products = config->products,
@@ -341,6 +343,7 @@ static int open_source(wb_node *node, wb_error *error) {
   if (!config->line_count) return 0;
   wb_source_ws_config source = {
       .line_count = config->line_count,
+      .connections = config->connections,
       .ca_file = config->ca_file,
       .insecure = config->insecure,
       .once = config->once,
@@ -544,6 +547,11 @@ static void open_threads(wb_node *node) {
   for (unsigned i = 0; i < node->thread_count; i++) node->thread[i].node = node;
 }
 
+static int level3_suits(const wb_node *node, wb_error *error) {
+  if (!node->level3.on || (node->config.connections == 1 && !node->config.product_room)) return 0;
+  return wb_error_set(error, WB_E_CONFIG, 0, "node", "books of orders (full, level3) have one connection a line, and no products that come and go");
+}
+
 wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   if (config->line_count > WB_LINE_COUNT_MAX) {
     wb_error_set(error, WB_E_LIMIT, 0, "node", "at most %d lines", WB_LINE_COUNT_MAX);
@@ -555,6 +563,15 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
     return NULL;
   }
   node->config = *config;
+  uint32_t room = config->products->capacity - config->products->count;
+  if (config->product_room < room) config->products->capacity -= room - config->product_room;
+  if (!node->config.connections) node->config.connections = 1;
+  if (config->line_count % node->config.connections) {
+    wb_error_set(error, WB_E_INVALID, 0, "node", "%u lines are not %u connections each", config->line_count,
+                 node->config.connections);
+    free(node);
+    return NULL;
+  }
   if (!node->config.depth) node->config.depth = WB_DEPTH_DEFAULT;
   if (!node->config.mid_window) node->config.mid_window = WB_MID_WINDOW_DEFAULT;
   if (!node->config.imbalance_levels) node->config.imbalance_levels = WB_IMBALANCE_LEVELS_DEFAULT;
@@ -572,7 +589,7 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   int placed = place(node, error);
   node->wait = wait_of(node);
   if (placed != 0 || wb_node_level3_choose(&node->level3, config->codec, config->channels, error) != 0 ||
-      open_rings(node, error) != 0 || open_replay(node, error) != 0 || open_spill(node, error) != 0 ||
+      level3_suits(node, error) != 0 || open_rings(node, error) != 0 || open_replay(node, error) != 0 || open_spill(node, error) != 0 ||
       open_books(node, error) != 0 || (config->confine && wb_confine_enter(config->confine, error) != 0) ||
       open_rest(node, error) != 0 || open_source(node, error) != 0 || open_sink(node, error) != 0 ||
       open_archiver(node, error) != 0) {
@@ -709,6 +726,32 @@ void wb_node_close(wb_node *node) {
   free(node);
 }
 
+/* ------------------------------------------------------------------------------------------------ products that come and go */
+
+int wb_node_product_add(wb_node *node, const char *id, size_t bytes, const wb_product *like) {
+  wb_products *products = node->config.products;
+  if (!node->live) return WB_E_STATE;
+  int known = wb_products_find(products, id, bytes);
+  if (known >= 0 && !wb_product_removed(&products->product[known])) return 0;
+  wb_product own = *like;
+  own.part = wb_deal_next(products, node->config.connections);
+  int index = wb_products_add_as(products, id, bytes, &own);
+  if (index < 0) return index;
+  wb_loop_wake(&node->thread[0].loop);
+  return 1;
+}
+
+int wb_node_product_remove(wb_node *node, const char *id, size_t bytes) {
+  wb_products *products = node->config.products;
+  if (!node->live) return WB_E_STATE;
+  int index = wb_products_find(products, id, bytes);
+  if (index < 0) return WB_E_INVALID;
+  if (wb_product_removed(&products->product[index])) return 0;
+  wb_products_remove(products, (uint32_t)index);
+  wb_loop_wake(&node->thread[0].loop);
+  return 1;
+}
+
 /* ------------------------------------------------------------------------------------------------ what it shows */
 
 const wb_view *wb_node_view(const wb_node *node, uint32_t product) { return &node->views[product]; }
@@ -750,6 +793,10 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
   status->resyncs = wb_load_relaxed(&node->book.resyncs);
   for (unsigned i = 0; i < WB_REJECT_COUNT; i++) status->rejected[i] = wb_load_relaxed(&node->book.rejected[i]);
   status->line_count = node->config.line_count;
+  uint32_t count[WB_LINE_COUNT_MAX];
+  uint64_t line_bytes[WB_LINE_COUNT_MAX] = {0};
+  unsigned connections = node->config.connections;
+  wb_deal_count(node->config.products, connections, count);
   for (unsigned i = 0; i < status->line_count; i++) {
     const wb_line_stats *stats = wb_source_ws_stats(node->live, i);
     status->line[i] = (wb_node_line){.url = node->config.url[i],
@@ -760,13 +807,23 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
                                      .reconnects = wb_load_relaxed(&stats->reconnects),
                                      .stalls = wb_load_relaxed(&stats->stalls)};
     status->reconnects += status->line[i].reconnects;
+    line_bytes[i / connections] += status->line[i].bytes;
+  }
+  for (unsigned i = 0; i < status->line_count; i++) {
+    wb_node_line *line = &status->line[i];
+    wb_line_name(i, connections, line->name);
+    line->products = count[i % connections];
+    line->share = line_bytes[i / connections] ? (double)line->bytes / (double)line_bytes[i / connections] : 0;
   }
   if (node->arbiter_memory) {
     status->line_count = node->arbiter.line_count;
     for (unsigned i = 0; i < status->line_count; i++) {
       const wb_arbiter_line *arbitrated = &node->arbiter.line[i];
       wb_node_line *line = &status->line[i];
-      if (node->replay) *line = (wb_node_line){.url = "", .state = "replay"};
+      if (node->replay) {
+        *line = (wb_node_line){.url = "", .state = "replay"};
+        wb_line_name(i, 1, line->name);
+      }
       line->duplicates = wb_load_relaxed(&arbitrated->duplicates);
       line->wins = wb_load_relaxed(&arbitrated->wins);
       line->late = wb_load_relaxed(&arbitrated->late);

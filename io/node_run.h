@@ -35,7 +35,9 @@ enum { WB_NODE_THREADS_MAX = 5, WB_NODE_CPUS_MAX = 4 };
 
 typedef struct wb_node_config {
   const wb_codec *codec;
-  const wb_products *products; /* outlives the node */
+  wb_products
+      *products; /* outlives the node. Open makes its capacity what there is room for; it grows by wb_node_product_add alone */
+  uint32_t product_room; /* so many may come while the node runs: memory is reserved for them */
   const char *const
       *channels; /* NULL-terminated; one of level 3 makes the books of orders. Replay: NULL for those that the log names */
   wb_log *log;
@@ -45,6 +47,8 @@ typedef struct wb_node_config {
   /* live source; several URLs are redundant lines of one feed, the same one twice is two connections: */
   const char *url[WB_LINE_COUNT_MAX];
   unsigned line_count; /* 0: replay */
+  /* So many URLs one after the other are the connections of one line: each carries the products whose part it is. 0: 1. Divides line_count. */
+  unsigned connections;
   const char *ca_file;
   bool insecure, once;
   wb_login *login;         /* NULL: none. Outlives the node */
@@ -112,6 +116,12 @@ bool wb_node_ended(wb_node *node, wb_error *error);
 int wb_node_finish(wb_node *node, wb_error *error);
 void wb_node_close(wb_node *node);
 
+/* wb_node_product_add and wb_node_product_remove, while a live node runs: the connections that carry the product ask for it, or no longer; all other
+ * books go on as they are. like: as wb_products_add_as takes it, but for its part, which is the connection with the fewest products. Return 1; 0 where there
+ * was nothing to do; WB_E_SYNTAX or WB_E_LIMIT (no id), WB_E_FULL (no room is left), WB_E_INVALID (remove: not one of its products), WB_E_STATE (replay). */
+int wb_node_product_add(wb_node *node, const char *id, size_t bytes, const wb_product *like);
+int wb_node_product_remove(wb_node *node, const char *id, size_t bytes);
+
 const wb_view *wb_node_view(const wb_node *node, uint32_t product);
 
 /* wb_node_product is the book thread's, or the polling thread's. */
@@ -128,6 +138,9 @@ const wb_tape *wb_node_tapes(const wb_node *node);
 const wb_level3_view *wb_node_orders(const wb_node *node);
 
 typedef struct wb_node_line {
+  char name[16];     /* "A", "B2" */
+  uint32_t products; /* it is to carry */
+  double share;      /* of the bytes of its line, 0 to 1 */
   const char *url;   /* "": replay */
   const char *state; /* "replay": replay */
   uint64_t messages, bytes, connects, reconnects, stalls;

@@ -52,6 +52,12 @@ static json_t *levels(const wb_level *level, uint32_t count, const wb_view_data 
   return array;
 }
 
+static json_t *utc(int64_t utc_ns) {
+  char text[WB_UTC_TEXT_BYTES];
+  wb_utc_text(utc_ns, text);
+  return json_string(text);
+}
+
 static json_t *product(const wb_view_data *view, const wb_level *bid, uint32_t bids, const wb_level *ask, uint32_t asks) {
   json_t *object = json_object();
   char reason[128], text[WB_DECIMAL_TEXT_BYTES];
@@ -59,6 +65,8 @@ static json_t *product(const wb_view_data *view, const wb_level *bid, uint32_t b
            view->reject ? wb_reject_name((wb_reject)view->reject) : "");
   json_object_set_new(object, "state", json_string(wb_state_name((wb_state)view->state)));
   json_object_set_new(object, "reason", json_string(reason));
+  if (view->added_utc_ns) json_object_set_new(object, "added_utc", utc(view->added_utc_ns));
+  if (view->removed_utc_ns) json_object_set_new(object, "removed_utc", utc(view->removed_utc_ns));
   json_object_set_new(object, "snapshots", json_integer((json_int_t)view->snapshots));
   json_object_set_new(object, "updates", json_integer((json_int_t)view->updates));
   json_object_set_new(object, "changes", json_integer((json_int_t)view->changes));
@@ -154,11 +162,13 @@ static json_t *confinement(const wb_confine *confine) {
 
 /* A replay knows nothing of a line's connections but what came of its messages. */
 static json_t *line_of(const wb_node_line *line, const wb_hist *lag) {
-  json_t *object = json_pack("{s:I, s:I, s:I, s:o}", "duplicates", (json_int_t)line->duplicates, "wins", (json_int_t)line->wins,
-                             "late", (json_int_t)line->late, "lag_ns", latency(lag));
+  json_t *object = json_pack("{s:s, s:I, s:I, s:I, s:o}", "line", line->name, "duplicates", (json_int_t)line->duplicates,
+                             "wins", (json_int_t)line->wins, "late", (json_int_t)line->late, "lag_ns", latency(lag));
   if (!*line->url) return object;
   json_object_set_new(object, "url", json_string(line->url));
+  json_object_set_new(object, "products", json_integer(line->products));
   json_object_set_new(object, "messages", json_integer((json_int_t)line->messages));
+  json_object_set_new(object, "share", json_real((double)(int)(line->share * 10000 + 0.5) / 10000));
   json_object_set_new(object, "state", json_string(line->state));
   json_object_set_new(object, "reconnects", json_integer((json_int_t)line->reconnects));
   json_object_set_new(object, "stalls", json_integer((json_int_t)line->stalls));

@@ -26,6 +26,7 @@ ALIKE(mid2_sum_low, mid2_sum_low);
 ALIKE(mid_held, mid_held);
 ALIKE(snapshots, snapshots);
 ALIKE(lost_trades, lost_trades);
+ALIKE(removed_utc_ns, removed_utc_ns);
 ALIKE(alarms, alarms);
 ALIKE(state, state);
 ALIKE(size_decimals, size_decimals);
@@ -34,7 +35,7 @@ _Static_assert(sizeof(wb_view_data) == sizeof(wirebook_shm_view), "a view is pub
 _Static_assert(offsetof(wb_view, word) == 8, "the sequence lies before the words");
 _Static_assert(sizeof(wirebook_shm_head) == 256 && sizeof(wirebook_shm_depth) == 64 && sizeof(wirebook_shm_change) == 64,
                "the layout is frozen");
-_Static_assert((int)WIREBOOK_SHM_LIVE == (int)WB_STATE_LIVE && (int)WIREBOOK_SHM_RESYNCING == (int)WB_STATE_RESYNCING,
+_Static_assert((int)WIREBOOK_SHM_LIVE == (int)WB_STATE_LIVE && (int)WIREBOOK_SHM_REMOVED == (int)WB_STATE_REMOVED,
                "states are the engine's");
 
 struct wb_shm {
@@ -152,7 +153,8 @@ static void depth(wb_shm *shm, uint32_t product) {
 }
 
 static void products(wb_shm *shm) {
-  uint32_t count = shm->products->count < shm->config.product_max ? shm->products->count : shm->config.product_max;
+  uint32_t count = shm->stage->product_count; /* what the book thread knows of the table */
+  if (count > shm->config.product_max) count = shm->config.product_max;
   for (uint32_t i = shm->head->product_count; i < count; i++)
     memcpy(shm->base + shm->head->products_at + i * shm->head->product_bytes, shm->products->product[i].id,
            sizeof(shm->products->product[i].id));

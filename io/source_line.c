@@ -22,7 +22,7 @@ void wb_line_say(const wb_line *l, int level, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(body, sizeof body, format, arguments);
   va_end(arguments);
-  snprintf(text, sizeof text, "line %c %s", 'A' + (int)l->index, body);
+  snprintf(text, sizeof text, "line %s %s", l->name, body);
   for (char *c = text; *c; c++) /* a peer's words may be among it */
     if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f) *c = '?';
   l->source->config.host->log(l->source->config.host->self, level, text);
@@ -40,7 +40,7 @@ void wb_line_enter(wb_line *l, wb_line_state state) {
 
 /* ------------------------------------------------------------------------------------------------ records */
 
-static void note(wb_line *l, wb_frame_kind kind, const void *bytes, size_t count, uint64_t recv_ns) {
+void wb_line_note(wb_line *l, wb_frame_kind kind, const void *bytes, size_t count, uint64_t recv_ns) {
   wb_source_ws *source = l->source;
   wb_frames *notes = source->config.notes;
   if (count > WB_LINE_NOTE_BYTES_MAX) count = WB_LINE_NOTE_BYTES_MAX;
@@ -67,7 +67,7 @@ void wb_line_note_text(wb_line *l, wb_frame_kind kind, const char *format, ...) 
   va_start(arguments, format);
   int n = vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  note(l, kind, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1, wb_source_now(l->source));
+  wb_line_note(l, kind, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1, wb_source_now(l->source));
 }
 
 /* A record made of journal bytes [position, position + count) that nobody owns yet. */
@@ -183,7 +183,7 @@ bool wb_line_send_text(wb_line *l, const char *text, size_t count) {
   }
   bool sent = wb_line_send(l, WB_WS_TEXT, to.text, to.bytes);
   if (login) wb_login_strike(login, &to);
-  if (sent) note(l, WB_FRAME_SENT, to.text, to.bytes, wb_source_now(l->source));
+  if (sent) wb_line_note(l, WB_FRAME_SENT, to.text, to.bytes, wb_source_now(l->source));
   wb_store_release(&l->source->taken, l->source->number);
   return sent;
 }
@@ -282,10 +282,6 @@ static void line_opened(wb_line *l, const wb_deflate_terms *deflate) {
   wb_source_ws *source = l->source;
   l->open_ns = l->heard_ns = l->recv_ns;
   l->due_ns = 0;
-  l->subscribed = 0;
-  l->send_due_ns = 0;
-  l->resync_count = 0;
-  memset(l->resync, 0, source->config.products->count);
   l->close_sent = l->pinged = l->close_seen = l->deaf = false;
   wb_ws_init(&l->ws, WB_WS_CLIENT, source->config.message_bytes_max);
   l->deflated = deflate->server != WB_DEFLATE_OFF;
@@ -298,6 +294,7 @@ static void line_opened(wb_line *l, const wb_deflate_terms *deflate) {
                                          ", permessage-deflate without context takeover"};
   char tls[96] = "none", text[256];
   if (l->tls) wb_tls_describe(l->tls, tls, sizeof tls);
+  wb_line_begin(l);
   wb_line_note_text(l, WB_FRAME_CONNECT,
                     "{\"event\":\"connect\",\"line\":%u,\"connection\":%u,\"url\":\"%s\",\"address\":\"%s\",\"tls\":\"%s\"}",
                     l->index, l->connection, plain(source->config.url[l->index], text, sizeof text),
@@ -358,7 +355,7 @@ static void line_pong(wb_line *l) {
 /* position: of the payload in the journal; a frame nested in a message that is not complete lies elsewhere, and is noted. */
 static void line_control(wb_line *l, const wb_ws_item *item, uint64_t position) {
   static const uint8_t kinds[] = {[WB_WS_CLOSE] = WB_FRAME_CLOSE, [WB_WS_PING] = WB_FRAME_PING, [WB_WS_PONG] = WB_FRAME_PONG};
-  if (item->nested) note(l, (wb_frame_kind)kinds[item->opcode], item->bytes, item->count, l->recv_ns);
+  if (item->nested) wb_line_note(l, (wb_frame_kind)kinds[item->opcode], item->bytes, item->count, l->recv_ns);
   else record(l, (wb_frame_kind)kinds[item->opcode], position, item->count);
   if (item->opcode == WB_WS_PING) {
     memcpy(l->pong, item->bytes, item->count);

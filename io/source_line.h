@@ -1,5 +1,5 @@
-/* source_line.h - one connection of the WebSocket source, between source_line.c (what flows: send, receive, frame, end) and source_ws.c (what is
- * decided: connect, subscribe, time, life). Private to the two. Threads: the ingest thread. */
+/* source_line.h - one connection of the WebSocket source, between source_line.c (what flows: send, receive, frame, end), source_products.c (what is asked
+ * for) and source_ws.c (what is decided: connect, time, life). Private to the three. Threads: the ingest thread. */
 #ifndef WB_IO_SOURCE_LINE_H
 #define WB_IO_SOURCE_LINE_H
 
@@ -16,13 +16,20 @@ enum {
   WB_LINE_CIPHER_BYTES = 256 << 10,
   WB_LINE_OUT_BYTES = 256 << 10,
   WB_LINE_ADDRESSES_MAX = 8,
-  WB_LINE_NOTE_BYTES_MAX = 32 << 10
+  WB_LINE_NOTE_BYTES_MAX = 32 << 10,
+  WB_LINE_ASK_BYTES = 33 << 10,
+  WB_CHANNELS_MAX = 16
 };
-static const uint64_t WB_LINE_MS = 1000000, WB_LINE_SEND_INTERVAL_NS = 125 * 1000000; /* at most 8 connects a second */
+static const uint64_t WB_LINE_MS = 1000000,
+                      WB_LINE_SEND_INTERVAL_NS = 125 * 1000000; /* at most 8 connects, and 8 messages, a second */
+
+/* What a line still has to ask the exchange of a product. */
+typedef enum { WB_WISH_NONE = 0, WB_WISH_ADD, WB_WISH_REMOVE, WB_WISH_RESYNC, WB_WISH_COUNT } wb_wish;
 
 typedef struct wb_line {
   wb_source_ws *source;
   unsigned index;
+  char name[16]; /* "A", or "A2": the second connection of line A */
   wb_frames *frames;
   wb_url url;
   wb_line_stats *stats;
@@ -59,10 +66,11 @@ typedef struct wb_line {
   uint64_t retry_after_ns; /* what a refusal asked for */
   uint64_t open_ns;
   unsigned tries;
-  uint64_t send_due_ns; /* next subscribe may be sent */
-  uint32_t subscribed;  /* products asked for since open */
-  uint8_t *resync;      /* per product: unsubscribe and subscribe wanted */
-  uint32_t resync_count;
+  uint8_t *wish;                      /* wb_wish, per product */
+  uint32_t wish_count[WB_WISH_COUNT]; /* of NONE it says nothing */
+  char *ask;                          /* messages that are to be sent, one a line; ask_at: the next */
+  size_t ask_at;
+  bool asked; /* something, since open */
 } wb_line;
 
 struct wb_source_ws {
@@ -71,17 +79,22 @@ struct wb_source_ws {
   wb_tls_context *tls;
   wb_line line[WB_LINE_COUNT_MAX];
   wb_line_stats stats[WB_LINE_COUNT_MAX];
-  const char *level2[8]; /* channels that make books */
-  uint64_t number;       /* W ingest, private */
-  uint64_t taken;        /* W ingest, R any: numbers published */
-  uint32_t stop_asked;   /* W any, R ingest */
-  uint32_t ended;        /* W ingest (after error), R any */
+  const char *level2[8];
+  const char *leave[WB_CHANNELS_MAX + 1]; /* the channels that are asked for by product */
+  wb_products products;                   /* what was followed of config.products */
+  uint8_t *wanted;                        /* per product: the lines carry it */
+  bool products_due;                      /* there is more of what was followed to be told */
+  uint64_t number;                        /* W ingest, private */
+  uint64_t taken;                         /* W ingest, R any: numbers published */
+  uint32_t stop_asked;                    /* W any, R ingest */
+  uint32_t ended;                         /* W ingest (after error), R any */
   bool stopping;
   uint64_t gap_logs_ns; /* alarms said in words since then */
   unsigned gap_logs;
-  uint64_t connect_due_ns; /* lines connect one after the other */
-  unsigned turn;
-  int brought; /* completions of the last wait, not yet said to the loop */
+  uint64_t connect_due_ns; /* lines connect one after the other, */
+  uint64_t send_due_ns;    /* and their messages go out so */
+  unsigned turn, first;    /* first: the line behind the one that sent last, looked at before the others */
+  int brought;             /* completions of the last wait, not yet said to the loop */
   wb_error error;
 };
 
@@ -91,6 +104,7 @@ static inline uint64_t wb_source_now(const wb_source_ws *source) {
 
 /* Log lines and records about this line. wb_line_published makes every record pushed so far visible. */
 void wb_line_say(const wb_line *l, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void wb_line_note(wb_line *l, wb_frame_kind kind, const void *bytes, size_t count, uint64_t recv_ns);
 void wb_line_note_text(wb_line *l, wb_frame_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void wb_line_published(wb_line *l);
 
@@ -99,6 +113,28 @@ void wb_line_published(wb_line *l);
 size_t wb_line_allowance(wb_line *l);
 
 void wb_line_enter(wb_line *l, wb_line_state state);
+
+/* wb_line_wish: what is to be asked of a product next; what was wished before is forgotten. */
+static inline void wb_line_wish(wb_line *l, uint32_t product, wb_wish wish) {
+  l->wish_count[l->wish[product]]--;
+  l->wish[product] = (uint8_t)wish;
+  l->wish_count[wish]++;
+}
+
+/* wb_line_carries: the product is one of the line's, and wanted. */
+static inline bool wb_line_carries(const wb_line *l, uint32_t product) {
+  const wb_source_ws *source = l->source;
+  return source->wanted[product] &&
+         source->products.product[product].part % source->config.connections == l->index % source->config.connections;
+}
+
+/* wb_line_wanted: it carries any. wb_line_begin: before the connection is said to be open. Says which products it carries where not all do, and wishes for
+ * them. wb_line_ask sends the next message of what is wished for, if it is time. wb_source_products follows the table, and returns how many products have
+ * come or gone. */
+bool wb_line_wanted(const wb_line *l);
+void wb_line_begin(wb_line *l);
+void wb_line_ask(wb_line *l, uint64_t now_ns);
+int wb_source_products(wb_source_ws *source);
 
 /* Sending; false when the connection failed on the way (its state is CLOSING then). */
 bool wb_line_ask_upgrade(wb_line *l);

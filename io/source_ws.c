@@ -16,7 +16,7 @@
 #include "io/host.h"
 #include "io/source_line.h"
 
-enum { PRODUCTS_PER_SUBSCRIBE = 100, LOOKS_PER_WORK = 8, LOGS_PER_SECOND = 10, SENDS_PER_SECOND = 8 };
+enum { LOOKS_PER_WORK = 8, LOGS_PER_SECOND = 10 };
 
 /* ------------------------------------------------------------------------------------------------ beginning of a connection */
 
@@ -119,57 +119,18 @@ static void line_resolved(wb_line *l) {
   line_connect(l);
 }
 
-/* ------------------------------------------------------------------------------------------------ subscriptions and time */
-
-static bool line_ask(wb_line *l, const char *const *channels, const uint16_t *index, uint32_t count, bool unsubscribe,
-                     unsigned *sent) {
-  char text[16384];
-  int n =
-      l->source->config.codec->subscribe(l->source->config.products, channels, index, count, unsubscribe, text, sizeof text);
-  if (n < 0) {
-    wb_line_fail(l, true, "the subscribe message is too large");
-    return false;
-  }
-  for (char *at = text, *end; at; at = end) { /* one message a line */
-    end = strchr(at, '\n');
-    *sent += 1;
-    if (!wb_line_send_text(l, at, end ? (size_t)(end++ - at) : strlen(at))) return false;
-  }
-  return true;
-}
-
-static void line_subscriptions(wb_line *l, uint64_t now_ns) {
-  wb_source_ws *source = l->source;
-  const wb_products *products = source->config.products;
-  if (now_ns < l->send_due_ns || wb_line_allowance(l) == 0) return;
-  uint16_t index[PRODUCTS_PER_SUBSCRIBE];
-  uint32_t count = 0;
-  unsigned sent = 0;
-  if (l->subscribed < products->count) {
-    while (count < PRODUCTS_PER_SUBSCRIBE && l->subscribed < products->count) index[count++] = (uint16_t)l->subscribed++;
-    line_ask(l, source->config.channels, index, count, false, &sent);
-  } else if (l->resync_count) {
-    for (uint32_t i = 0; i < products->count && count < PRODUCTS_PER_SUBSCRIBE; i++) {
-      if (!l->resync[i]) continue;
-      l->resync[i] = 0;
-      l->resync_count--;
-      index[count++] = (uint16_t)i;
-    }
-    if (line_ask(l, source->level2, index, count, true, &sent)) line_ask(l, source->level2, index, count, false, &sent);
-  }
-  unsigned often = sent ? SENDS_PER_SECOND / sent : 0; /* as many together, as often a second */
-  if (sent) l->send_due_ns = now_ns + 1000 * WB_LINE_MS / (often ? often : 1);
-}
+/* ------------------------------------------------------------------------------------------------ time */
 
 static void line_time(wb_line *l, uint64_t now_ns) {
   const wb_source_ws_config *config = &l->source->config;
   switch (l->state) {
   case WB_LINE_IDLE:
-    if (now_ns >= l->due_ns && now_ns >= l->source->connect_due_ns && wb_line_allowance(l) > 0) line_begin(l, now_ns);
+    if (now_ns >= l->due_ns && now_ns >= l->source->connect_due_ns && wb_line_allowance(l) > 0 && wb_line_wanted(l))
+      line_begin(l, now_ns);
     break;
   case WB_LINE_RESOLVING: line_resolved(l); break;
   case WB_LINE_OPEN:
-    line_subscriptions(l, now_ns);
+    wb_line_ask(l, now_ns);
     if (l->state != WB_LINE_OPEN) break;
     if (l->stalled) break;
     if (now_ns > l->heard_ns + config->silence_ns) {
@@ -253,9 +214,9 @@ static int source_commands(wb_source_ws *source) {
     if (l->state != WB_LINE_OPEN || command->connection != l->connection) continue; /* about a connection that is gone */
     if (command->kind == WB_COMMAND_GAP) {
       line_gap(l, command);
-    } else if (command->kind == WB_COMMAND_RESUBSCRIBE && !l->resync[command->product]) {
-      l->resync[command->product] = 1;
-      l->resync_count++;
+    } else if (command->kind == WB_COMMAND_RESUBSCRIBE) {
+      if (l->wish[command->product] != WB_WISH_NONE || !wb_line_carries(l, command->product)) continue;
+      wb_line_wish(l, command->product, WB_WISH_RESYNC);
       line_resync(l, command);
     } else if (command->kind == WB_COMMAND_ASK && source->config.asker.self) {
       if (command->reason != WB_REASON_CONNECTED) line_resync(l, command);
@@ -290,11 +251,11 @@ static void source_stop(wb_source_ws *source, uint64_t now_ns) {
 
 static int source_time(wb_source_ws *source) {
   uint64_t now_ns = wb_source_now(source);
-  int count = source_commands(source) + source_answers(source);
+  int count = source_commands(source) + source_answers(source) + wb_source_products(source);
   if (!source->stopping && __atomic_load_n(&source->stop_asked, __ATOMIC_ACQUIRE)) source_stop(source, now_ns);
   bool ended = true;
-  for (unsigned i = 0; i < source->config.line_count; i++) {
-    wb_line *l = &source->line[i];
+  for (unsigned n = 0; n < source->config.line_count; n++) {
+    wb_line *l = &source->line[(source->first + n) % source->config.line_count];
     if (l->stalled && l->state >= WB_LINE_SECURING && l->state <= WB_LINE_ENDING && wb_line_unstall(l)) count++;
     line_time(l, now_ns);
     ended &= l->state == WB_LINE_ENDED;
@@ -351,6 +312,19 @@ wb_source_ws *wb_source_ws_open(const wb_source_ws_config *config, wb_error *err
   default_to(&source->config.backoff_min_ns, 250 * WB_LINE_MS);
   default_to(&source->config.backoff_max_ns, 30000 * WB_LINE_MS);
   default_to(&source->config.good_ns, 5000 * WB_LINE_MS);
+  if (!source->config.connections) source->config.connections = 1;
+  source->products = *config->products;
+  source->wanted = malloc(config->products->capacity);
+  if (!source->wanted) {
+    wb_error_set(error, WB_E_MEMORY, ENOMEM, "source", "no memory for the products");
+    goto failed;
+  }
+  memset(source->wanted, 0, config->products->capacity);
+  memset(source->wanted, 1, config->products->count);
+  unsigned leave_count = 0;
+  for (const char *const *channel = config->channels; *channel; channel++) /* the rest is of the connection */
+    if (leave_count < WB_CHANNELS_MAX && strcmp(*channel, "heartbeats") != 0 && strcmp(*channel, "status") != 0)
+      source->leave[leave_count++] = *channel;
   unsigned level2_count = 0;
   const wb_codec_orders *orders = config->codec->orders;
   for (const char *const *channel = config->channels; *channel && level2_count < 7; channel++)
@@ -367,17 +341,19 @@ wb_source_ws *wb_source_ws_open(const wb_source_ws_config *config, wb_error *err
     l->index = i;
     l->frames = config->frames[i];
     l->stats = &source->stats[i];
+    wb_line_name(i, source->config.connections, l->name);
     l->fd = l->file = -1;
     l->connect_op = (wb_op){.done = on_connected, .self = l};
     l->recv_op = (wb_op){.done = wb_line_on_received, .self = l};
     l->send_op = (wb_op){.done = wb_line_on_sent, .self = l};
     if (wb_url_parse(config->url[i], &l->url, error) != 0) goto failed;
     tls |= l->url.tls;
-    l->resync = calloc(config->products->count, 1);
+    l->wish = calloc(config->products->capacity, 1);
+    l->ask = calloc(WB_LINE_ASK_BYTES, 1);
     l->cipher = l->url.tls ? malloc(WB_LINE_CIPHER_BYTES) : NULL;
     l->out = malloc(WB_LINE_OUT_BYTES);
     l->wire = config->deflate ? wb_wire_open() : NULL;
-    if (!l->resync || !l->out || (l->url.tls && !l->cipher) || (config->deflate && !l->wire)) {
+    if (!l->wish || !l->ask || !l->out || (l->url.tls && !l->cipher) || (config->deflate && !l->wire)) {
       wb_error_set(error, WB_E_MEMORY, ENOMEM, "source", "no memory for the line's buffers");
       goto failed;
     }
@@ -405,11 +381,13 @@ void wb_source_ws_close(wb_source_ws *source) {
     wb_line *l = &source->line[i];
     wb_tls_close(l->tls);
     wb_wire_close(l->wire);
-    free(l->resync);
+    free(l->wish);
+    free(l->ask);
     free(l->out);
     free(l->cipher);
   }
   wb_tls_context_close(source->tls);
+  free(source->wanted);
   free(source);
 }
 
@@ -440,6 +418,11 @@ const char *wb_line_state_name(wb_line_state state) {
   static const char *const names[] = {"idle", "resolving", "connecting", "securing", "upgrading",
                                       "live", "closing",   "closing",    "ended"};
   return (unsigned)state < sizeof names / sizeof *names ? names[state] : "unknown";
+}
+
+void wb_line_name(unsigned line, unsigned connections, char name[16]) {
+  if (connections > 1) snprintf(name, 16, "%c%u", 'A' + (int)(line / connections) % 26, line % connections + 1);
+  else snprintf(name, 16, "%c", 'A' + (int)line % 26);
 }
 
 uint64_t wb_source_ws_taken(const wb_source_ws *source) { return wb_load_acquire(&source->taken); }

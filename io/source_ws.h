@@ -1,7 +1,7 @@
 /* source_ws.h - the ingest stage: WebSocket lines over io_uring and TLS, from name to frames in the journal.
  *
  * What:    for each line resolve, connect, TLS, upgrade, subscribe, receive straight into the line's journal (TLS: decrypt
- * straight into it), describe each message, answer pings, watch for silence, reconnect with back-off. The node's own
+ * straight into it), describe each message, answer pings, watch for silence, reconnect with back-off. All lines together make at most 8 connections and 8 messages a second. The node's own
  *          records, and control frames between the fragments of a message, go to one more frame ring, the notes; all else lies in the
  *          line's journal as it came.
  * Threads: do_work, idle from the ingest thread; wake, stop and the counters from any. Edges F1, F2 (frames), B1 (commands in), A1, A2 (REST).
@@ -34,12 +34,14 @@ typedef struct wb_source_asker {
 typedef struct wb_source_ws_config {
   const char *url[WB_LINE_COUNT_MAX];
   unsigned line_count;
-  const char *ca_file; /* NULL: system roots */
-  bool insecure;       /* loopback only: open refuses it for other hosts when they are resolved */
-  bool once;           /* do not reconnect */
-  bool spins;          /* the thread never sleeps: sockets are asked instead of waited for */
+  unsigned connections; /* line i carries the products whose part is i % connections; 0: 1 */
+  const char *ca_file;  /* NULL: system roots */
+  bool insecure;        /* loopback only: open refuses it for other hosts when they are resolved */
+  bool once;            /* do not reconnect */
+  bool spins;           /* the thread never sleeps: sockets are asked instead of waited for */
   const wb_codec *codec;
-  const wb_products *products;
+  const wb_products
+      *products; /* may grow up to its capacity, and its products go and come back: whoever does it wakes the loop */
   const char *const *channels; /* NULL-terminated */
   wb_login *login;             /* of all lines; sent to loopback or by TLS only. NULL: none. Outlives the source */
   uint64_t message_bytes_max;
@@ -95,6 +97,9 @@ bool wb_source_ws_ended(const wb_source_ws *source, wb_error *error);
 
 const wb_line_stats *wb_source_ws_stats(const wb_source_ws *source, unsigned line);
 const char *wb_line_state_name(wb_line_state state);
+
+/* wb_line_name writes what a line is called: "A", or "A2" for the second of the connections of line A. connections: as in the config, 1 or more. */
+void wb_line_name(unsigned line, unsigned connections, char name[16]);
 
 /* wb_source_ws_taken returns how many records were numbered so far: when all stages have reached it, nothing is under way. Any
  * thread. */

@@ -23,7 +23,7 @@ struct wirebook {
 };
 
 _Static_assert((int)WIREBOOK_BID == (int)WB_SIDE_BID && (int)WIREBOOK_ASK == (int)WB_SIDE_ASK, "sides are the engine's");
-_Static_assert((int)WIREBOOK_LIVE == (int)WB_STATE_LIVE && (int)WIREBOOK_RESYNCING == (int)WB_STATE_RESYNCING,
+_Static_assert((int)WIREBOOK_LIVE == (int)WB_STATE_LIVE && (int)WIREBOOK_REMOVED == (int)WB_STATE_REMOVED,
                "states are the engine's");
 _Static_assert((int)WIREBOOK_LOG_DEBUG == (int)WB_LOG_DEBUG, "levels are the engine's");
 _Static_assert(WIREBOOK_PRODUCT_NONE == WB_PRODUCT_NONE && WIREBOOK_TIME_NONE == WB_TIME_NONE, "nothing is the engine's");
@@ -486,6 +486,6 @@ size_t wirebook_decimal(uint64_t value, unsigned decimals, char *text, size_t si
   return size < WB_DECIMAL_TEXT_BYTES || decimals > 36 ? 0 : wb_decimal_print((__int128)value, decimals, text);
 }
 
-const char *wirebook_state_name(uint32_t state) { return state <= WIREBOOK_RESYNCING ? wb_state_name((wb_state)state) : "?"; }
+const char *wirebook_state_name(uint32_t state) { return state <= WIREBOOK_REMOVED ? wb_state_name((wb_state)state) : "?"; }
 const char *wirebook_error_text(int code) { return wb_error_text(code); }
 const char *wirebook_version(void) { return WB_VERSION; }

@@ -192,7 +192,7 @@ WIREBOOK_API uint32_t wirebook_product_count(const wirebook *node);
 WIREBOOK_API const char *wirebook_product_id(const wirebook *node, uint32_t product); /* NULL out of range */
 WIREBOOK_API int wirebook_product_find(const wirebook *node, const char *id);         /* or -1 */
 
-enum { WIREBOOK_WAITING = 0, WIREBOOK_LIVE, WIREBOOK_STALE, WIREBOOK_RESYNCING };
+enum { WIREBOOK_WAITING = 0, WIREBOOK_LIVE, WIREBOOK_STALE, WIREBOOK_RESYNCING, WIREBOOK_REMOVED };
 
 /* What is known of a product as of its last whole message. size 0: that side is empty. */
 typedef struct wirebook_touch {

@@ -42,7 +42,7 @@ extern "C" {
 #define WIREBOOK_SHM_VERSION 1u
 #define WIREBOOK_SHM_DEAD_NS UINT64_C(3000000000) /* a writer that has not been heard of for so long is dead */
 
-enum { WIREBOOK_SHM_WAITING = 0, WIREBOOK_SHM_LIVE, WIREBOOK_SHM_STALE, WIREBOOK_SHM_RESYNCING };
+enum { WIREBOOK_SHM_WAITING = 0, WIREBOOK_SHM_LIVE, WIREBOOK_SHM_STALE, WIREBOOK_SHM_RESYNCING, WIREBOOK_SHM_REMOVED };
 enum { WIREBOOK_SHM_BID = 0, WIREBOOK_SHM_ASK = 1 };
 
 typedef struct wirebook_shm_head { /* 256 bytes */
@@ -63,7 +63,7 @@ typedef struct wirebook_shm_head { /* 256 bytes */
 } wirebook_shm_head;
 
 /* best_bid_size or best_ask_size 0: that side is empty. Mid average = (mid2_sum_high * 2^64 + mid2_sum_low) / (2 * mid_held). */
-typedef struct wirebook_shm_view { /* 240 bytes, behind the 8 of the sequence */
+typedef struct wirebook_shm_view { /* behind the 8 bytes of the sequence */
   uint32_t bid_levels, ask_levels;
   uint64_t updates, changes, unknown, crossed;
   uint64_t recv_ns;
@@ -71,6 +71,7 @@ typedef struct wirebook_shm_view { /* 240 bytes, behind the 8 of the sequence */
   uint64_t best_bid, best_bid_size, best_ask, best_ask_size;
   uint64_t mid2_sum_low, mid2_sum_high, max_spread, mid_held;
   uint64_t snapshots, rejected, resyncs, state_since_ns, lost_trades;
+  int64_t added_utc_ns, removed_utc_ns; /* when it came and went while the node ran; 0: it did not */
   uint32_t alarms[8];
   uint8_t state, reason, reject, price_decimals, size_decimals, connected, last_alarm, reserved;
 } wirebook_shm_view;
@@ -184,10 +185,10 @@ static inline int wirebook_shm_again(const wirebook_shm *shm, uint32_t tries) {
   return wirebook_shm_alive(shm);
 }
 
-/* Copies up to 32 words that a writer may be changing, as bytes; 1 when all are of one moment, 0 when the writer died in the middle. */
+/* Copies up to 40 words that a writer may be changing, as bytes; 1 when all are of one moment, 0 when the writer died in the middle. */
 static inline int wirebook_shm_copy(const wirebook_shm *shm, const uint64_t *sequence, const uint64_t *word, void *to,
                                     size_t words) {
-  uint64_t copy[32];
+  uint64_t copy[40];
   uint32_t i;
   for (i = 0; wirebook_shm_again(shm, i); i++) {
     uint64_t before = __atomic_load_n(sequence, __ATOMIC_ACQUIRE);

@@ -31,6 +31,7 @@ static const char *const kind_names[KINDS] = {
     [WB_FRAME_GAP] = "gap",           [WB_FRAME_STALL] = "stall",
     [WB_FRAME_OVERSIZE] = "oversize", [WB_FRAME_VIOLATION] = "violation",
     [WB_FRAME_ANSWER] = "answer",     [WB_FRAME_END] = "end",
+    [WB_FRAME_PRODUCTS] = "products",
 };
 
 typedef struct tally {
@@ -211,7 +212,7 @@ static void print_frame(inspection *in, const wb_frame *frame, const uint8_t *by
 static bool is_event(unsigned kind) {
   return kind == WB_FRAME_CLOSE || kind == WB_FRAME_CONNECT || kind == WB_FRAME_DISCONNECT || kind == WB_FRAME_RESYNC ||
          kind == WB_FRAME_GAP || kind == WB_FRAME_STALL || kind == WB_FRAME_OVERSIZE || kind == WB_FRAME_VIOLATION ||
-         kind == WB_FRAME_END;
+         kind == WB_FRAME_END || kind == WB_FRAME_PRODUCTS;
 }
 
 static char *copied(const char *text) {

@@ -9,6 +9,7 @@
 
 #include "io/config.h"
 #include "io/confine.h"
+#include "io/control.h"
 #include "io/cpu.h"
 #include "io/http1.h"
 #include "io/report.h"
@@ -24,8 +25,21 @@ static const wb_option options[] = {
     {"lines", WB_OPTION_COUNT, "WIREBOOK_LINES", "1", NULL, "N", "so many redundant connections to one --url", false, false},
     {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange|coinbase-advanced|kraken", NULL,
      "dialect of the feed", false, false},
+    {"connections", WB_OPTION_TEXT, "WIREBOOK_CONNECTIONS", "1", NULL, "N|auto",
+     "connections that the products of each line are dealt over; auto: one for each 100 products, up to 8", false, false},
+    {"weights", WB_OPTION_TEXT, NULL, NULL, NULL, "REPORT",
+     "deal them by the messages that an earlier run's report tells of each (default: evenly)", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
-     "product, repeat or comma; BTC means BTC-USD; @FILE reads a list", false, false},
+     "product, repeat or comma; BTC means BTC-USD; @FILE reads a list; all, '*-USD', quote:USD and '!DOGE-*' choose from the "
+     "exchange's list",
+     false, false},
+    {"products-from", WB_OPTION_TEXT, "WIREBOOK_PRODUCTS_FROM", NULL, NULL, "rest|URL|FILE",
+     "the exchange's list of products, for ids, decimals and what trades (default: rest where --product needs it)", false,
+     false},
+    {"product-room", WB_OPTION_COUNT, NULL, NULL, NULL, "N",
+     "memory for products to come while the node runs (default 64 with --control, else none)", false, false},
+    {"control", WB_OPTION_TEXT, "WIREBOOK_CONTROL", NULL, NULL, "PATH", "socket for `wirebook ctl`: products come and go",
+     false, false},
     {"channel", WB_OPTION_LIST, "WIREBOOK_CHANNEL", NULL, NULL, "NAME",
      "channel, repeat or comma (default: the feed's own; level2_batch,heartbeat); full or level3: books of orders", false,
      false},
@@ -108,7 +122,12 @@ static const wb_option options[] = {
      "what a confined node and its command may besides: read:PATH, write:PATH, exec:PATH, port:N", false, false},
     {"config", WB_OPTION_TEXT, "WIREBOOK_CONFIG", NULL, NULL, "FILE", "YAML file of these options", false, true},
 };
-enum { OPTIONS = sizeof options / sizeof *options };
+enum {
+  OPTIONS = sizeof options / sizeof *options,
+  PRODUCTS_PER_CONNECTION = 100, /* what one subscribe message asks for */
+  CONNECTIONS_AUTO_MAX = 8,      /* as many as an exchange lets be made in a second */
+  PRODUCT_ROOM_DEFAULT = 64
+};
 
 static int wrong(const wb_error *error) {
   fprintf(stderr, "wirebook run: %s\n", error->detail);
@@ -218,6 +237,46 @@ static int feed(const wb_config *config, wb_node_config *node, char *mock_url, c
   return 0;
 }
 
+/* Deals the products over the connections of each line. */
+static int spread(const wb_config *config, wb_node_config *node, wb_error *error) {
+  const char *text = wb_config_text(config, "connections");
+  unsigned lines = node->line_count, most = WB_LINE_COUNT_MAX / lines;
+  if (most > node->products->count) most = node->products->count;
+  char *end = "";
+  unsigned long count = (node->products->count + PRODUCTS_PER_CONNECTION - 1) / PRODUCTS_PER_CONNECTION;
+  if (count > CONNECTIONS_AUTO_MAX) count = CONNECTIONS_AUTO_MAX;
+  if (count > most) count = most;
+  if (strcmp(text, "auto") != 0) {
+    count = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+    if (*end || count < 1 || count > most)
+      return wb_error_set(error, WB_E_CONFIG, 0, "connections",
+                          "--connections %s: must be auto or 1 to %u, as there are %u products and %d connections of %u lines",
+                          text, most, node->products->count, WB_LINE_COUNT_MAX, lines);
+  }
+  node->connections = (unsigned)count;
+  node->line_count = lines * node->connections;
+  for (unsigned i = node->line_count; i-- > 0;) node->url[i] = node->url[i / node->connections];
+  return wb_products_deal(node->products, node->connections, wb_config_text(config, "weights"), error);
+}
+
+/* The table, and what follows from it. */
+static int products_of(const wb_config *config, wb_node_config *node, wb_error *error) {
+  const wb_products_source source = {.from = wb_config_text(config, "products-from"),
+                                     .ca_file = node->ca_file,
+                                     .codec = node->codec,
+                                     .insecure = node->insecure,
+                                     .own = strcmp(node->url[0], node->codec->url) == 0};
+  bool controlled = wb_config_text(config, "control");
+  node->product_room = controlled ? PRODUCT_ROOM_DEFAULT : 0;
+  if (wb_config_rank(config, "product-room")) {
+    uint64_t room;
+    if (limited(config, "product-room", 0, WB_PRODUCT_COUNT_MAX, &room, error) != 0) return WB_E_CONFIG;
+    node->product_room = (uint32_t)room;
+  }
+  node->products = wb_products_open_listed(wb_config_list(config, "product"), &source, "run", error);
+  return node->products ? spread(config, node, error) : WB_E_CONFIG;
+}
+
 static int settings(const wb_config *config, wb_node_config *node, char *mock_url, char *mock_rest, size_t mock_url_size,
                     wb_error *error) {
   static wb_witness_config witness;
@@ -273,7 +332,8 @@ static void timespec_in(struct timespec *t, uint64_t ns) {
 }
 
 /* The control loop: signals, limits, console, log. Returns the exit code so far. */
-static int control(wb_node *node, const wb_config *config, wb_console *console, bool live, wb_log *log, int signals) {
+static int control(wb_node *node, const wb_config *config, wb_console *console, bool live, wb_log *log, int signals,
+                   wb_control *asked) {
   const uint64_t SECOND = UINT64_C(1000000000);
   uint64_t started_ns = wb_clock_ns(), limit_ns = (uint64_t)(wb_config_number(config, "seconds") * 1e9);
   uint64_t messages_max = wb_config_count(config, "messages"), grace_ns = (uint64_t)(wb_config_number(config, "grace") * 1e9);
@@ -301,10 +361,11 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
     if (limit_ns && !stopped_ns && started_ns + limit_ns - now_ns < wait_ns) wait_ns = started_ns + limit_ns - now_ns;
     struct timespec timeout;
     timespec_in(&timeout, wait_ns);
-    struct pollfd fd = {.fd = signals, .events = POLLIN};
-    if (ppoll(&fd, 1, &timeout, NULL) <= 0) continue;
+    struct pollfd fd[2] = {{.fd = signals, .events = POLLIN}, {.fd = asked ? wb_control_fd(asked) : -1, .events = POLLIN}};
+    if (ppoll(fd, 2, &timeout, NULL) <= 0) continue;
+    if (fd[1].revents) wb_control_serve(asked, node);
     struct signalfd_siginfo info;
-    if (read(signals, &info, sizeof info) != sizeof info) continue;
+    if (!fd[0].revents || read(signals, &info, sizeof info) != sizeof info) continue;
     if (info.ssi_signo == SIGUSR1) {
       report(node, wb_config_text(config, "report"), log);
     } else if (stopped_ns) {
@@ -357,12 +418,20 @@ static wb_confine *confined(const wb_config *config, const wb_node_config *node,
 static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log, int signals) {
   wb_error error;
   settings_of->log = log;
+  const char *control_path = wb_config_text(config, "control");
+  wb_control *asked = control_path ? wb_control_open(control_path, &error) : NULL;
+  if (control_path && !asked) {
+    fprintf(stderr, "wirebook run: %s\n", error.detail);
+    if (signals >= 0) close(signals);
+    return error.code == WB_E_CONFIG ? 2 : 1;
+  }
   if (signals >= 0) settings_of->confine = confined(config, settings_of, &error);
   wb_node *node = settings_of->confine ? wb_node_open(settings_of, &error) : NULL;
   if (!node) {
     fprintf(stderr, "wirebook run: %s\n", signals < 0 ? strerror(errno) : error.detail);
     if (signals >= 0) close(signals);
     wb_confine_close(settings_of->confine);
+    wb_control_close(asked);
     return signals >= 0 && (error.code == WB_E_CONFIG || error.code == WB_E_LIMIT) ? 2 : 1;
   }
   char text[512];
@@ -378,7 +447,7 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     wb_confine_status_read(settings_of->confine, &confinement);
     wb_log_put(log, *confinement.lacking ? WB_LOG_WARNING : WB_LOG_INFO,
                wb_confine_describe(settings_of->confine, text, sizeof text));
-    code = control(node, config, console, live, log, signals);
+    code = control(node, config, console, live, log, signals, asked);
   } else {
     wb_log_put(log, WB_LOG_ERROR, error.detail);
   }
@@ -394,6 +463,7 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     code = 1;
   }
   wb_console_close(console);
+  wb_control_close(asked);
   wb_node_close(node);
   wb_confine_close(settings_of->confine);
   close(signals);
@@ -413,7 +483,6 @@ int wb_cmd_run(int argc, char **argv) {
   wb_config *config = wb_config_load(options, OPTIONS, argc, argv, &error);
   if (!config) return wrong(&error);
   int code = 0;
-  wb_products *products = NULL;
   wb_node_config node = {0};
   char mock_url[512], mock_rest[512];
   if (wb_config_help(config)) {
@@ -421,13 +490,11 @@ int wb_cmd_run(int argc, char **argv) {
          "every raw frame.\n"
          "Values come from flags, then the environment [NAME], then --config FILE, then the default.\n");
     wb_config_usage(options, OPTIONS);
-  } else if (settings(config, &node, mock_url, mock_rest, sizeof mock_url, &error) != 0 ||
-             !(products = wb_products_open(wb_config_list(config, "product"), node.codec->separator, &error))) {
+  } else if (settings(config, &node, mock_url, mock_rest, sizeof mock_url, &error) != 0 || products_of(config, &node, &error) != 0) {
     code = wrong(&error);
   } else if (wb_config_check(config)) {
     wb_config_print(config);
   } else {
-    node.products = products;
     /* A live view and a log on the same terminal would write over each other. */
     const char *file = wb_config_text(config, "log");
     int level = wb_config_choice(config, "log-level");
@@ -440,7 +507,7 @@ int wb_cmd_run(int argc, char **argv) {
     wb_log_close(log);
   }
   wb_login_close(node.login);
-  if (products) wb_products_close(products);
+  if (node.products) wb_products_close(node.products);
   wb_config_free(config);
   return code;
 }

@@ -42,7 +42,7 @@ wb_console *wb_console_open(wb_node *node, bool live) {
   if (!console) return NULL;
   console->node = node;
   console->live = live;
-  console->then_updates = calloc(wb_node_config_of(node)->products->count, sizeof *console->then_updates);
+  console->then_updates = calloc(wb_node_config_of(node)->products->capacity, sizeof *console->then_updates);
   console->then_ns = wb_clock_ns();
   return console;
 }
@@ -102,11 +102,13 @@ static void latency_row(wb_console *console, const char *name, const wb_hist *hi
 }
 
 static void line_rows(wb_console *console, const wb_node_status *status) {
+  unsigned connections = wb_node_config_of(console->node)->connections;
   for (unsigned i = 0; i < status->line_count; i++) {
     const wb_node_line *line = &status->line[i];
-    printf("line %c %s%s%s", 'A' + (int)i, line->url, *line->url ? " " : "", line->state);
+    printf("line %s %s%s%s", line->name, line->url, *line->url ? " " : "", line->state);
     if (*line->url) printf(", reconnects %llu", (unsigned long long)line->reconnects);
-    if (status->line_count > 1) {
+    if (connections > 1) printf(", %u products, %.0f %% of the bytes", line->products, 100 * line->share);
+    if (status->line_count > connections) {
       char text[2][24];
       wb_node_lag(console->node, i, &console->lag);
       printf(", first %llu, copies %llu, late %llu", (unsigned long long)line->wins, (unsigned long long)line->duplicates,

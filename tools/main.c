@@ -14,6 +14,7 @@ static const struct {
     {"replay", wb_cmd_replay, "run segments or text recordings through the same engine"},
     {"inspect", wb_cmd_inspect, "what a log holds: products, times, counts, gaps, damage"},
     {"top", wb_cmd_top, "live view of a running node, from its shared memory"},
+    {"ctl", wb_cmd_ctl, "tell a running node which products come and go"},
     {"doctor", wb_cmd_doctor, "what this machine offers and lacks for low latency, and what would mend it"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

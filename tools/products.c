@@ -1,28 +1,34 @@
 #include "tools/products.h"
 
-#include <ctype.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int add(wb_products *products, const char *text, char separator, wb_error *error) {
-  char id[64];
-  size_t n = 0;
-  for (; text[n] && n < sizeof id - 5; n++)
-    id[n] = text[n] == '-' || text[n] == '/' ? separator : (char)toupper((unsigned char)text[n]);
-  id[n] = 0;
-  if (strcmp(id, "ALL") == 0)
-    return wb_error_set(error, WB_E_CONFIG, 0, "product",
-                        "'all' needs the exchange's list of products, which this version does not read: name them, or @FILE");
-  if (!strchr(id, separator)) snprintf(id + n, 5, "%cUSD", separator);
-  int index = wb_products_add(products, id, strlen(id));
-  if (index >= 0) return 0;
-  if (index == WB_E_FULL) return wb_error_set(error, WB_E_CONFIG, 0, "product", "more than %d products", WB_PRODUCT_COUNT_MAX);
-  return wb_error_set(error, WB_E_CONFIG, 0, "product", "'%s' is no product id (BTC-USD, ETH-EUR, ...)", text);
+#include "engine/base/deal.h"
+#include "io/product_fetch.h"
+
+/* ------------------------------------------------------------------------------------------------ words */
+
+typedef struct words {
+  char **word; /* NULL-terminated */
+  size_t count;
+} words;
+
+static int add(words *to, const char *text, size_t bytes, wb_error *error) {
+  char **grown = realloc(to->word, (to->count + 2) * sizeof *grown);
+  if (grown) {
+    to->word = grown;
+    to->word[to->count + 1] = NULL;
+    to->word[to->count] = strndup(text, bytes);
+  }
+  if (!grown || !to->word[to->count]) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "product", "no memory");
+  to->count++;
+  return 0;
 }
 
-static int add_file(wb_products *products, const char *path, char separator, wb_error *error) {
+static int add_file(words *to, const char *path, wb_error *error) {
   FILE *file = fopen(path, "re");
   if (!file) return wb_error_set(error, WB_E_CONFIG, errno, "product", "cannot read %s: %s", path, strerror(errno));
   char word[128];
@@ -31,13 +37,53 @@ static int add_file(wb_products *products, const char *path, char separator, wb_
     if (word[0] == '#') {
       if (fscanf(file, "%*[^\n]") == EOF) break;
     } else {
-      result = add(products, word, separator, error);
+      result = add(to, word, strlen(word), error);
     }
   fclose(file);
   return result;
 }
 
-wb_products *wb_products_open(char *const *list, char separator, wb_error *error) {
+static int words_of(char *const *list, words *to, wb_error *error) {
+  to->count = 0;
+  to->word = calloc(1, sizeof *to->word);
+  int result = to->word ? 0 : wb_error_set(error, WB_E_MEMORY, ENOMEM, "product", "no memory");
+  for (; result == 0 && *list; list++) {
+    if (**list == '@') result = add_file(to, *list + 1, error);
+    for (const char *at = *list; **list != '@' && result == 0 && *at;) {
+      size_t bytes = strcspn(at, ",");
+      if (bytes) result = add(to, at, bytes, error);
+      at += bytes + (at[bytes] == ',');
+    }
+  }
+  return result;
+}
+
+static void words_free(words *to) {
+  for (size_t i = 0; i < to->count; i++) free(to->word[i]);
+  free(to->word);
+}
+
+/* ------------------------------------------------------------------------------------------------ tables */
+
+static void warn(void *command, const char *text) {
+  fprintf(stderr, "wirebook %s: warning: %s\n", (const char *)command, text);
+}
+
+static int fetch(const wb_products_source *source, char *const *word, const char *command, wb_product_list *list,
+                 wb_error *error) {
+  const char *from = source->from;
+  if (!from && (!source->own || !wb_product_list_wanted(word))) return 0;
+  if (!from || strcmp(from, "rest") == 0) from = source->codec->products_url;
+  if (!from)
+    return wb_error_set(error, WB_E_CONFIG, 0, "product", "the list of products of %s is not known: name them", source->codec->name);
+  char agent[] = "wirebook/" WB_VERSION;
+  return wb_product_list_fetch(list, from,
+                               &(wb_rest_config){.ca_file = source->ca_file, .insecure = source->insecure, .user_agent = agent},
+                               warn, (void *)command, error);
+}
+
+static wb_products *open_listed(char *const *list, char separator, const wb_products_source *source, const char *command,
+                                wb_error *error) {
   size_t head = (sizeof(wb_products) + 63) & ~(size_t)63;
   uint8_t *memory = aligned_alloc(64, (head + wb_products_bytes(WB_PRODUCT_COUNT_MAX) + 63) & ~(size_t)63);
   if (!memory) {
@@ -46,13 +92,69 @@ wb_products *wb_products_open(char *const *list, char separator, wb_error *error
   }
   wb_products *products = (void *)memory;
   wb_products_init(products, memory + head, WB_PRODUCT_COUNT_MAX);
-  int result = 0;
-  for (; *list && result == 0; list++)
-    result = **list == '@' ? add_file(products, *list + 1, separator, error) : add(products, *list, separator, error);
-  if (result == 0 && products->count == 0) result = wb_error_set(error, WB_E_CONFIG, 0, "product", "no product is named");
+  words given;
+  wb_product_list listed = {0};
+  int result = words_of(list, &given, error);
+  if (result == 0 && source) result = fetch(source, given.word, command, &listed, error);
+  if (result == 0)
+    result = wb_product_list_choose(listed.count ? &listed : NULL, given.word, separator, products, warn, (void *)command, error);
+  wb_product_list_free(&listed);
+  words_free(&given);
   if (result == 0) return products;
   free(memory);
   return NULL;
 }
 
+wb_products *wb_products_open_listed(char *const *list, const wb_products_source *source, const char *command,
+                                     wb_error *error) {
+  return open_listed(list, source->codec->separator, source, command, error);
+}
+
+wb_products *wb_products_open(char *const *list, char separator, wb_error *error) {
+  return open_listed(list, separator, NULL, "", error);
+}
+
 void wb_products_close(wb_products *products) { free(products); }
+
+/* ------------------------------------------------------------------------------------------------ connections */
+
+/* How many messages each product had, by a report; one that the report does not know has as many as there are on average. */
+static int weigh(const wb_products *products, const char *path, uint64_t *weight, wb_error *error) {
+  json_error_t why;
+  json_t *report = json_load_file(path, 0, &why);
+  const json_t *told = json_object_get(report, "products");
+  if (!json_is_object(told)) {
+    json_decref(report);
+    return wb_error_set(error, WB_E_CONFIG, 0, "weights", "%s is no report of a run%s%s", path, report ? "" : ": ",
+                        report ? "" : why.text);
+  }
+  uint64_t sum = 0, known = 0;
+  for (uint32_t i = 0; i < products->count; i++) {
+    const json_t *own = json_object_get(told, products->product[i].id);
+    json_int_t messages =
+        json_integer_value(json_object_get(own, "updates")) + json_integer_value(json_object_get(own, "snapshots"));
+    weight[i] = messages > 0 && messages < INT64_MAX / WB_PRODUCT_COUNT_MAX ? (uint64_t)messages : 0;
+    sum += weight[i];
+    known += own != NULL;
+  }
+  for (uint32_t i = 0; i < products->count && known; i++)
+    if (!json_object_get(told, products->product[i].id)) weight[i] = sum / known;
+  json_decref(report);
+  return 0;
+}
+
+int wb_products_deal(wb_products *products, unsigned connections, const char *report, wb_error *error) {
+  uint64_t *weight = calloc(products->count, sizeof *weight);
+  uint32_t *order = calloc(products->count, sizeof *order);
+  uint8_t *part = calloc(products->count, 1);
+  int result = weight && order && part ? 0 : wb_error_set(error, WB_E_MEMORY, ENOMEM, "connections", "no memory");
+  if (result == 0 && report) result = weigh(products, report, weight, error);
+  if (result == 0) {
+    wb_deal(weight, products->count, connections, order, part);
+    for (uint32_t i = 0; i < products->count; i++) products->product[i].part = part[i];
+  }
+  free(weight);
+  free(order);
+  free(part);
+  return result;
+}

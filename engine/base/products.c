@@ -23,6 +23,7 @@ int wb_products_init(wb_products *products, void *memory, uint32_t capacity) {
   products->product = memory;
   products->slots = (uint16_t *)(void *)(products->product + capacity);
   products->count = 0;
+  products->version = 0;
   products->capacity = capacity;
   products->slot_mask = slot_count(capacity) - 1;
   return 0;
@@ -30,30 +31,64 @@ int wb_products_init(wb_products *products, void *memory, uint32_t capacity) {
 
 int wb_products_find(const wb_products *products, const char *id, size_t bytes) {
   if (bytes == 0 || bytes >= WB_PRODUCT_ID_BYTES) return -1;
-  for (uint32_t slot = hash_id(id, bytes) & products->slot_mask; products->slots[slot];
-       slot = (slot + 1) & products->slot_mask) {
-    const wb_product *product = &products->product[products->slots[slot] - 1];
-    if (product->id_bytes == bytes && memcmp(product->id, id, bytes) == 0) return products->slots[slot] - 1;
+  uint32_t found;
+  for (uint32_t slot = hash_id(id, bytes) & products->slot_mask;
+       (found = __atomic_load_n(&products->slots[slot], __ATOMIC_RELAXED)); slot = (slot + 1) & products->slot_mask) {
+    if (found > products->count) continue; /* its bytes are not to be read yet */
+    const wb_product *product = &products->product[found - 1];
+    if (product->id_bytes == bytes && memcmp(product->id, id, bytes) == 0) return (int)found - 1;
   }
   return -1;
 }
 
-int wb_products_add(wb_products *products, const char *id, size_t bytes) {
+static void publish(wb_products *products) {
+  __atomic_store_n(&products->version, products->version + 1, __ATOMIC_RELEASE);
+} /* P1 */
+
+static void mark(wb_products *products, int index, uint32_t removed) {
+  wb_product *product = &products->product[index];
+  if (product->removed == removed) return;
+  __atomic_store_n(&product->removed, removed, __ATOMIC_RELAXED);
+  publish(products);
+}
+
+int wb_products_add_as(wb_products *products, const char *id, size_t bytes, const wb_product *like) {
   if (bytes == 0 || bytes >= WB_PRODUCT_ID_BYTES) return WB_E_LIMIT;
   for (size_t i = 0; i < bytes; i++) {
     char c = id[i];
     if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '/' || c == '.' || c == '_')) return WB_E_SYNTAX;
   }
   int known = wb_products_find(products, id, bytes);
-  if (known >= 0) return known;
+  if (known >= 0) {
+    mark(products, known, 0);
+    return known;
+  }
   if (products->count == products->capacity) return WB_E_FULL;
   wb_product *product = &products->product[products->count];
-  memset(product, 0, sizeof *product);
+  *product = (wb_product){.id_bytes = (uint8_t)bytes,
+                          .price_decimals = like->price_decimals,
+                          .size_decimals = like->size_decimals,
+                          .part = like->part};
   memcpy(product->id, id, bytes);
-  product->id_bytes = (uint8_t)bytes;
-  product->price_decimals = product->size_decimals = WB_DECIMALS_DEFAULT;
   uint32_t slot = hash_id(id, bytes) & products->slot_mask;
   while (products->slots[slot]) slot = (slot + 1) & products->slot_mask;
-  products->slots[slot] = (uint16_t)(products->count + 1);
-  return (int)products->count++;
+  __atomic_store_n(&products->slots[slot], (uint16_t)(products->count + 1), __ATOMIC_RELAXED);
+  __atomic_store_n(&products->count, products->count + 1, __ATOMIC_RELEASE); /* P1 */
+  publish(products);
+  return (int)products->count - 1;
+}
+
+int wb_products_add(wb_products *products, const char *id, size_t bytes) {
+  static const wb_product plain = {.price_decimals = WB_DECIMALS_DEFAULT, .size_decimals = WB_DECIMALS_DEFAULT};
+  return wb_products_add_as(products, id, bytes, &plain);
+}
+
+void wb_products_remove(wb_products *products, uint32_t index) { mark(products, (int)index, 1); }
+
+bool wb_products_follow(wb_products *own, const wb_products *products) {
+  uint64_t version = __atomic_load_n(&products->version, __ATOMIC_ACQUIRE); /* P1 */
+  if (own->version == version) return false;
+  own->version = version;
+  own->count = __atomic_load_n(&products->count, __ATOMIC_ACQUIRE); /* P1: it may be newer than the version */
+  return true;
 }

@@ -487,6 +487,7 @@ static const char *const default_channels[] = {"level2", "heartbeats", NULL};
 const wb_codec wb_codec_coinbase_advanced = {
     .name = "coinbase-advanced",
     .url = "wss://advanced-trade-ws.coinbase.com",
+    .products_url = "https://api.coinbase.com/api/v3/brokerage/market/products",
     .channels = default_channels,
     .level2 = "level2",
     .product_key = "\"product_id\"",

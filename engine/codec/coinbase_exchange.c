@@ -16,8 +16,8 @@ static uint32_t slot_count(uint32_t products) {
 }
 
 size_t wb_coinbase_size(const wb_products *products) {
-  size_t bytes =
-      sizeof(wb_coinbase) + products->count * sizeof(wb_coinbase_product) + slot_count(products->count) * sizeof(uint16_t);
+  uint32_t capacity = products->capacity;
+  size_t bytes = sizeof(wb_coinbase) + capacity * sizeof(wb_coinbase_product) + slot_count(capacity) * sizeof(uint16_t);
   return (bytes + WB_CACHE_LINE_BYTES - 1) / WB_CACHE_LINE_BYTES * WB_CACHE_LINE_BYTES;
 }
 
@@ -33,14 +33,33 @@ static void fill_forms(wb_coinbase *state) {
       }
 }
 
+static void add_product(wb_coinbase *state, uint32_t index) {
+  const wb_product *product = &state->own.product[index];
+  wb_coinbase_product *own = &state->product[index];
+  unsigned begin_bytes = product->id_bytes + 1u + WB_COINBASE_CHANGES_BYTES;
+  uint8_t begin[WB_COINBASE_BEGIN_BYTES + 1];
+  snprintf((char *)begin, sizeof begin, "\"%s\",\"changes\":[[\"", product->id);
+  *own = (wb_coinbase_product){.mask = (UINT64_C(1) << begin_bytes) - 1,
+                               .price_decimals = product->price_decimals,
+                               .size_decimals = product->size_decimals,
+                               .id_bytes = product->id_bytes};
+  memcpy(own->begin, begin, begin_bytes);
+  uint32_t slot = wb_coinbase_slot(state, begin);
+  while (state->slots[slot]) slot = (slot + 1) & state->slot_mask;
+  state->slots[slot] = (uint16_t)(index + 1);
+}
+
 int wb_coinbase_init(void *memory, const wb_products *products) {
   if (!memory || !products) return WB_E_INVALID;
   wb_coinbase *state = memory;
-  memset(state, 0, wb_coinbase_size(products));
-  state->products = products;
+  memset(state, 0, sizeof *state);
+  state->shared = products;
+  state->own = *products;
+  state->products = &state->own;
   state->product = (wb_coinbase_product *)(state + 1);
-  state->slots = (uint16_t *)(void *)(state->product + products->count);
-  state->slot_mask = slot_count(products->count) - 1;
+  state->slots = (uint16_t *)(void *)(state->product + products->capacity);
+  state->slot_mask = slot_count(products->capacity) - 1;
+  memset(state->slots, 0, slot_count(products->capacity) * sizeof *state->slots);
   memcpy(state->tail, "]],\"time\":\"1970-01-01T00:00:00.000000Z\"}", WB_COINBASE_TAIL_BYTES);
   unsigned way = 0;
   while (!wb_coinbase_way_at(way)->has()) way++;
@@ -54,18 +73,7 @@ int wb_coinbase_init(void *memory, const wb_products *products) {
   for (uint32_t i = 0; i < products->count; i++) {
     const wb_product *product = &products->product[i];
     if (product->price_decimals > WB_DECIMALS_MAX || product->size_decimals > WB_DECIMALS_MAX) return WB_E_INVALID;
-    wb_coinbase_product *own = &state->product[i];
-    own->price_decimals = product->price_decimals;
-    own->size_decimals = product->size_decimals;
-    own->id_bytes = product->id_bytes;
-    unsigned begin_bytes = product->id_bytes + 1u + WB_COINBASE_CHANGES_BYTES;
-    own->mask = (UINT64_C(1) << begin_bytes) - 1;
-    uint8_t begin[WB_COINBASE_BEGIN_BYTES + 1];
-    snprintf((char *)begin, sizeof begin, "\"%s\",\"changes\":[[\"", product->id);
-    uint32_t slot = wb_coinbase_slot(state, begin);
-    memcpy(own->begin, begin, begin_bytes);
-    while (state->slots[slot]) slot = (slot + 1) & state->slot_mask;
-    state->slots[slot] = (uint16_t)(i + 1);
+    add_product(state, i);
   }
   return 0;
 }
@@ -99,9 +107,56 @@ static bool notes_product(const wb_coinbase *state, const wb_frame *frame, const
   return true;
 }
 
+/* The index of a product that a note names; one that has come while the node runs is taken in with it. */
+static int noted_product(wb_coinbase *state, const char *id, uint32_t bytes, unsigned change) {
+  int index = wb_products_find(&state->own, id, bytes);
+  if (index >= 0 || change != WB_PRODUCT_ADDED) return index;
+  wb_products all = state->own;
+  wb_products_follow(&all, state->shared);
+  index = wb_products_find(&all, id, bytes);
+  while (index >= (int)state->own.count) add_product(state, state->own.count++);
+  return index;
+}
+
+static void put_product(const wb_frame *frame, uint16_t product, unsigned change, uint64_t utc_ns, wb_out *out) {
+  wb_message *message = wb_coinbase_claim(out, frame, WB_MESSAGE_PRODUCT, product, 0);
+  message->u.product.change = (uint8_t)change;
+  message->u.product.utc_ns = (int64_t)utc_ns;
+  out->commit(out, message);
+}
+
+/* What the node says of the products of a line. Returns whether there was anything to say. */
+static bool note_products(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out) {
+  enum { CHANGE, FIRST, PRODUCTS, UTC_NS, KEY_COUNT };
+  static const char *const keys[] = {"change", "first", "products", "utc_ns"};
+  static const char *const changes[] = {"", "carried", "added", "removed"};
+  wb_json json = {bytes, frame->bytes, 0};
+  wb_json_value value[KEY_COUNT];
+  uint32_t twice;
+  char text[WB_PRODUCT_ID_BYTES];
+  if (wb_json_members(&json, 0, keys, KEY_COUNT, value, &twice) != 0 || value[CHANGE].at == 0 || value[PRODUCTS].at == 0 ||
+      bytes[value[CHANGE].at] != '"' || bytes[value[PRODUCTS].at] != '[')
+    return false;
+  uint32_t length = wb_json_string(&json, value[CHANGE].at, text, sizeof text);
+  unsigned change = WB_PRODUCT_REMOVED;
+  while (change && (strlen(changes[change]) != length || memcmp(changes[change], text, length) != 0)) change--;
+  uint64_t utc_ns = 0;
+  if (value[UTC_NS].at)
+    wb_decimal_parse((const char *)bytes + value[UTC_NS].at, value[UTC_NS].end - value[UTC_NS].at, 0, &utc_ns);
+  bool any = change == WB_PRODUCT_CARRIED && value[FIRST].at && bytes[value[FIRST].at] == 't';
+  if (any) put_product(frame, WB_PRODUCT_NONE, change, utc_ns, out);
+  wb_json ids = {bytes, value[PRODUCTS].end, value[PRODUCTS].at + 1};
+  for (wb_json_value id; change && wb_json_element(&ids, &id);) {
+    int index = bytes[id.at] == '"' ? noted_product(state, text, wb_json_string(&json, id.at, text, sizeof text), change) : -1;
+    if (index < 0) continue;
+    put_product(frame, (uint16_t)index, change, utc_ns, out);
+    any = true;
+  }
+  return any;
+}
+
 /* Every record but text. */
-__attribute__((noinline)) void wb_coinbase_other(const wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes,
-                                                 wb_out *out) {
+__attribute__((noinline)) void wb_coinbase_other(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out) {
   wb_message *message;
   uint16_t product;
   bool named;
@@ -125,6 +180,9 @@ __attribute__((noinline)) void wb_coinbase_other(const wb_coinbase *state, const
     notes_product(state, frame, bytes, &product);
     message = wb_coinbase_claim(out, frame, product == WB_PRODUCT_NONE ? WB_MESSAGE_IGNORED : WB_MESSAGE_RESYNC, product, 0);
     break;
+  case WB_FRAME_PRODUCTS:
+    if (note_products(state, frame, bytes, out)) return;
+    __attribute__((fallthrough));
   default: message = wb_coinbase_claim(out, frame, WB_MESSAGE_IGNORED, WB_PRODUCT_NONE, 0); break;
   }
   out->commit(out, message);
@@ -177,6 +235,7 @@ const wb_codec wb_codec_coinbase_exchange = {
     .name = "coinbase-exchange",
     .url = "wss://ws-feed.exchange.coinbase.com",
     .login_url = "wss://ws-direct.exchange.coinbase.com",
+    .products_url = "https://api.exchange.coinbase.com/products",
     .channels = default_channels,
     .level2 = "level2",
     .product_key = "\"product_id\"",

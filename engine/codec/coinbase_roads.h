@@ -89,7 +89,9 @@ struct wb_coinbase {
   wb_coinbase_road fast, words, full; /* where a text message goes first, where from there, and where at last */
   wb_coinbase_side side;
   wb_coinbase_ahead ahead;
-  const wb_products *products;
+  const wb_products *products; /* own: what the records so far have told of; shared has what is still to come */
+  wb_products own;
+  const wb_products *shared;
   uint64_t pow10[WB_DECIMALS_MAX + 1];
   wb_coinbase_form form[WB_DECIMALS_MAX + 1][17][16]; /* by decimals, characters, place of the dot (15: none) */
   wb_coinbase_sequence sequence[WB_LINE_COUNT_MAX];
@@ -100,7 +102,7 @@ struct wb_coinbase {
 /* What both dialects do alike: the codec's `size` and `init`, and `decode` of every record but text. */
 size_t wb_coinbase_size(const wb_products *products);
 int wb_coinbase_init(void *memory, const wb_products *products);
-void wb_coinbase_other(const wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
+void wb_coinbase_other(wb_coinbase *state, const wb_frame *frame, const uint8_t *bytes, wb_out *out);
 
 /* A text that grows in a buffer of fixed size; length may pass size, which says that it did not fit. */
 typedef struct wb_text_buffer {

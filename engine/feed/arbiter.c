@@ -276,6 +276,24 @@ void wb_arbiter_suspect(wb_arbiter *arbiter, uint32_t product, uint32_t line, wb
   check_places(arbiter, product, now_ns);
 }
 
+void wb_arbiter_forget(wb_arbiter *arbiter, uint32_t product, uint64_t now_ns) {
+  wb_arbiter_book *book = wb_arbiter_book_of(arbiter, product);
+  book->step++; /* no copy of what was applied before is one of what comes after */
+  book->first_step = book->step;
+  book->time_ns = INT64_MIN;
+  book->time_max_ns = book->joint_ns = INT64_MAX;
+  book->chain = 0;
+  book->waiting = WB_LINE_NONE;
+  for (uint32_t i = 0; i < arbiter->line_count; i++) {
+    wb_arbiter_place *place = wb_arbiter_place_of(arbiter, product, i);
+    uint64_t resyncs = place->recover.resyncs;
+    const wb_recover_config *config = place->recover.config;
+    *place = (wb_arbiter_place){0};
+    wb_recover_init(&place->recover, config, now_ns);
+    place->recover.resyncs = resyncs;
+  }
+}
+
 /* ------------------------------------------------------------------------------------------------ what is shown */
 
 bool wb_arbiter_in_step(const wb_arbiter *arbiter, uint32_t product, uint32_t line) {

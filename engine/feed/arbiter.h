@@ -131,6 +131,9 @@ void wb_arbiter_disconnected(wb_arbiter *arbiter, uint32_t product, uint32_t lin
 void wb_arbiter_suspect(wb_arbiter *arbiter, uint32_t product, uint32_t line, wb_reason reason, wb_reject reject,
                         uint64_t now_ns);
 
+/* wb_arbiter_forget: the product is gone; if it comes back it begins anew, on lines that are connected then. */
+void wb_arbiter_forget(wb_arbiter *arbiter, uint32_t product, uint64_t now_ns);
+
 /* wb_arbiter_in_step: the line's last message made the book what it is. wb_arbiter_restart has lines counted anew. */
 bool wb_arbiter_in_step(const wb_arbiter *arbiter, uint32_t product, uint32_t line);
 void wb_arbiter_restart(wb_arbiter *arbiter);

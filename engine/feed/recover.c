@@ -80,9 +80,14 @@ void wb_recover_asked(wb_recover *recover, uint64_t now_ns) {
   recover->awaiting = true;
 }
 
+void wb_recover_removed(wb_recover *recover, uint64_t now_ns) {
+  recover->connected = recover->awaiting = false;
+  enter(recover, WB_STATE_REMOVED, WB_REASON_NONE, WB_REJECT_NONE, now_ns);
+}
+
 const char *wb_state_name(wb_state state) {
-  static const char *const names[] = {"waiting", "live", "stale", "resyncing"};
-  return (unsigned)state < 4 ? names[state] : "unknown";
+  static const char *const names[] = {"waiting", "live", "stale", "resyncing", "removed"};
+  return (unsigned)state < 5 ? names[state] : "unknown";
 }
 
 const char *wb_reason_text(wb_reason reason) {

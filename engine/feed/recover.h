@@ -4,6 +4,7 @@
  *   LIVE       snapshot applied, every message since applied too
  *   STALE      the book is known to be wrong or old; its content is the last good one; updates are not applied
  *   RESYNCING  as STALE, and a fresh snapshot was asked for (unsubscribe and subscribe)
+ *   REMOVED    nobody wants it any more; the book is empty, and nothing but wb_recover_init brings it back
  *
  * Policy: a product that is not live asks for a resync at once, then again after resync_min_ns, doubling to resync_max_ns.
  * After resync_tries in a row without a snapshot the line is reconnected, but only where the exchange acknowledges the product,
@@ -18,7 +19,7 @@
 
 #include "engine/base/error.h"
 
-typedef enum { WB_STATE_WAITING = 0, WB_STATE_LIVE, WB_STATE_STALE, WB_STATE_RESYNCING } wb_state;
+typedef enum { WB_STATE_WAITING = 0, WB_STATE_LIVE, WB_STATE_STALE, WB_STATE_RESYNCING, WB_STATE_REMOVED } wb_state;
 
 #define WB_REASON_LIST(X)                                                                                                      \
   X(WB_REASON_NONE, "")                                                                                                        \
@@ -95,7 +96,10 @@ wb_action wb_recover_poll(wb_recover *recover, uint64_t now_ns);
 /* wb_recover_asked is for a replay, instead of polling: the log says that a resync was asked for. */
 void wb_recover_asked(wb_recover *recover, uint64_t now_ns);
 
-const char *wb_state_name(wb_state state);    /* "waiting", "live", "stale", "resyncing" */
+/* wb_recover_removed: REMOVED. Only wb_recover_poll may be asked then; it says NONE. */
+void wb_recover_removed(wb_recover *recover, uint64_t now_ns);
+
+const char *wb_state_name(wb_state state);    /* "waiting", "live", "stale", "resyncing", "removed" */
 const char *wb_reason_text(wb_reason reason); /* static */
 
 #endif

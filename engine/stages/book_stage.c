@@ -16,6 +16,20 @@ enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16, FETCH_MESSAGES = 8 };
 
 static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
 
+/* The products of the table up to count come. */
+static void begin_products(wb_book_stage *stage, uint32_t count, uint64_t now_ns) {
+  const wb_book_stage_config *config = &stage->config;
+  for (; stage->product_count < count; stage->product_count++) {
+    uint32_t i = stage->product_count;
+    wb_book_product *product = &stage->product[i];
+    wb_recover_init(&product->recover, config->recover, now_ns);
+    wb_mids_init(&product->mids, config->mid2 + (size_t)i * config->mid_window, config->mid_window);
+    product->price_decimals = config->products->product[i].price_decimals;
+    product->size_decimals = config->products->product[i].size_decimals;
+    product->view->data.time_ns = WB_TIME_NONE;
+  }
+}
+
 void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config, wb_book_product *product, wb_level *capture,
                         uint32_t *capture_count, wb_view_data *capture_view) {
   WB_CHECK(!config->codec || config->codec->checksum_levels <= WB_CHECKSUM_LEVELS_MAX);
@@ -24,7 +38,6 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   if (!stage->config.recover) stage->config.recover = &wb_recover_default;
   if (!stage->config.witness) stage->config.witness = &wb_witness_default;
   stage->product = product;
-  stage->product_count = config->products->count;
   stage->capture = capture;
   stage->capture_count = capture_count;
   stage->capture_view = capture_view;
@@ -32,13 +45,7 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   wb_hist_init(&stage->exchange_to_book);
   uint64_t now_ns = config->host->now_ns(config->host->self);
   stage->utc_offset_ns = config->host->utc_offset_ns(config->host->self);
-  for (uint32_t i = 0; i < stage->product_count; i++) {
-    wb_recover_init(&product[i].recover, stage->config.recover, now_ns);
-    wb_mids_init(&product[i].mids, config->mid2 + (size_t)i * config->mid_window, config->mid_window);
-    product[i].price_decimals = config->products->product[i].price_decimals;
-    product[i].size_decimals = config->products->product[i].size_decimals;
-    product[i].view->data.time_ns = WB_TIME_NONE;
-  }
+  begin_products(stage, config->products->count, now_ns);
 }
 
 /* What updates change is kept in the view itself and written there, between wb_view_begin and wb_view_end. */
@@ -78,6 +85,8 @@ static void put_rest(wb_book_product *product) {
       .size_decimals = product->size_decimals,
       .connected = product->recover.connected,
       .lost_trades = product->witness.lost_trades,
+      .added_utc_ns = product->added_utc_ns,
+      .removed_utc_ns = product->removed_utc_ns,
       .last_alarm = product->witness.last_alarm,
   };
   memcpy(data.alarms, product->witness.alarms, sizeof data.alarms);
@@ -120,6 +129,21 @@ static void publish(wb_book_stage *stage, wb_book_product *product) {
   publish_with(stage, product, &analytics);
 }
 
+static bool is_removed(const wb_book_product *product) { return product->recover.state == WB_STATE_REMOVED; }
+
+static uint16_t bit_of(uint32_t line) { return (uint16_t)(1u << line % WB_LINE_COUNT_MAX); }
+
+/* Whether what happens to the line concerns the product. Where nothing was said of its products a line carries all. */
+static bool carries(const wb_book_stage *stage, uint32_t line, uint32_t index) {
+  const wb_book_product *product = &stage->product[index];
+  return !is_removed(product) && (!(stage->dealt & bit_of(line)) || (product->lines & bit_of(line)));
+}
+
+/* Where lines are not redundant: the one that carries the product. */
+static uint32_t only_line(const wb_book_product *product) {
+  return product->lines ? (uint32_t)__builtin_ctz(product->lines) : 0;
+}
+
 static void command(wb_book_stage *stage, const wb_command *what) {
   if (!stage->config.commands) return;
   wb_command *slot = wb_ring_claim(stage->config.commands, sizeof *slot);
@@ -136,21 +160,23 @@ static void command(wb_book_stage *stage, const wb_command *what) {
  * changed. */
 static bool show(wb_book_stage *stage, uint32_t index) {
   wb_arbiter *arbiter = stage->config.arbiter;
-  if (!arbiter) return false;
   wb_book_product *product = &stage->product[index];
+  if (!arbiter || is_removed(product)) return false;
   wb_arbiter_book *book = wb_arbiter_book_of(arbiter, index);
   if (book->waiting != WB_LINE_NONE && wb_arbiter_place_of(arbiter, index, book->waiting)->recover.state != WB_STATE_LIVE) {
     book->waiting = WB_LINE_NONE;
     wb_book_load_drop(product->book);
   }
-  return wb_arbiter_show(arbiter, index, product->snapshots != 0, &product->recover);
+  return wb_arbiter_show(arbiter, index, product->snapshots != product->snapshots_gone, &product->recover);
 }
 
 /* The line whose witnesses are listened to, as each line has its own: the first that is up. */
 static uint32_t witness_line(const wb_book_stage *stage, uint32_t index) {
   const wb_arbiter *arbiter = stage->config.arbiter;
-  uint32_t line = stage->config.level3 ? wb_level3_line_up(stage->config.level3) : 0;
-  while (arbiter && line + 1 < arbiter->line_count && !wb_arbiter_place_of(arbiter, index, line)->recover.connected) line++;
+  if (stage->config.level3) return wb_level3_line_up(stage->config.level3);
+  if (!arbiter) return only_line(&stage->product[index]);
+  uint32_t line = 0;
+  while (line + 1 < arbiter->line_count && !wb_arbiter_place_of(arbiter, index, line)->recover.connected) line++;
   return line;
 }
 
@@ -176,7 +202,7 @@ static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
     command(stage,
             &(wb_command){
                 .kind = (uint8_t)(action == WB_ACTION_RESUBSCRIBE ? refetch(stage, index, recover) : WB_COMMAND_RECONNECT),
-                .line = (uint8_t)(stage->config.level3 ? witness_line(stage, index) : line),
+                .line = (uint8_t)(arbiter ? line : witness_line(stage, index)),
                 .product = (uint16_t)index,
                 .close_code = 1000,
                 .reason = recover->reason,
@@ -191,6 +217,7 @@ static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
 
 /* line: the one that is suspect; WB_LINE_NONE: the book itself is. */
 static void doubt(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
+  if (is_removed(&stage->product[index])) return;
   if (stage->config.arbiter) wb_arbiter_suspect(stage->config.arbiter, index, line, reason, reject, now_ns);
   else wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
   if (stage->config.level3) wb_level3_doubt(stage->config.level3, index);
@@ -317,6 +344,7 @@ static void reject(wb_book_stage *stage, const wb_message *message, wb_reject re
   if (harmless || reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   /* Nobody can tell whose change was lost. */
   for (uint32_t i = 0; i < stage->product_count; i++) {
+    if (!carries(stage, message->line, i)) continue;
     doubt(stage, i, message->line, WB_REASON_REJECTED, reason, now_ns);
     publish(stage, &stage->product[i]);
   }
@@ -663,33 +691,88 @@ static void take_subscriptions(wb_book_stage *stage, const wb_message *message) 
   if (message->product != WB_PRODUCT_NONE) stage->product[message->product].marked = true;
   if (!(message->part & WB_PART_LAST)) return;
   for (uint32_t i = 0; i < stage->product_count; i++) {
+    if (!carries(stage, message->line, i)) continue;
     recover_of(stage, i, message->line)->acknowledged = stage->product[i].marked;
     if (stage->config.level3 && stage->product[i].marked) ask_first(stage, i);
   }
 }
 
-static void take_line(wb_book_stage *stage, const wb_message *message) {
+static void line_of_product(wb_book_stage *stage, uint32_t index, uint32_t line, bool up, uint64_t now_ns) {
   wb_arbiter *arbiter = stage->config.arbiter;
+  wb_book_product *product = &stage->product[index];
+  if (product->loading) wb_book_load_drop(product->book);
+  product->loading = product->applying = false;
+  if (up || arbiter) wb_witness_connected(&product->witness);
+  if (arbiter) (up ? wb_arbiter_connected : wb_arbiter_disconnected)(arbiter, index, line, now_ns);
+  else (up ? wb_recover_connected : wb_recover_disconnected)(&product->recover, now_ns);
+  show(stage, index);
+  publish(stage, product);
+}
+
+static void take_line(wb_book_stage *stage, const wb_message *message) {
   bool up = message->kind == WB_MESSAGE_CONNECT;
   if (up) stage->connection[message->line % WB_LINE_COUNT_MAX] = message->connection;
   if (up) stage->watch_due_ns = 0; /* in a replay another machine's clock may begin here */
   bool feed = !stage->config.level3 || wb_level3_line(stage->config.level3, message->line, message->connection, up);
+  stage->up = (uint16_t)(up ? stage->up | bit_of(message->line) : stage->up & ~bit_of(message->line));
   for (uint32_t i = 0; i < stage->product_count; i++) {
-    wb_book_product *product = &stage->product[i];
+    if (!carries(stage, message->line, i)) continue;
     if (!feed) {
-      wb_witness_connected(&product->witness);
+      wb_witness_connected(&stage->product[i].witness);
       release_held(stage, message, i);
       continue;
     }
-    if (product->loading) wb_book_load_drop(product->book);
-    product->loading = product->applying = false;
-    if (up) product->skipped = 0;
-    if (up || arbiter) wb_witness_connected(&product->witness);
-    if (arbiter) (up ? wb_arbiter_connected : wb_arbiter_disconnected)(arbiter, i, message->line, message->recv_ns);
-    else (up ? wb_recover_connected : wb_recover_disconnected)(&product->recover, message->recv_ns);
-    show(stage, i);
-    publish(stage, product);
+    if (up) stage->product[i].skipped = 0;
+    line_of_product(stage, i, message->line, up, message->recv_ns);
   }
+}
+
+static void remove_product(wb_book_stage *stage, uint32_t index, const wb_message *message) {
+  wb_book_product *product = &stage->product[index];
+  wb_analytics analytics = analytics_of(&product->view->data);
+  if (product->loading) wb_book_load_drop(product->book);
+  product->loading = product->applying = false;
+  wb_book_clear(product->book);
+  wb_analytics_restart(&analytics, &product->mids);
+  wb_analytics_update(&analytics, &product->mids, 0, 0, 0, 0);
+  product->crossed_since_ns = 0;
+  product->lines = 0;
+  product->snapshots_gone = product->snapshots;
+  product->skipped = 1; /* updates that are still on their way are nobody's fault, even if it comes back */
+  product->removed_utc_ns = message->u.product.utc_ns;
+  if (stage->config.arbiter) wb_arbiter_forget(stage->config.arbiter, index, message->recv_ns);
+  wb_recover_removed(&product->recover, message->recv_ns);
+  publish_with(stage, product, &analytics);
+}
+
+static void add_product(wb_book_stage *stage, uint32_t index, const wb_message *message) {
+  begin_products(stage, index + 1, message->recv_ns);
+  wb_book_product *product = &stage->product[index];
+  if (is_removed(product)) {
+    uint64_t resyncs = product->recover.resyncs;
+    wb_recover_init(&product->recover, stage->config.recover, message->recv_ns);
+    product->recover.resyncs = resyncs;
+    product->added_utc_ns = product->removed_utc_ns = 0;
+  }
+  if (!product->added_utc_ns) product->added_utc_ns = message->u.product.utc_ns;
+}
+
+static void take_product(wb_book_stage *stage, const wb_message *message) {
+  uint16_t line = bit_of(message->line);
+  if (message->product == WB_PRODUCT_NONE) {
+    stage->dealt |= line;
+    for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].lines &= (uint16_t)~line;
+    return;
+  }
+  if (message->u.product.change == WB_PRODUCT_REMOVED) {
+    if (!is_removed(&stage->product[message->product])) remove_product(stage, message->product, message);
+    return;
+  }
+  if (message->u.product.change == WB_PRODUCT_ADDED) add_product(stage, message->product, message);
+  stage->product[message->product].lines |= line;
+  if (message->u.product.change == WB_PRODUCT_CARRIED) return;
+  if (stage->up & line) line_of_product(stage, message->product, message->line, true, message->recv_ns);
+  else publish(stage, &stage->product[message->product]);
 }
 
 static void take_window(wb_book_stage *stage) {
@@ -702,7 +785,7 @@ static void take_window(wb_book_stage *stage) {
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_book_product *product = &stage->product[i];
     wb_view_data *view = &product->view->data;
-    product->snapshots = product->rejected = 0;
+    product->snapshots_gone = product->snapshots = product->rejected = 0;
     memset(product->witness.alarms, 0, sizeof product->witness.alarms);
     product->witness.lost_trades = product->witness.last_alarm = 0;
     wb_analytics analytics = analytics_of(view);
@@ -774,8 +857,21 @@ static void take_resync(wb_book_stage *stage, const wb_message *message) {
 static void take_gap(wb_book_stage *stage, const wb_message *message) {
   bool of_line = message->u.gap.expected || message->u.gap.came;
   for (uint32_t i = 0; i < stage->product_count; i++) {
+    if (of_line ? !carries(stage, message->line, i) : is_removed(&stage->product[i])) continue;
     stage->product[i].skipped++; /* an update before its snapshot is then nobody's fault */
     suspect(stage, i, of_line ? message->line : WB_LINE_NONE, WB_REASON_GAP, WB_REJECT_NONE, message->recv_ns);
+  }
+}
+
+/* About one product but an update, which a book that is not live refuses by itself. */
+static void take_more(wb_book_stage *stage, const wb_message *message) {
+  if (message->product != WB_PRODUCT_NONE && is_removed(&stage->product[message->product])) return; /* was still on its way */
+  switch (message->kind) {
+  case WB_MESSAGE_SNAPSHOT: take_snapshot(stage, message); break;
+  case WB_MESSAGE_HEARTBEAT: take_heartbeat(stage, message); break;
+  case WB_MESSAGE_TICKER: take_ticker(stage, message); break;
+  case WB_MESSAGE_TRADE: take_trade(stage, message); break;
+  default: take_resync(stage, message); break;
   }
 }
 
@@ -784,21 +880,22 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
     look(stage, message->line, message->recv_ns, message->time_ns);
   switch (message->kind) {
   case WB_MESSAGE_UPDATE: take_update(stage, message); break;
-  case WB_MESSAGE_SNAPSHOT: take_snapshot(stage, message); break;
   case WB_MESSAGE_ORDER: take_order(stage, message); break;
+  case WB_MESSAGE_SNAPSHOT:
+  case WB_MESSAGE_HEARTBEAT:
+  case WB_MESSAGE_TICKER:
+  case WB_MESSAGE_TRADE:
+  case WB_MESSAGE_RESYNC: take_more(stage, message); break;
   case WB_MESSAGE_SCALE: take_scale(stage, message); break;
   case WB_MESSAGE_REJECT: reject(stage, message, (wb_reject)message->u.reject.reason); break;
   case WB_MESSAGE_SUBSCRIPTIONS: take_subscriptions(stage, message); break;
-  case WB_MESSAGE_HEARTBEAT: take_heartbeat(stage, message); break;
-  case WB_MESSAGE_TICKER: take_ticker(stage, message); break;
-  case WB_MESSAGE_TRADE: take_trade(stage, message); break;
-  case WB_MESSAGE_RESYNC: take_resync(stage, message); break;
   case WB_MESSAGE_CONNECT:
   case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
   case WB_MESSAGE_GAP: take_gap(stage, message); break;
   case WB_MESSAGE_ERROR: add(&stage->errors, 1); break;
   case WB_MESSAGE_UNKNOWN: add(&stage->unknown, 1); break;
   case WB_MESSAGE_WINDOW: take_window(stage); break;
+  case WB_MESSAGE_PRODUCT: take_product(stage, message); break;
   default: break;
   }
 }

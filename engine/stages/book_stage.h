@@ -58,6 +58,9 @@ typedef struct wb_book_product {
   wb_recover recover;
   uint8_t price_decimals, size_decimals;
   uint64_t snapshots, rejected, skipped;
+  int64_t added_utc_ns, removed_utc_ns;
+  uint64_t snapshots_gone; /* of the snapshots: those of before it was removed */
+  uint16_t lines;          /* a bit for each line that has said that it carries the product */
 } wb_book_product;
 _Static_assert(offsetof(wb_book_product, witness) + offsetof(wb_witness, time_ns[1]) <= WB_CACHE_LINE_BYTES,
                "an update touches one line");
@@ -85,9 +88,10 @@ typedef struct wb_book_stage_config {
 
 typedef struct wb_book_stage {
   wb_book_stage_config config;
-  wb_book_product *product; /* config.products->count of them */
-  uint32_t product_count;
-  wb_ring *messages; /* from the parser; NULL when the parser calls wb_book_stage_take itself */
+  wb_book_product *product;
+  uint32_t product_count; /* that have come */
+  uint16_t dealt, up;     /* bits for lines: carries some products only; is connected */
+  wb_ring *messages;      /* from the parser; NULL when the parser calls wb_book_stage_take itself */
 
   wb_hist wire_to_book, exchange_to_book;
   uint64_t applied_recv_ns[WB_BOOK_BATCH]; /* of the messages applied since latencies were taken */
@@ -112,8 +116,8 @@ typedef struct wb_book_stage {
   wb_view_data *capture_view; /* product_count: the views of the same moment */
 } wb_book_stage;
 
-/* wb_book_stage_init. product: zeroed array, with book and view already set by the caller. capture: room for product_count * 2
- * * depth levels and counts. */
+/* wb_book_stage_init. product: zeroed array, with book and view already set by the caller, of as many as there is room for; so is capture: that * 2 *
+ * depth levels and counts. */
 void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config, wb_book_product *product, wb_level *capture,
                         uint32_t *capture_count, wb_view_data *capture_view);
 

@@ -27,7 +27,8 @@ typedef struct wb_view_data {
 
   uint64_t snapshots, rejected, resyncs, state_since_ns;
   uint64_t lost_trades;
-  uint32_t alarms[WB_ALARM_SLOTS]; /* by wb_alarm */
+  int64_t added_utc_ns, removed_utc_ns; /* when it came and went while the node ran; 0: it did not */
+  uint32_t alarms[WB_ALARM_SLOTS];      /* by wb_alarm */
   uint8_t state, reason, reject, price_decimals, size_decimals, connected;
   uint8_t last_alarm; /* wb_alarm + 1, 0 none */
   uint8_t reserved;

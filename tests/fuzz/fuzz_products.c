@@ -1,6 +1,6 @@
 /* fuzz_products.c - the values of --product, and the file that @FILE names, against a list that is searched from its beginning.
  *
- * Input:   byte 0: whether the rest is a file ('@'), or values, one a line.
+ * Input:   byte 0: whether the rest is a file ('@'), or values, one a line, ids between commas.
  * Oracle:  the same ids in the same order, or a refusal with a reason. Every id is found, under its own index and no other. */
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,6 +41,16 @@ static bool want(const char *word, size_t bytes) {
   if (wanted_count == WB_PRODUCT_COUNT_MAX) return false;
   strcpy(wanted[wanted_count++], id);
   return true;
+}
+
+/* Ids between commas. */
+static bool want_list(const char *text) {
+  bool good = true;
+  for (size_t bytes; *text; text += bytes + (text[bytes] == ',')) {
+    bytes = strcspn(text, ",");
+    if (bytes) good = good && want(text, bytes);
+  }
+  return good;
 }
 
 /* Words end at blanks and commas; one that begins with # takes the rest of its line with it. */
@@ -103,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   while (count < VALUES_MAX && (value = strsep(&rest, "\n")))
     if (*value && *value != '@') {
       list[count++] = value;
-      good = good && want(value, strlen(value));
+      good = good && want_list(value);
     }
   list[count] = NULL;
   check(list, good);

@@ -19,7 +19,7 @@ TEXT = re.compile(r".*\.(c|h|py|sh|md|txt|yml|yaml|json|jsonl|cmake|cnf)|.*/[A-Z
 
 # Hosts that this repository may name: loopback, reserved names, the exchange itself, and where formats are defined. Tests may make up names.
 HOSTS = re.compile(r"""(localhost|[\w.-]*\.(example|invalid|test|localhost)|([\w-]+\.)*example\.(com|org|net)
-  |([\w-]+\.)*(exchange|pro)\.coinbase\.com|advanced-trade-ws(-user)?\.coinbase\.com|(ws|docs)\.kraken\.com|docs\.c(dp|loud)\.coinbase\.com
+  |([\w-]+\.)*(exchange|pro)\.coinbase\.com|api\.coinbase\.com|advanced-trade-ws(-user)?\.coinbase\.com|(ws|docs)\.kraken\.com|docs\.c(dp|loud)\.coinbase\.com
   |(www\.)?rfc-editor\.org|datatracker\.ietf\.org|keepachangelog\.com|semver\.org|(www\.)?gnu\.org|github\.com/[\w.-]+/[\w.-]+|spdx\.org|hdrhistogram\.org)""", re.X)
 URL = re.compile(r"\b(?:https?|wss?)://([A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z]{2,}(?:/[\w.-]+/[\w.-]+)?)")
 PACKAGES = re.compile(r"artifact|mirror|registry|proxy|pypi|npmjs|crates\.io|deb\.|debian\.|(^|\.)(apt|packages?|repo)\.")

@@ -19,15 +19,15 @@ import time
 from decimal import Context, Decimal
 
 MAGIC, VERSION, DEAD_NS, TIME_NONE = 0x4D48534B4F4F4257, 1, 3_000_000_000, -(2**63)
-STATES = ("waiting", "live", "stale", "resyncing")
+STATES = ("waiting", "live", "stale", "resyncing", "removed")
 KINDS = {1: "change", 2: "snapshot", 3: "trade", 4: "state"}
 HEAD = struct.Struct("<QIIQQQQQIIQ4Q4Q")
 HEAD_NAMES = ("magic version depth bytes generation writer_pid alive_ns ended product_max product_count ring_records products_at views_at depths_at ring_at "
               "product_bytes view_bytes depth_bytes record_bytes").split()
 RING_NEXT_AT = 192
-VIEW = struct.Struct("<IIQQQQQqQQQQQQQQQQQQQ8I8B")
+VIEW = struct.Struct("<IIQQQQQqQQQQQQQQQQQQQqq8I8B")
 VIEW_NAMES = ("bid_levels ask_levels updates changes unknown crossed recv_ns time_ns best_bid best_bid_size best_ask best_ask_size mid2_sum_low mid2_sum_high max_spread "
-              "mid_held snapshots rejected resyncs state_since_ns lost_trades").split()
+              "mid_held snapshots rejected resyncs state_since_ns lost_trades added_utc_ns removed_utc_ns").split()
 DEPTH = struct.Struct("<QQqII4B4x16x")
 CHANGE = struct.Struct("<QQqQQQHBBBBBx")
 EXACT = Context(prec=64)
@@ -87,8 +87,8 @@ class Shm:
         """What is known of a product as of its last message. None where a side is empty."""
         values = VIEW.unpack(self.copy(self.head["views_at"] + self.index(product) * self.head["view_bytes"], VIEW.size))
         view = dict(zip(VIEW_NAMES, values))
-        view["alarms"] = values[21:29]
-        state, view["reason"], view["reject"], price, size, connected, view["last_alarm"], _ = values[29:]
+        view["alarms"] = values[23:31]
+        state, view["reason"], view["reject"], price, size, connected, view["last_alarm"], _ = values[31:]
         view.update(state=STATES[state], connected=bool(connected), price_decimals=price, size_decimals=size)
         for side in ("bid", "ask"):
             there = view[f"best_{side}_size"] != 0

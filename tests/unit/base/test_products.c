@@ -129,3 +129,50 @@ Test(products, a_hundred_thousand_random_operations_equal_a_linear_list) {
   cr_assert_eq(count, CAPACITY);
   free(products.product);
 }
+
+Test(products, an_index_is_never_given_to_another_id) {
+  wb_products products = table(3);
+  cr_assert_eq(add(&products, "BTC-USD"), 0);
+  cr_assert_eq(add(&products, "ETH-USD"), 1);
+  wb_products_remove(&products, 0);
+  cr_assert(wb_product_removed(&products.product[0]));
+  cr_assert_eq(find(&products, "BTC-USD"), 0);
+  cr_assert_eq(add(&products, "LTC-USD"), 2);
+  cr_assert_eq(add(&products, "BTC-USD"), 0);
+  cr_assert_not(wb_product_removed(&products.product[0]));
+  cr_assert_eq(products.count, 3u);
+  free(products.product);
+}
+
+Test(products, a_new_product_has_the_decimals_and_the_part_that_were_said) {
+  wb_products products = table(2);
+  const wb_product like = {.id = "ZZZ", .price_decimals = 2, .size_decimals = 9, .part = 3, .removed = 1};
+  cr_assert_eq(wb_products_add_as(&products, "ETH-USD", 7, &like), 0);
+  const wb_product *own = products.product;
+  cr_assert_str_eq(own->id, "ETH-USD");
+  cr_assert(own->price_decimals == 2 && own->size_decimals == 9 && own->part == 3 && !own->removed);
+  cr_assert_eq(wb_products_add_as(&products, "ETH-USD", 7, &(wb_product){.part = 1}), 0);
+  cr_assert_eq(own->part, 3);
+  free(products.product);
+}
+
+Test(products, a_head_shows_no_more_than_it_has_followed) {
+  wb_products products = table(3), own = products;
+  cr_assert_not(wb_products_follow(&own, &products));
+  add(&products, "BTC-USD");
+  cr_assert_eq(find(&own, "BTC-USD"), -1);
+  cr_assert(wb_products_follow(&own, &products));
+  cr_assert_eq(find(&own, "BTC-USD"), 0);
+  add(&products, "ETH-USD");
+  add(&products, "LTC-USD");
+  cr_assert_eq(find(&own, "ETH-USD"), -1);
+  cr_assert(wb_products_follow(&own, &products));
+  cr_assert_not(wb_products_follow(&own, &products));
+  cr_assert_eq(find(&own, "LTC-USD"), 2);
+  wb_products_remove(&products, 1);
+  cr_assert(wb_products_follow(&own, &products));
+  wb_products_remove(&products, 1);
+  add(&products, "BTC-USD");
+  cr_assert_not(wb_products_follow(&own, &products), "nothing has changed");
+  free(products.product);
+}

@@ -127,7 +127,7 @@ Test(recover, the_first_reason_of_a_stale_book_is_kept) {
 }
 
 Test(recover, every_state_and_reason_has_a_text) {
-  for (int i = 0; i < 4; i++) cr_assert(strlen(wb_state_name((wb_state)i)) > 3);
+  for (int i = 0; i < 5; i++) cr_assert(strlen(wb_state_name((wb_state)i)) > 3);
   for (int i = 1; i < WB_REASON_COUNT; i++) cr_assert(strlen(wb_reason_text((wb_reason)i)) > 5);
   cr_assert_str_eq(wb_state_name((wb_state)99), "unknown");
   cr_assert_str_eq(wb_reason_text((wb_reason)99), "unknown");

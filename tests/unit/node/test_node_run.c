@@ -191,3 +191,57 @@ Test(report, mids_are_exact_and_averages_without_end_are_rounded_half_even_to_te
   average(WB_QUANTITY_MAX, WB_QUANTITY_MAX, 1024, 18, (unsigned __int128)WB_QUANTITY_MAX * 2048, "4.611686018427387903",
           "4.611686018427387903");
 }
+
+Test(node, connections_that_do_not_divide_the_lines_are_refused) {
+  wb_node_config settings = config(NULL);
+  settings.line_count = 3;
+  settings.connections = 2;
+  for (unsigned i = 0; i < 3; i++) settings.url[i] = "ws://127.0.0.1:1/";
+  cr_assert_null(wb_node_open(&settings, &error));
+  cr_assert_eq(error.code, WB_E_INVALID);
+}
+
+Test(node, a_replay_takes_no_products) {
+  char *path[] = {(char *)recording(), NULL};
+  wb_node_config settings = config(path);
+  settings.product_room = 3;
+  wb_node *node = wb_node_open(&settings, &error);
+  cr_assert_not_null(node, "%s", error.detail);
+  cr_assert_eq(wb_node_product_add(node, "ETH-USD", 7, &products.product[0]), WB_E_STATE);
+  cr_assert_eq(wb_node_product_remove(node, "BTC-USD", 7), WB_E_STATE);
+  wb_node_close(node);
+  unlink(path[0]);
+}
+
+Test(node, products_come_as_long_as_there_is_room_and_go_to_the_connection_with_the_fewest) {
+  wb_node_config settings = config(NULL);
+  settings.line_count = settings.connections = 2;
+  settings.product_room = 2;
+  for (unsigned i = 0; i < 2; i++) settings.url[i] = "ws://127.0.0.1:1/";
+  wb_log *log = wb_log_open("/dev/null", WB_LOG_INFO, false, &error);
+  settings.log = log;
+  wb_node *node = wb_node_open(&settings, &error);
+  cr_assert_not_null(node, "%s", error.detail);
+  cr_assert_eq(products.capacity, 3u);
+  const wb_product like = {.price_decimals = 2, .size_decimals = 9, .part = 77};
+  cr_assert_eq(wb_node_product_add(node, "eth-usd", 7, &like), WB_E_SYNTAX);
+  cr_assert_eq(wb_node_product_add(node, "", 0, &like), WB_E_LIMIT);
+  cr_assert_eq(wb_node_product_remove(node, "ETH-USD", 7), WB_E_INVALID);
+  cr_assert_eq(wb_node_product_add(node, "BTC-USD", 7, &like), 0);
+  cr_assert_eq(wb_node_product_add(node, "ETH-USD", 7, &like), 1);
+  cr_assert_eq(wb_node_product_add(node, "LTC-USD", 7, &like), 1);
+  cr_assert_eq(wb_node_product_add(node, "SOL-USD", 7, &like), WB_E_FULL);
+  cr_assert(products.product[1].part == 1 && products.product[2].part == 0);
+  cr_assert(products.product[1].price_decimals == 2 && products.product[1].size_decimals == 9);
+  cr_assert_eq(wb_node_product_remove(node, "ETH-USD", 7), 1);
+  cr_assert_eq(wb_node_product_remove(node, "ETH-USD", 7), 0);
+  cr_assert_eq(wb_node_product_add(node, "SOL-USD", 7, &like), WB_E_FULL, "an index is never given to another");
+  cr_assert_eq(wb_node_product_add(node, "ETH-USD", 7, &like), 1);
+  wb_node_status status;
+  wb_node_status_get(node, &status);
+  cr_assert(status.line[0].products == 2 && status.line[1].products == 1);
+  cr_assert_str_eq(status.line[0].name, "A1");
+  cr_assert_str_eq(status.line[1].name, "A2");
+  wb_node_close(node);
+  wb_log_close(log);
+}
