@@ -234,8 +234,9 @@ static void count_order(wb_order_out *out, const wb_order_event *event) {
 
 Test(recordings, every_frame_of_full_in_2016_is_known_to_level_3_and_its_match_to_level_2) {
   recording *r = open_recording("pyalgotrade_2016-03_BTC-USD_full_0.jsonl", EXCHANGE);
-  void *memory = malloc(wb_coinbase_orders_bytes(&r->products));
-  wb_coinbase_orders *orders = wb_coinbase_orders_init(memory, &r->products);
+  const wb_codec *codec = wb_codec_find("coinbase-exchange");
+  wb_coinbase *orders = aligned_alloc(64, (codec->size(&r->products) + 63) & ~(size_t)63);
+  cr_assert_eq(codec->init(orders, &r->products), 0);
   wb_order_out out = {count_order};
   const char *line = NULL;
   for (size_t bytes; (line = next_frame(r, line, &bytes));)
@@ -249,6 +250,6 @@ Test(recordings, every_frame_of_full_in_2016_is_known_to_level_3_and_its_match_t
                  : kind == WB_MESSAGE_IGNORED ? 7901 + 793 + 790
                                               : 0,
                  "kind %u", kind);
-  free(memory);
+  free(orders);
   close_recording(r);
 }

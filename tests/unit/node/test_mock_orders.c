@@ -214,7 +214,7 @@ typedef struct reader {
   wb_order_event queue[QUEUE_MAX];
   uint64_t kinds[WB_ORDER_IGNORED + 1], results[WB_ORDER_SYNC_ASK + 1];
   unsigned price_decimals, size_decimals;
-  wb_coinbase_orders *codec;
+  wb_coinbase *codec;
 } reader;
 
 static void *given(size_t bytes) {
@@ -238,7 +238,9 @@ static reader *reader_open(const char *product) {
   r->out.put = reader_put;
   wb_products_init(&r->products, given(wb_products_bytes(1)), 1);
   cr_assert_eq(wb_products_add(&r->products, product, strlen(product)), 0);
-  r->codec = wb_coinbase_orders_init(given(wb_coinbase_orders_bytes(&r->products)), &r->products);
+  const wb_codec *codec = wb_codec_find("coinbase-exchange");
+  r->codec = given(codec->size(&r->products));
+  cr_assert_eq(codec->init(r->codec, &r->products), 0);
   r->price_decimals = r->size_decimals = WB_DECIMALS_DEFAULT;
   wb_order_sync_init(&r->sync, wb_orders_init(given(wb_orders_bytes(&config)), &config), r->queue, QUEUE_MAX,
                      WB_DECIMALS_DEFAULT, WB_DECIMALS_DEFAULT);
