@@ -9,14 +9,13 @@
 static int add(wb_products *products, const char *text, char separator, wb_error *error) {
   char id[64];
   size_t n = 0;
-  for (; text[n] && n < sizeof id - 5; n++)
-    id[n] = text[n] == '-' || text[n] == '/' ? separator : (char)toupper((unsigned char)text[n]);
+  for (; text[n] && n < sizeof id - 5; n++) id[n] = text[n] == '-' ? separator : (char)toupper((unsigned char)text[n]);
   id[n] = 0;
   if (strcmp(id, "ALL") == 0)
     return wb_error_set(error, WB_E_CONFIG, 0, "product",
                         "'all' needs the exchange's list of products, which this version does not read: name them, or @FILE");
   if (!strchr(id, separator)) snprintf(id + n, 5, "%cUSD", separator);
-  int index = wb_products_add(products, id, strlen(id));
+  int index = separator != '/' && strchr(id, '/') ? WB_E_SYNTAX : wb_products_add(products, id, strlen(id));
   if (index >= 0) return 0;
   if (index == WB_E_FULL) return wb_error_set(error, WB_E_CONFIG, 0, "product", "more than %d products", WB_PRODUCT_COUNT_MAX);
   return wb_error_set(error, WB_E_CONFIG, 0, "product", "'%s' is no product id (BTC-USD, ETH-EUR, ...)", text);

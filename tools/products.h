@@ -1,4 +1,4 @@
-/* products.h - --product values to a table: commas, @FILE, BTC for BTC-USD, and BTC-USD or BTC/USD as the feed has it. Cold. */
+/* products.h - --product values to a table: commas, @FILE, BTC for BTC-USD, BTC-USD for BTC/USD where the feed has it so. Cold. */
 #ifndef WB_TOOLS_PRODUCTS_H
 #define WB_TOOLS_PRODUCTS_H
 
