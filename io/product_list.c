@@ -117,7 +117,8 @@ typedef struct choice {
 } choice;
 
 static int put(choice *c, const char *id, const wb_product *like) {
-  int index = wb_products_add_as(c->products, id, strlen(id), like);
+  bool slash = c->separator != '/' && strchr(id, '/');
+  int index = slash ? WB_E_SYNTAX : wb_products_add_as(c->products, id, strlen(id), like);
   if (index >= 0) return 0;
   if (index == WB_E_FULL)
     return wb_error_set(c->error, WB_E_CONFIG, 0, "product", "more than %u products", c->products->capacity);
@@ -155,7 +156,7 @@ static int each_named(choice *c, int (*done)(choice *c, const char *id)) {
     capitals(*word, text);
     if (is_pattern(text)) continue;
     for (char *at = text; *at; at++)
-      if (*at == '-' || *at == '/') *at = c->separator;
+      if (*at == '-') *at = c->separator;
     if (!strchr(text, c->separator)) sprintf(text + strlen(text), "%cUSD", c->separator);
     int result = done(c, text);
     if (result != 0) return result;

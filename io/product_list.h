@@ -1,6 +1,6 @@
 /* product_list.h - what an exchange lists, and what is chosen of it.
  *
- * Words    BTC-USD         that product, whatever its state; BTC means BTC-USD, and BTC/USD the same, with the separator of the feed's ids. Where there is a list it must be on it
+ * Words    BTC-USD         that product, whatever its state; BTC means BTC-USD, and BTC-USD BTC/USD where the feed's ids have a slash. Where there is a list it must be on it
  *          all             every product that trades
  *          *-USD, BTC-*    those of them whose id matches: * any text, ? any character
  *          quote:USD       those of them that are paid in USD

@@ -1,4 +1,4 @@
-/* products.h - --product values to a table: commas, @FILE, BTC for BTC-USD, BTC-USD or BTC/USD as the feed has it, and what the exchange lists. Cold. */
+/* products.h - --product values to a table: commas, @FILE, BTC for BTC-USD, BTC-USD for BTC/USD where the feed has it so, and what the exchange lists. Cold. */
 #ifndef WB_TOOLS_PRODUCTS_H
 #define WB_TOOLS_PRODUCTS_H
 

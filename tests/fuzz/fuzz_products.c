@@ -25,7 +25,6 @@ static bool want(const char *word, size_t bytes) {
   bool quote = false;
   for (size_t i = 0; i < bytes; i++) {
     char c = word[i] >= 'a' && word[i] <= 'z' ? (char)(word[i] - 32) : word[i];
-    if (c == '/') c = '-';
     if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_')) return false;
     if (n == sizeof id - 1) return false;
     quote |= c == '-';
