@@ -80,7 +80,7 @@ enum {
 };
 
 /* One change of a book: the new total size at a price (never a difference); size 0 removes the level.
- * price and size are integers in units of 10^-decimals of the message's product, 0..WB_QUANTITY_MAX. */
+ * price and size are integers in units of 10^-decimals of the message's product, or of the message itself, 0..WB_QUANTITY_MAX. */
 typedef struct wb_delta {
   uint64_t price;
   uint64_t size : 63;
@@ -151,7 +151,7 @@ enum {
   WB_FLAG_BEST = 2,        /* TICKER: it says the best prices, and they fit the product's units */
   WB_FLAG_SIZES = 4,       /* ... and their sizes */
   WB_FLAG_TRADE = 8,       /* ... id, size and side of the last trade */
-  WB_FLAG_VOLUME_24H = 16, /* ... */
+  WB_FLAG_VOLUME_24H = 16, /* ... volumes */
   WB_FLAG_VOLUME_30D = 32
 };
 
@@ -205,7 +205,7 @@ typedef struct wb_message {
       uint8_t price_decimals, size_decimals;
     } scale;
     struct {
-      uint64_t sequence, trade_id;
+      uint64_t sequence, trade_id; /* of the last trade, WB_FLAG_TRADE */
     } ticker;
     struct {
       uint64_t sequence, trade_id;

@@ -20,7 +20,7 @@ async def main():
         for i in range(1000):
             text = f'{{"type":"l2update","product_id":"BTC-USD","changes":[["buy","{i}.5","{i + 1}"]],"time":"2026-08-02T05:43:52.535977Z"}}'
             await socket.send(text if i % 10 else iter([text[:30], text[30:]]))
-        await socket.send('{"type":"status"}')
+        await socket.send('{"type":"filler"}')
         await (await socket.ping())
         await socket.close()
         done.set_result(socket.response_headers.get("Sec-WebSocket-Extensions", ""))

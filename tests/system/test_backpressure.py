@@ -12,7 +12,7 @@ from harness import Program, load, logged, main, node, wait_until
 from peer import Peer
 from test_hostile import SNAPSHOT, UPDATE, frames, inspected, product, report
 
-PAD = '{"type":"status","pad":"' + "x" * 4000 + '"}'
+PAD = '{"type":"filler","pad":"' + "x" * 4000 + '"}'
 SMALL = ("--max-message", "1M", "--journal", "4M")
 
 

@@ -17,7 +17,7 @@ from peer import Listener, Secure, frame
 from test_confine import ON, SANITIZED, field
 from test_node import BOOK, THREE, books_equal, replayed, same, secured
 from test_upgrade import tries_again
-from test_websocket import BINARY, CLOSE, GOOD, INVALID, PING, PONG, SNAPSHOT, closing, frames_until_close, status
+from test_websocket import BINARY, CLOSE, GOOD, INVALID, PING, PONG, SNAPSHOT, closing, filler, frames_until_close
 
 OFFERS = {"takeover": b"permessage-deflate", "no-takeover": b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"}
 ANSWERS = {"takeover": b"permessage-deflate", "no-takeover": b"permessage-deflate; server_no_context_takeover"}
@@ -90,12 +90,12 @@ def accepted(directory, mode, cases, answer=None):
 
 def pad(kind, count, dice):
     """A text of that many bytes: like the feed, all the same, or as good as incompressible."""
-    room = count - len(status())
+    room = count - len(filler())
     if kind == "like the feed":
         words = "".join(f'[\\"buy\\",\\"{dice.randrange(10**7) / 100}\\",\\"{dice.randrange(10**8) / 10**8}\\"],' for _ in range(room // 20 + 1)).encode()
         words = words.replace(b"\\", b"")
-        return status(words[:room].replace(b'"', b"'"))
-    return status(b"*" * room if kind == "all the same" else bytes(dice.choice(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") for _ in range(room)))
+        return filler(words[:room].replace(b'"', b"'"))
+    return filler(b"*" * room if kind == "all the same" else bytes(dice.choice(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") for _ in range(room)))
 
 
 SIZES = [32, 64, 125, 126, 127, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072]
@@ -228,7 +228,7 @@ def control_frames_come_between_the_fragments_of_a_compressed_message(directory)
 def a_compressed_stream_may_be_cut_anywhere(directory):
     """Byte by byte, at random, and each segment read by itself; with the answer to the upgrade in one piece with frames."""
     pack = Packer()
-    stream = b"".join(one(pack(text)) for text in [SNAPSHOT, GOOD, GOOD, status(b"x" * 300)]) + frame(b"taken", PING)
+    stream = b"".join(one(pack(text)) for text in [SNAPSHOT, GOOD, GOOD, filler(b"x" * 300)]) + frame(b"taken", PING)
 
     def each(number, size):
         place = f"{directory}/{number}"
@@ -248,7 +248,7 @@ def a_compressed_stream_may_be_cut_anywhere(directory):
         assert client.wait_close() == 1000
         client.hang_up()
         program.ends(0)
-        assert logged(place, "text") == [SNAPSHOT, GOOD, GOOD, status(b"x" * 300)], size
+        assert logged(place, "text") == [SNAPSHOT, GOOD, GOOD, filler(b"x" * 300)], size
 
     all_at_once(each, [1, 2, 3, 0, 1000])
 
@@ -330,7 +330,7 @@ def the_bit_is_refused_with_1002_wherever_it_does_not_belong(directory):
 
 def inflated_text_that_is_no_utf8_is_kept_and_refused_with_1007(directory):
     """RFC 6455 8.1 holds for the text, not for its compressed form (RFC 7692 6.2)."""
-    cases = [(name, b"", one(Packer()(status(value))), [status(value)]) for name, value in list(INVALID.items())[::3]]
+    cases = [(name, b"", one(Packer()(filler(value))), [filler(value)]) for name, value in list(INVALID.items())[::3]]
     refused(directory, cases, 1007, "bad_utf8 at byte", "bad_utf8")
 
 
@@ -345,7 +345,7 @@ def compressed_binary_messages_are_kept_and_refused_with_1003(directory):
 
 def a_message_is_too_large_by_one_byte_however_it_is_sent(directory):
     """--max-message limits the text, and what is sent of it: by the header where that shows it, else as the text grows."""
-    fits, over = [status(b"*" * (LIMIT + more - len(status()))) for more in (0, 1)]
+    fits, over = [filler(b"*" * (LIMIT + more - len(filler()))) for more in (0, 1)]
     flushes = b"\0" + TAIL
     refused(directory, [
         ("compressed", one(Packer()(fits)), one(Packer()(over)), [fits]), ("in fragments", b"", b"".join(packed(Packer()(over), size=50)), []),
@@ -427,7 +427,7 @@ def a_connection_that_ends_within_a_compressed_message_leaves_its_text_so_far(di
 
 
 def the_node_outlives_one_fault_of_each_kind_while_compressed_and_ends_up_live(directory):
-    faults = [(one(b"\6\0"), 1007), (frame(b"x", PING, rsv=0x40), 1002), (one(Packer()(status(b"\xff"))), 1007), (one(bomb_of(64 << 20)), 1009), (closing(1005), 1002)]
+    faults = [(one(b"\6\0"), 1007), (frame(b"x", PING, rsv=0x40), 1002), (one(Packer()(filler(b"\xff"))), 1007), (one(bomb_of(64 << 20)), 1009), (closing(1005), 1002)]
     with Listener() as listener:
         program = node(listener.url, directory, "--deflate", "takeover", "--max-message", "1M", "--journal", "4M")
         for data, code in faults:

@@ -132,7 +132,7 @@ def a_peer_that_upgrades_and_then_says_nothing_is_given_up_although_resyncs_are_
 
 
 def a_disk_that_refuses_for_longer_than_the_silence_costs_no_record_and_no_connection(directory):
-    text = '{"type":"status","pad":"' + "x" * 4000 + '"}'
+    text = '{"type":"filler","pad":"' + "x" * 4000 + '"}'
     sent = []
     more = threading.Event()
 
@@ -178,7 +178,7 @@ def a_full_disk_and_a_peer_that_refuses_do_not_overrun_the_descriptors(directory
         client.upgrade()
         client.subscribed()
         limited.wait(60)
-        client.send(frame(b'{"type":"status"}') * many + frame(b"{bad") * 100)
+        client.send(frame(b'{"type":"filler"}') * many + frame(b"{bad") * 100)
         client.wait_close()
 
     limited = threading.Event()

@@ -15,7 +15,7 @@ from harness import SLOW, all_at_once, certificates, load, logged, main, node, o
 from peer import PATIENCE, Listener, Secure, accepting, frame
 
 SNAPSHOT = b'{"type":"snapshot","product_id":"BTC-USD","asks":[["101","2"]],"bids":[["100","1"]]}'
-STATUS = b'{"type":"status","pad":"****"}'
+FILLER = b'{"type":"filler","pad":"****"}'
 HANDSHAKE, ALERT, DATA = 22, 21, 23
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -265,9 +265,9 @@ def ends_in(directory, cases):
 
 def tampered(at):
     def damage(client):
-        record = bytearray(client.seal(frame(STATUS)))
+        record = bytearray(client.seal(frame(FILLER)))
         record[at] ^= 1
-        client.sock.sendall(bytes(record) + client.seal(frame(STATUS)))
+        client.sock.sendall(bytes(record) + client.seal(frame(FILLER)))
 
     return damage
 
@@ -279,14 +279,14 @@ def a_record_that_was_tampered_with_is_never_read_and_ends_the_connection(direct
 def a_record_that_was_replayed_left_out_or_moved_is_never_read(directory):
     def replayed(client):
         record = client.seal(frame(b"", 10))
-        client.sock.sendall(record + record + client.seal(frame(STATUS)))
+        client.sock.sendall(record + record + client.seal(frame(FILLER)))
 
     def left_out(client):
-        client.seal(frame(STATUS))
-        client.sock.sendall(client.seal(frame(STATUS)))
+        client.seal(frame(FILLER))
+        client.sock.sendall(client.seal(frame(FILLER)))
 
     def swapped(client):
-        first, second = client.seal(frame(STATUS)), client.seal(frame(STATUS))
+        first, second = client.seal(frame(FILLER)), client.seal(frame(FILLER))
         client.sock.sendall(second + first)
 
     ends_in(directory, [(damage, ["TLS: a record was damaged or tampered with"]) for damage in (replayed, left_out, swapped)])
@@ -309,7 +309,7 @@ def a_record_of_a_length_or_kind_that_cannot_be_is_refused_by_its_header(directo
 def a_connection_that_is_cut_within_a_record_or_without_close_notify_is_told_and_tried_again(directory):
     def cut(at):
         def damage(client):
-            record = client.seal(frame(STATUS))
+            record = client.seal(frame(FILLER))
             client.sock.sendall(record[:at])
             client.sock.shutdown(socket.SHUT_WR)
 
@@ -336,7 +336,7 @@ def a_close_notify_without_a_close_frame_is_told_and_tried_again(directory):
 
 def a_message_that_is_cut_short_by_close_notify_is_no_message(directory):
     def notify(client):
-        client.send(frame(STATUS)[:-1])
+        client.send(frame(FILLER)[:-1])
         try:
             client.tls.unwrap()
         except ssl.SSLWantReadError:
@@ -353,19 +353,19 @@ def records_of_one_byte_empty_ones_and_segments_that_cut_them_are_no_trouble(dir
         listener, program = started(directory, number, "--once")
         with listener:
             client = secure(listener, context)
-            for byte in frame(SNAPSHOT) + frame(STATUS):
+            for byte in frame(SNAPSHOT) + frame(FILLER):
                 client.send(bytes([byte]))
-            records = client.seal(frame(STATUS)) + client.seal(frame(STATUS))
+            records = client.seal(frame(FILLER)) + client.seal(frame(FILLER))
             for byte in records:
                 client.sock.sendall(bytes([byte]))
                 client.taken()
-            client.send(frame(STATUS) * 2000)
+            client.send(frame(FILLER) * 2000)
             taken(client)
             client.send(frame(struct.pack(">H", 1000), 8))
             assert client.wait_close() == 1000
             client.sock.close()
         program.ends(0)
-        assert logged(f"{directory}/{number}", "text") == [SNAPSHOT] + [STATUS] * 2003
+        assert logged(f"{directory}/{number}", "text") == [SNAPSHOT] + [FILLER] * 2003
 
 
 # ---------------------------------------------------------------------------------------------- new keys on an old connection
@@ -431,7 +431,7 @@ def new_keys_of_tls_1_3_are_followed(directory):
     certificates(directory)
     server, program = upgraded_by_program(directory, "-tls1_3")
     for command in b"k\n", b"K\n", b"k\n":
-        server.write(frame(STATUS))
+        server.write(frame(FILLER))
         server.write(command)
     server.write(frame(SNAPSHOT) + frame(b"", 9))
     for _ in range(3):
@@ -440,7 +440,7 @@ def new_keys_of_tls_1_3_are_followed(directory):
     program.wait_for("peer closed with 1000")
     server.end()
     program.ends(0)
-    assert logged(directory, "text") == [STATUS, STATUS, STATUS, SNAPSHOT] and logged(directory, "violation,partial") == []
+    assert logged(directory, "text") == [FILLER, FILLER, FILLER, SNAPSHOT] and logged(directory, "violation,partial") == []
 
 
 if __name__ == "__main__":

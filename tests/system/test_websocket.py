@@ -13,12 +13,12 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 SNAPSHOT = b'{"type":"snapshot","product_id":"BTC-USD","asks":[["101","2"]],"bids":[["100","1"]]}'
 
 
-def status(pad=b""):
-    return b'{"type":"status","pad":"' + pad + b'"}'
+def filler(pad=b""):
+    return b'{"type":"filler","pad":"' + pad + b'"}'
 
 
 def sized(count):
-    return status(b"*" * (count - len(status())))
+    return filler(b"*" * (count - len(filler())))
 
 
 def masked(payload, opcode=TEXT):
@@ -168,9 +168,9 @@ def text_in_every_form_of_utf8_is_accepted_wherever_fragments_and_segments_cut_i
     """Autobahn 6.1, 6.2, 6.5, 6.7, 6.9, 6.11, 6.22, 6.23."""
     cases = []
     for name, value in VALID.items():
-        text = status(value)
+        text = filler(value)
         cases.append((name, [frame(text)], [text], []))
-        for i in range(len(status()) - 3, len(text)):
+        for i in range(len(filler()) - 3, len(text)):
             cases.append((f"{name}, fragments cut at {i}", [frame(text[:i], fin=False) + frame(text[i:], opcode=0)], [text], []))
         cases.append((f"{name}, a fragment each byte", [b"".join(fragments(text, 1))], [text], []))
         cases.append((f"{name}, a segment each byte", [bytes([b]) for b in frame(text)], [text], []))
@@ -389,20 +389,20 @@ def text_that_is_no_utf8_is_kept_and_refused_with_1007(directory):
     """Autobahn 6.3, 6.4, 6.6 to 6.21, as a message of the feed and bare."""
     cases = []
     for name, value in INVALID.items():
-        cases.append((name, [frame(status(value))], status(value)))
+        cases.append((name, [frame(filler(value))], filler(value)))
     for name in ["6.3", "6.6 begun, two", "6.4 above the last", "6.16 ff", "6.20 first high"]:
         cases.append((f"{name}, bare", [frame(INVALID[name])], INVALID[name]))
     closed_with_1007(directory, cases)
 
 
 def one_byte_that_is_no_utf8_is_refused_with_1007_at_every_position_of_a_message(directory):
-    text = status(b"*" * 8)
+    text = filler(b"*" * 8)
     closed_with_1007(directory, [(f"at {i}", [frame(text[:i] + b"\xff" + text[i + 1:])], text[:i] + b"\xff" + text[i + 1:]) for i in range(len(text))])
 
 
 def fragments_that_are_no_utf8_together_are_refused_with_1007(directory):
     """Autobahn 6.3, 6.4: each may be fine, or broken, by itself."""
-    text = status(b"\xf4\x90\x80\x80")
+    text = filler(b"\xf4\x90\x80\x80")
     at = text.index(b"\xf4")
     cases = [(f"cut at {i}", [frame(text[:i], fin=False), frame(text[i:], opcode=0)], text) for i in range(at, at + 5)]
     cases.append(("a fragment each byte", fragments(text, 1), text))
@@ -543,7 +543,7 @@ def a_connection_that_ends_in_the_middle_of_a_frame_is_told_and_its_bytes_are_ke
 
 
 def the_node_outlives_one_fault_of_each_kind_and_ends_up_with_a_live_book(directory):
-    faults = [(frame(GOOD, rsv=0x40), 1002), (frame(status(b"\xff")), 1007), (frame(b"*" * (1 << 20) + b"*")[:10], 1009), (closing(1005), 1002)]
+    faults = [(frame(GOOD, rsv=0x40), 1002), (frame(filler(b"\xff")), 1007), (frame(b"*" * (1 << 20) + b"*")[:10], 1009), (closing(1005), 1002)]
     with Listener() as listener:
         program = node(listener.url, directory, "--max-message", "1M", "--journal", "4M")
         for data, code in faults:

@@ -76,7 +76,7 @@ static char *text_of(uint8_t kind) {
   } else if (what < 80) {
     sprintf(to, "{\"type\":\"heartbeat\",\"product_id\":\"%s\",\"sequence\":1,\"last_trade_id\":1,\"time\":\"\"}", id);
   } else if (what < 83) {
-    sprintf(to, "{\"type\":\"status\",\"product_id\":\"%s\"}", id);
+    sprintf(to, "{\"type\":\"filler\",\"product_id\":\"%s\"}", id);
   } else if (what < 85) {
     sprintf(to, "{\"type\":\"l2update\",\"product_id\":\"UNKNOWN%u\",\"changes\":[]}", (unsigned)draw(3));
   } else if (what < 86) {
