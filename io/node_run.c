@@ -280,6 +280,8 @@ static int open_books(wb_node *node, wb_error *error) {
   bool live = config->line_count > 0;
   node->witness = config->witness ? *config->witness : wb_witness_default;
   if (config->line_count > config->connections) node->witness.policy[WB_ALARM_UNKNOWN] = WB_WITNESS_OFF;
+  uint8_t *trades = &node->witness.policy[WB_ALARM_TRADES]; /* level 3: they are missing in holes that its sequence has shown */
+  if (node->level3.on && *trades == WB_WITNESS_RESYNC) *trades = WB_WITNESS_COUNT;
   wb_book_stage_init(&node->book,
                      &(wb_book_stage_config){
                          .products = config->products,

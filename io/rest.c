@@ -64,18 +64,56 @@ static int await(call *c, int fd, short events) {
 
 /* ------------------------------------------------------------------------------------------------ connection */
 
-static void wake(void *fd) { eventfd_write(*(int *)fd, 1); }
+struct wb_rest_names {
+  wb_resolve *resolve;
+  int event; /* readable: an answer is there */
+};
+
+wb_rest_names *wb_rest_names_open(wb_error *error) {
+  wb_rest_names *names = malloc(sizeof *names);
+  if (!names) {
+    wb_error_set(error, WB_E_MEMORY, 0, "rest", "no memory");
+    return NULL;
+  }
+  names->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  names->resolve = names->event >= 0 ? wb_resolve_open(error) : NULL;
+  if (names->resolve) return names;
+  if (names->event < 0) wb_error_set(error, WB_E_SYSTEM, errno, "rest", "eventfd");
+  wb_rest_names_close(names);
+  return NULL;
+}
+
+void wb_rest_names_close(wb_rest_names *names) {
+  if (!names) return;
+  wb_resolve_close(names->resolve);
+  if (names->event >= 0) close(names->event);
+  free(names);
+}
+
+static void wake(void *names) { eventfd_write(((wb_rest_names *)names)->event, 1); }
+
+static int await_name(call *c, const wb_rest_names *names) {
+  eventfd_t times;
+  int result = await(c, names->event, POLLIN);
+  if (result == 0) eventfd_read(names->event, &times);
+  return result;
+}
+
+static int ask_name(call *c, wb_rest_names *names, const wb_url *url, wb_address *address) {
+  int count;
+  while ((count = wb_resolve_start(names->resolve, url->host, url->port, wake, names)) == WB_E_STATE)
+    if ((count = await_name(c, names)) < 0) return count; /* what an earlier call gave up is still under way */
+  if (count < 0) return fail(c, count, 0, "the name cannot be looked up");
+  while ((count = wb_resolve_poll(names->resolve, address, WB_RESOLVE_ADDRESSES_MAX, c->error)) == 0)
+    if ((count = await_name(c, names)) < 0) break;
+  return count;
+}
 
 static int look_up(call *c, const wb_url *url, wb_address *address) {
-  int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (event < 0) return fail(c, WB_E_SYSTEM, errno, "eventfd");
-  wb_resolve *resolve = wb_resolve_open(c->error);
-  int count = resolve ? wb_resolve_start(resolve, url->host, url->port, wake, &event) : WB_E_MEMORY;
-  if (resolve && count < 0) fail(c, count, 0, "the name cannot be looked up");
-  while (count == 0 && (count = wb_resolve_poll(resolve, address, WB_RESOLVE_ADDRESSES_MAX, c->error)) == 0)
-    if ((count = await(c, event, POLLIN)) < 0) break;
-  wb_resolve_close(resolve);
-  close(event);
+  if (c->config->names) return ask_name(c, c->config->names, url, address);
+  wb_rest_names *own = wb_rest_names_open(c->error);
+  int count = own ? ask_name(c, own, url, address) : WB_E_SYSTEM;
+  wb_rest_names_close(own);
   return count;
 }
 

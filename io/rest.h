@@ -14,13 +14,19 @@
 
 #include "engine/base/error.h"
 
+/* Who looks names up, on a thread of its own: to be kept by who may start none later (io/confine.h). For one call at a time. NULL on failure, *error says what. */
+typedef struct wb_rest_names wb_rest_names;
+wb_rest_names *wb_rest_names_open(wb_error *error);
+void wb_rest_names_close(wb_rest_names *names);
+
 typedef struct wb_rest_config {
   const char *ca_file; /* https: as wb_tls_client_open; NULL: the system's */
   bool insecure;
-  uint64_t timeout_ns;    /* for the whole; 0: WB_REST_TIMEOUT_NS */
-  size_t max_bytes;       /* of the body; 0: WB_REST_BYTES */
-  const char *user_agent; /* NULL: none is said */
-  const uint32_t *stop;   /* W any, R the call: it gives up within 0.1 s when this is not 0; may be NULL */
+  uint64_t timeout_ns;         /* for the whole; 0: WB_REST_TIMEOUT_NS */
+  size_t max_bytes;            /* of the body; 0: WB_REST_BYTES */
+  const char *user_agent;      /* NULL: none is said */
+  struct wb_rest_names *names; /* NULL: of its own, which starts a thread */
+  const uint32_t *stop;        /* W any, R the call: it gives up within 0.1 s when this is not 0; may be NULL */
 } wb_rest_config;
 
 #define WB_REST_TIMEOUT_NS (10 * (uint64_t)1000000000)

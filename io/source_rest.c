@@ -19,6 +19,7 @@ struct wb_source_rest {
   char url[URL_BYTES_MAX];
   pthread_t thread;
   bool started;
+  wb_rest_names *names; /* a node that is confined starts no thread later */
 
   uint64_t *served; /* W rest, private: as asked, when it was last looked at */
   uint32_t turn;    /* W rest, private: product to be looked at next */
@@ -125,6 +126,7 @@ static void request(wb_source_rest *rest, uint16_t product, uint64_t asked) {
                                  .insecure = rest->config.insecure,
                                  .max_bytes = rest->config.body_bytes_max,
                                  .user_agent = "wirebook/" WB_VERSION,
+                                 .names = rest->names,
                                  .stop = &rest->stop};
   wb_rest_answer answer = {0};
   wb_error error = {0};
@@ -202,8 +204,9 @@ wb_source_rest *wb_source_rest_open(const wb_source_rest_config *config, wb_erro
   if (!rest->config.per_second) rest->config.per_second = WB_REST_PER_SECOND_DEFAULT;
   rest->asked = calloc(count, sizeof *rest->asked);
   rest->served = calloc(count, sizeof *rest->served);
-  if (rest->asked && rest->served) return rest;
-  wb_error_set(error, WB_E_MEMORY, ENOMEM, "rest", "no memory for %zu products", count);
+  rest->names = wb_rest_names_open(error);
+  if (rest->asked && rest->served && rest->names) return rest;
+  if (rest->names) wb_error_set(error, WB_E_MEMORY, ENOMEM, "rest", "no memory for %zu products", count);
   wb_source_rest_close(rest);
   return NULL;
 }
@@ -226,6 +229,7 @@ void wb_source_rest_stop(wb_source_rest *rest) {
 void wb_source_rest_close(wb_source_rest *rest) {
   if (!rest) return;
   wb_source_rest_stop(rest);
+  wb_rest_names_close(rest->names);
   free(rest->asked);
   free(rest->served);
   free(rest);

@@ -81,8 +81,10 @@ static uint8_t kind_of(const reading *r, wb_json_value value) { return wb_readin
 
 /* Which of the words a string is; count if none. */
 static unsigned word_of(const reading *r, wb_json_value value, const char *const *words, unsigned count) {
+  char text[32];
+  uint32_t bytes = wb_json_string(&r->base.json, value.at, text, sizeof text);
   unsigned i = 0;
-  while (i < count && !wb_reading_is(&r->base, value, words[i])) i++;
+  while (i < count && (bytes != strlen(words[i]) || memcmp(text, words[i], bytes) != 0)) i++;
   return i;
 }
 

@@ -609,11 +609,13 @@ static void tape_trade(wb_book_stage *stage, const wb_message *message, const wb
   const wb_book_product *product = &stage->product[message->product];
   if (stage->config.tape)
     wb_tape_take(&stage->config.tape[message->product], trade, numbered, product->price_decimals, product->size_decimals);
-  if (message->line != witness_line(stage, message->product)) return;
+  /* The lines of level 3 are one by then. */
+  uint32_t line = witness_line(stage, message->product);
+  if (!stage->config.level3 && message->line != line) return;
   if (stage->config.observer) tell_trade(stage, message, trade);
   wb_evidence finding;
   if (numbered && wb_witness_trade(&stage->product[message->product].witness, trade->trade_id, &finding))
-    alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
+    alarm(stage, message->product, line, WB_ALARM_TRADES, &finding, message->recv_ns);
 }
 
 static void orders_changed(wb_book_stage *stage, const wb_message *message, const wb_delta *delta, uint32_t count) {

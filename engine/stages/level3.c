@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "engine/base/decimal.h"
 #include "engine/ring/atomic.h"
 
 enum { OPENING_NONE = 0, OPENING_HELD, OPENING_RESTS, OPENING_OVER };
@@ -230,14 +231,37 @@ int wb_level3_load(const wb_level3 *level3, uint32_t product, wb_book *book) {
   return result;
 }
 
+static bool multiply(uint64_t *quantity, uint64_t factor) {
+  if (*quantity > WB_QUANTITY_MAX / factor) return false;
+  *quantity *= factor;
+  return true;
+}
+
+static bool refine(wb_order_event *event, uint64_t price_factor, uint64_t size_factor) {
+  return multiply(&event->price, price_factor) && multiply(&event->old_price, price_factor) &&
+         multiply(&event->size, size_factor) && multiply(&event->old_size, size_factor);
+}
+
+/* Brings what waits here to finer units. What cannot be brought there is dropped, and its numbers are missing. */
+static void refine_waiting(wb_level3_product *of, int price, int size) {
+  bool good = price >= 0 && size >= 0;
+  uint64_t price_factor = good ? wb_pow10((unsigned)price) : 0, size_factor = good ? wb_pow10((unsigned)size) : 0;
+  if (of->opening == OPENING_HELD && !(good && refine(&of->first, price_factor, size_factor))) of->opening = OPENING_OVER;
+  for (uint32_t i = 0; i < of->held_count; i++)
+    if (!(good && refine(held(of, i), price_factor, size_factor))) of->held_count = 0;
+}
+
 bool wb_level3_scale(wb_level3 *level3, const wb_message *message) {
+  wb_level3_product *of = &level3->product[message->product];
   wb_delta delta[WB_ORDERS_DELTAS_MAX];
   uint32_t count;
+  refine_waiting(of, message->u.scale.price_decimals - of->sync.price_decimals,
+                 message->u.scale.size_decimals - of->sync.size_decimals);
   wb_order_event event = {.kind = WB_ORDER_SCALE,
                           .price_decimals = message->u.scale.price_decimals,
                           .size_decimals = message->u.scale.size_decimals,
                           .product = message->product};
-  return wb_order_sync_take(&level3->product[message->product].sync, &event, delta, &count) != WB_ORDER_SYNC_ASK;
+  return wb_order_sync_take(&of->sync, &event, delta, &count) != WB_ORDER_SYNC_ASK;
 }
 
 /* ------------------------------------------------------------------------------------------------ what it shows */

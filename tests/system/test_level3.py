@@ -65,8 +65,8 @@ def same_replay(directory, exchange, live, *words):
             assert again["products"][id].get(name) == live["products"][id].get(name), (id, name, again["products"][id].get(name), live["products"][id].get(name))
 
 
-def opened(exchange, directory, *words, lines=1):
-    program = node(exchange.url, directory, "--rest", exchange.rest, "--product", ",".join(exchange.markets), "--rest-rate", 10, *words)
+def opened(exchange, directory, *words, lines=1, **options):
+    program = node(exchange.url, directory, "--rest", exchange.rest, "--product", ",".join(exchange.markets), "--rest-rate", 10, *words, **options)
     program.wait_for("layout")
     exchange.wait(lambda: len(exchange.lines) >= lines, "subscribed")
     return program
@@ -310,6 +310,22 @@ def trades_that_are_missing_are_counted_and_on_record(directory):
     assert shown["trades"]["missing"] == 3 and shown["trades"]["gaps"] == 3 and shown["lost_trades"] == 3, (shown["lost_trades"], shown["trades"])
     gaps = [json.loads(text) for text in logged(directory, "gap")]  # one a second at most
     assert gaps and gaps[0]["first"] == str(lost[0]) and all(gap["witness"] == "trades" and int(gap["first"]) in lost for gap in gaps), (gaps, lost)
+
+
+def a_confined_node_asks_by_rest_as_well(directory):
+    market = Market("BTC-USD", 13)
+    exchange = Exchange([market])
+    exchange.rest = exchange.rest.replace("127.0.0.1", "localhost")  # looked up anew for each request
+    program = opened(exchange, directory, "--channel", "full", "--confine", "on", env={"ASAN_OPTIONS": "detect_leaks=0"})
+    for _ in range(3):
+        for _ in range(100):
+            exchange.step()
+        arrived(program, directory, exchange)
+        exchange.step(misses=lambda line: True)
+        exchange.step()
+    same_books(arrived(program, directory, exchange)["products"], exchange)
+    live = ended(program, directory, exchange)
+    assert live["confine"]["mode"] == "on" and len(exchange.asked) >= 4, (live["confine"], exchange.asked)
 
 
 def channels_of_both_levels_and_rest_of_no_http_are_refused(directory):

@@ -592,6 +592,65 @@ Test(level3_stage, a_hole_of_one_line_is_filled_by_the_other) {
   cr_expect_eq(wb_book_size(r->product.book, WB_SIDE_BID, UINT64_C(9800000000)), UINT64_C(400000000));
 }
 
+static void match_on(rig *r, unsigned of, uint64_t sequence, uint64_t trade_id) {
+  char text[512];
+  snprintf(text, sizeof text,
+           "{\"type\":\"match\",\"product_id\":\"BTC-USD\",\"sequence\":%" PRIu64 ",\"trade_id\":%" PRIu64
+           ",\"maker_order_id\":\"%s\",\"taker_order_id\":\"%s\",\"side\":\"sell\",\"price\":\"101\",\"size\":\"0.1\"}",
+           sequence, trade_id, id_text(2), id_text(99));
+  give(r, WB_FRAME_TEXT, of, 1, text);
+}
+
+Test(level3_stage, trades_of_two_lines_are_those_of_one_and_only_what_both_lose_is_missing) {
+  rig *r = two_lines();
+  match_on(r, 0, 11, 5);
+  match_on(r, 0, 13, 7);
+  match_on(r, 1, 11, 5);
+  match_on(r, 1, 12, 6);
+  match_on(r, 1, 13, 7);
+  match_on(r, 0, 14, 8);
+  match_on(r, 1, 14, 8);
+  const wb_trades *trades = &r->tape->trades;
+  cr_expect(trades->flow.count == 4 && trades->missing == 0 && trades->last.trade_id == 8 &&
+            r->product.witness.lost_trades == 0);
+  match_on(r, 0, 16, 10);
+  match_on(r, 1, 16, 10);
+  cr_expect(trades->flow.count == 5 && trades->missing == 1 && r->product.witness.lost_trades == 1);
+}
+
+Test(level3_stage, what_is_held_follows_the_units) {
+  rig *r = two_lines();
+  open_on(r, 0, 12);
+  give(r, WB_FRAME_TEXT, 1, 1,
+       "{\"type\":\"open\",\"product_id\":\"BTC-USD\",\"sequence\":11,\"order_id\":\"00000000-0000-4000-8000-00000000000b\","
+       "\"side\":\"buy\",\"price\":\"97.0000000001\",\"remaining_size\":\"1.000000001\"}");
+  cr_expect(r->product.recover.state == WB_STATE_LIVE && sync_of(r)->sequence == 12);
+  cr_expect(r->product.price_decimals == 10 && r->product.size_decimals == 9);
+  cr_expect_eq(wb_book_size(r->product.book, WB_SIDE_BID, UINT64_C(980000000000)), UINT64_C(1000000000));
+}
+
+Test(level3_stage, what_is_held_and_fits_no_units_is_missing) {
+  rig *r = two_lines();
+  give(r, WB_FRAME_TEXT, 0, 1,
+       "{\"type\":\"open\",\"product_id\":\"BTC-USD\",\"sequence\":12,\"order_id\":\"00000000-0000-4000-8000-00000000000c\","
+       "\"side\":\"buy\",\"price\":\"97\",\"remaining_size\":\"40000000000\"}");
+  give(r, WB_FRAME_TEXT, 1, 1,
+       "{\"type\":\"open\",\"product_id\":\"BTC-USD\",\"sequence\":11,\"order_id\":\"00000000-0000-4000-8000-00000000000b\","
+       "\"side\":\"buy\",\"price\":\"97\",\"remaining_size\":\"1.0000000001\"}");
+  open_on(r, 0, 13);
+  open_on(r, 1, 13);
+  cr_expect(r->product.recover.state != WB_STATE_LIVE && r->product.recover.reason == WB_REASON_GAP);
+}
+
+Test(level3_stage, the_opening_of_a_recording_follows_the_units) {
+  rig *r = rig_open(false, true, 100);
+  open_order(r, 10, 1, "99", "1");
+  open_order(r, 10, 2, "98.0000000001", "1.000000001");
+  open_order(r, 11, 3, "97", "1");
+  cr_expect_eq(r->product.recover.state, WB_STATE_LIVE);
+  cr_expect_eq(wb_book_size(r->product.book, WB_SIDE_BID, UINT64_C(990000000000)), UINT64_C(1000000000));
+}
+
 Test(level3_stage, a_hole_that_no_line_fills_is_fetched_anew_at_once) {
   rig *r = two_lines();
   wb_command c;
