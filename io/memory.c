@@ -39,8 +39,8 @@ static void *mirror(size_t bytes, bool prefault, unsigned flags, size_t align, w
     wb_error_set(error, WB_E_MEMORY, errno, "ftruncate", "cannot size shared memory to %zu bytes", bytes);
     goto failed;
   }
-  base = reserve(2 * bytes + page_bytes(),
-                 align); /* both halves and the page behind them at once: nothing else can come to lie in between */
+  /* Both halves and the page behind them at once, so that nothing else can come to lie in between. */
+  base = reserve(2 * bytes + page_bytes(), align);
   if (!base) {
     wb_error_set(error, WB_E_MEMORY, errno, "mmap", "cannot reserve %zu bytes of address space", 2 * bytes);
     goto failed;
@@ -96,7 +96,8 @@ void *wb_arena_open(size_t bytes, wb_error *error) {
 }
 
 void *wb_arena_open_huge(size_t bytes, wb_error *error) {
-  if (bytes == 0) return wb_error_set(error, WB_E_INVALID, 0, "wb_arena_open_huge", "an arena of 0 bytes"), NULL;
+  if (bytes == 0 || bytes > SIZE_MAX / 2)
+    return wb_error_set(error, WB_E_INVALID, 0, "wb_arena_open_huge", "an arena of %zu bytes", bytes), NULL;
   size_t whole = (bytes + page_bytes() - 1) & ~(page_bytes() - 1);
   uint8_t *base = reserve(whole, HUGE_BYTES);
   if (!base || mprotect(base, whole, PROT_READ | PROT_WRITE) != 0) {

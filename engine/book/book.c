@@ -17,6 +17,8 @@ enum { ANCHOR_RANK = 8 };
 /* It is moved only after so many changes missed it, one in so many of its side, and only by an eighth of itself or more. */
 enum { MISS_COUNT = 64, MISS_LEVELS = 32, MISS_RATE = 32 };
 
+enum { PAGE_BYTES = 4096 };
+
 /* A change within the window touches the first line of its side. */
 typedef struct wb_book_side {
   wb_window window;
@@ -126,7 +128,7 @@ wb_book *wb_book_init(void *memory, const wb_book_config *config) {
 }
 
 static void touch(void *memory, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += 4096) ((volatile char *)memory)[at] = 0;
+  for (size_t at = 0; at < bytes; at += PAGE_BYTES) ((volatile char *)memory)[at] = 0;
 }
 
 void wb_book_warm(wb_book *book, uint32_t levels) {

@@ -120,7 +120,9 @@ static inline bool wb_window_put(wb_window *window, uint64_t key, uint64_t size)
   uint64_t before = cell->occupied, after = (before & ~(UINT64_C(1) << tick)) | has << tick, ticks = cell->ticks;
   uint64_t had = before >> tick & 1;
   if (ticks >> 56) {
-    wb_cell_block(cell)[tick] = size;
+    uint64_t *at = &wb_cell_block(cell)[tick];
+    __builtin_prefetch(at, 1); /* now, and not when the store's turn comes */
+    *at = size;
     cell->occupied = after;
     if (__builtin_expect(wb_cell_is_thin(cell), 0)) wb_window_thin(window, cell);
     return had;

@@ -73,6 +73,7 @@ static inline void put_analytics(wb_view_data *view, const wb_analytics *analyti
 /* What updates do not change. Whatever changes the state is followed by this. */
 static void put_rest(wb_book_product *product) {
   product->live = product->recover.state == WB_STATE_LIVE;
+  product->replaced = false;
   wb_view_data data = {
       .snapshots = product->snapshots,
       .rejected = product->rejected,
@@ -316,14 +317,15 @@ static inline void applied(wb_book_stage *stage, wb_book_product *product, const
   wb_word_store(&product->view->word[0], wb_book_level_counts(product->book));
   wb_word_store(&view->updates, view->updates + updates);
   wb_word_store(&view->changes, view->changes + changes);
-  wb_word_store(&view->unknown, view->unknown + unknown);
-  wb_word_store(&view->crossed, view->crossed + crossed);
+  if (__builtin_expect(unknown | crossed, 0)) {
+    wb_word_store(&view->unknown, view->unknown + unknown);
+    wb_word_store(&view->crossed, view->crossed + crossed);
+  }
   wb_word_store(&view->recv_ns, message->recv_ns);
   if (message->time_ns != WB_TIME_NONE) wb_word_store(&view->time_ns, message->time_ns);
   put_analytics(view, &analytics);
   if (__builtin_expect(product->replaced, 0)) put_rest(product);
   wb_view_end(product->view);
-  product->replaced = false;
   stage->applied_recv_ns[stage->applied_count] = message->recv_ns;
   stage->applied_time_ns[stage->applied_count] = message->time_ns;
   if (++stage->applied_count == WB_BOOK_BATCH) record_applied(stage);

@@ -134,6 +134,26 @@ Test(memory, an_arena_of_no_bytes_or_too_many_is_refused_with_a_reason) {
   cr_expect_null(wb_arena_open(SIZE_MAX, &error));
   cr_expect_eq(error.code, WB_E_MEMORY);
   cr_expect_null(wb_arena_open(SIZE_MAX / 2, NULL));
+  cr_expect_null(wb_arena_open_huge(0, &error));
+  cr_expect_eq(error.code, WB_E_INVALID);
+  cr_expect_null(wb_arena_open_huge(SIZE_MAX, NULL));
+  error = (wb_error){0};
+  unsigned before = mappings();
+  cr_expect_null(wb_arena_open_huge(SIZE_MAX / 2, &error));
+  cr_expect_eq(error.code, WB_E_MEMORY);
+  cr_expect_leq(mappings(), before + 1);
+}
+
+Test(memory, an_arena_for_huge_pages_is_zeroed_lies_as_they_do_and_ends_with_its_last_page) {
+  const size_t bytes = (UINT64_C(8) << 20) + 100;
+  unsigned before = mappings();
+  uint8_t *base = wb_arena_open_huge(bytes, NULL);
+  cr_assert(base);
+  cr_expect_eq((uintptr_t)base % (2 << 20), 0);
+  for (size_t i = 0; i < bytes; i += 97) cr_assert_eq(base[i], 0);
+  memset(base, 'z', bytes);
+  wb_arena_close(base, bytes);
+  cr_expect_leq(mappings(), before + 1);
 }
 
 Test(memory, an_arena_is_zeroed_page_aligned_and_backed_only_where_touched) {
