@@ -1,5 +1,3 @@
-#include "io/node_run.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -9,15 +7,10 @@
 
 #include "engine/base/deal.h"
 #include "engine/ring/atomic.h"
-#include "engine/stages/parse_stage.h"
-#include "engine/stages/spill_stage.h"
 #include "io/cpu.h"
 #include "io/http1.h"
 #include "io/memory.h"
-#include "io/node_level3.h"
-#include "io/shm.h"
-#include "io/source_replay.h"
-#include "io/source_ws.h"
+#include "io/node_private.h"
 #include "io/ws.h"
 
 enum {
@@ -37,75 +30,6 @@ enum { READER_PARSE = 0, READER_STORE = 1 };
 #define SPILL_BYTES_DEFAULT (UINT64_C(256) << 20)
 
 static const uint64_t CLOSE_TIMEOUT_NS = UINT64_C(5000000000), ARCHIVE_TIMEOUT_NS = UINT64_C(5000000000);
-
-typedef struct node_thread {
-  wb_loop loop;
-  pthread_t thread;
-  wb_node *node;
-  int cpu; /* -1: not pinned */
-  bool spills, flushes, running;
-  uint32_t released; /* W control, R the thread: nobody will wake its loop any more */
-} node_thread;
-
-struct wb_node {
-  wb_node_config config;
-  wb_host host;
-  wb_loop_host loop_host;
-  node_thread thread[WB_NODE_THREADS_MAX];
-  unsigned thread_count, book_thread;
-  wb_loop all; /* every stage, for wb_node_poll */
-  wb_layout layout;
-  wb_wait wait;
-  bool started, finished;
-
-  wb_frames *frames; /* lines, answers of level 3, then notes */
-  unsigned ring_count;
-  void *journal[WB_PARSE_RINGS_MAX];
-  size_t journal_bytes[WB_PARSE_RINGS_MAX];
-  wb_frame *descriptors[WB_PARSE_RINGS_MAX];
-
-  wb_spill_stage spill;
-  wb_frames *spill_frames; /* as frames; NULL: the sink reads those */
-  void *spill_journal[WB_PARSE_RINGS_MAX];
-  size_t spill_bytes[WB_PARSE_RINGS_MAX];
-  wb_frame *spill_descriptors[WB_PARSE_RINGS_MAX];
-
-  wb_source_ws *live;
-  wb_source_replay *replay;
-  wb_log_window part;
-  wb_uring *flush_ring;
-  wb_sink_segment *sink;
-  wb_archiver *archiver;
-  wb_sink_segment_status sink_status; /* final, after finish */
-  int sink_result;
-  wb_error sink_error;
-
-  wb_parse_stage parse;
-  wb_book_stage book;
-  wb_witness_config witness;
-  wb_arbiter arbiter;
-  void *arbiter_memory; /* NULL: there is one line, or level 3 */
-  unsigned lines;       /* redundant ones */
-  wb_node_level3 level3;
-  wb_tape *tapes;
-  wb_ring commands, messages;
-  void *commands_memory, *messages_memory;
-  wb_book_product *product;
-  wb_view *views; /* in shm where there is one */
-  wb_shm *shm;
-  uint64_t *mid2;
-  wb_pool pool; /* of the books: what changes touch of them */
-  void *books, *pool_memory;
-  size_t books_bytes, pool_bytes;
-  wb_level *capture;
-  uint32_t *capture_count;
-  wb_view_data *capture_view;
-  void *codec_state;
-  uint8_t *batch;
-
-  int64_t started_utc_ns;
-  uint64_t started_ns, finished_ns;
-};
 
 static void host_yield(void) { sched_yield(); }
 
@@ -414,21 +338,16 @@ static int open_sink(wb_node *node, wb_error *error) {
 
 /* ------------------------------------------------------------------------------------------------ layout */
 
-static const struct {
-  const char *name;
-  unsigned hot;
-} layouts[] = {[WB_LAYOUT_AUTO] = {"auto", 1}, [WB_LAYOUT_FUSED] = {"fused", 1}, [WB_LAYOUT_PIPELINED] = {"pipelined", 3}};
-
 /* Which CPU each thread gets. Chosen lists are taken as they are; `auto` pins only to CPUs that are this process's own:
  * isolated, or left to it by an affinity mask narrower than the machine. A layout named explicitly pins in any case. */
 static int place(wb_node *node, wb_error *error) {
   const wb_node_config *config = &node->config;
-  unsigned needed = layouts[node->layout].hot + (config->data_dir ? 1 : 0);
+  unsigned needed = wb_node_layouts[node->layout].hot + (config->data_dir ? 1 : 0);
   for (unsigned i = 0; i < WB_NODE_THREADS_MAX; i++) node->thread[i].cpu = -1;
   if (config->cpu_count) {
     if (config->cpu_count < needed)
       return wb_error_set(error, WB_E_CONFIG, 0, "layout", "layout %s runs %u threads, but %u CPUs were named",
-                          layouts[node->layout].name, needed, config->cpu_count);
+                          wb_node_layouts[node->layout].name, needed, config->cpu_count);
     for (unsigned i = 0; i < needed; i++) node->thread[i].cpu = config->cpu[i];
     if (spills(config)) node->thread[needed].cpu = node->thread[needed - 1].cpu;
     return 0;
@@ -440,7 +359,7 @@ static int place(wb_node *node, wb_error *error) {
   if (config->layout == WB_LAYOUT_AUTO && !isolated.count && allowed.count >= online.count) return 0;
   /* Hot threads from the last CPU downwards (interrupts tend to be served by the first), isolated ones first; the flusher
    * shares what is left. */
-  unsigned hot = layouts[node->layout].hot, placed = 0;
+  unsigned hot = wb_node_layouts[node->layout].hot, placed = 0;
   for (unsigned pass = 0; pass < 2 && placed < hot; pass++)
     for (unsigned i = allowed.count; i-- > 0 && placed < hot;) {
       int cpu = allowed.cpu[i];
@@ -461,7 +380,7 @@ static int open_archiver(wb_node *node, wb_error *error) {
   archive.dir = node->config.data_dir;
   archive.feed = node->config.codec->name;
   archive.host = &node->host;
-  for (unsigned i = 0; i < layouts[node->layout].hot; i++)
+  for (unsigned i = 0; i < wb_node_layouts[node->layout].hot; i++)
     if (node->thread[i].cpu >= 0) archive.avoid.cpu[archive.avoid.count++] = (uint16_t)node->thread[i].cpu;
   node->archiver = wb_archiver_open(&archive, error);
   return node->archiver ? 0 : WB_E_CONFIG;
@@ -472,7 +391,7 @@ static void wake_ingest(void *self) { wb_source_ws_wake(((wb_node *)self)->live)
 static int open_rest(wb_node *node, wb_error *error) {
   wb_source_rest_config rest = {
       .frames = &node->frames[node->config.line_count], .host = &node->host, .wake = wake_ingest, .self = node};
-  for (unsigned i = 0; i < layouts[node->layout].hot; i++)
+  for (unsigned i = 0; i < wb_node_layouts[node->layout].hot; i++)
     if (node->thread[i].cpu >= 0) rest.avoid.cpu[rest.avoid.count++] = (uint16_t)node->thread[i].cpu;
   return wb_node_level3_connect(&node->level3, &node->config, &rest, error);
 }
@@ -484,7 +403,8 @@ static wb_wait wait_of(const wb_node *node) {
   case WB_NODE_WAIT_BLOCK: return WB_WAIT_BLOCK;
   default:
     /* Spinning needs a CPU that nothing else wants: one for each hot thread, and two more for the rest of the machine. */
-    return wb_cpu_usable_count() >= layouts[node->layout].hot + 2 && node->thread[0].cpu >= 0 ? WB_WAIT_SPIN : WB_WAIT_BLOCK;
+    return wb_cpu_usable_count() >= wb_node_layouts[node->layout].hot + 2 && node->thread[0].cpu >= 0 ? WB_WAIT_SPIN
+                                                                                                      : WB_WAIT_BLOCK;
   }
 }
 
@@ -509,7 +429,7 @@ static void open_threads(wb_node *node) {
   if (node->spill_frames) wb_loop_add(&node->all, &spill);
   if (node->sink) wb_loop_add(&node->all, &flush);
 
-  node_thread *thread = node->thread;
+  wb_node_thread *thread = node->thread;
   wb_loop_init(&thread->loop, pipelined ? "ingest" : "hot", &node->loop_host, node->wait);
   wb_loop_add(&thread->loop, &source);
   if (pipelined) {
@@ -544,14 +464,15 @@ static void open_threads(wb_node *node) {
   }
   node->thread_count = (unsigned)(thread - node->thread) + 1;
   /* Who spins before it sleeps holds up whom it has just woken where the two must share a CPU. */
-  if (pipelined && wb_cpu_usable_count() < layouts[node->layout].hot)
+  if (pipelined && wb_cpu_usable_count() < wb_node_layouts[node->layout].hot)
     for (unsigned i = 0; i < node->thread_count; i++) node->thread[i].loop.spin_ns = 0;
   for (unsigned i = 0; i < node->thread_count; i++) node->thread[i].node = node;
 }
 
 static int level3_suits(const wb_node *node, wb_error *error) {
   if (!node->level3.on || (node->config.connections == 1 && !node->config.product_room)) return 0;
-  return wb_error_set(error, WB_E_CONFIG, 0, "node", "books of orders (full, level3) have one connection a line, and no products that come and go");
+  return wb_error_set(error, WB_E_CONFIG, 0, "node",
+                      "books of orders (full, level3) have one connection a line, and no products that come and go");
 }
 
 wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
@@ -591,10 +512,10 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
   int placed = place(node, error);
   node->wait = wait_of(node);
   if (placed != 0 || wb_node_level3_choose(&node->level3, config->codec, config->channels, error) != 0 ||
-      level3_suits(node, error) != 0 || open_rings(node, error) != 0 || open_replay(node, error) != 0 || open_spill(node, error) != 0 ||
-      open_books(node, error) != 0 || (config->confine && wb_confine_enter(config->confine, error) != 0) ||
-      open_rest(node, error) != 0 || open_source(node, error) != 0 || open_sink(node, error) != 0 ||
-      open_archiver(node, error) != 0) {
+      level3_suits(node, error) != 0 || open_rings(node, error) != 0 || open_replay(node, error) != 0 ||
+      open_spill(node, error) != 0 || open_books(node, error) != 0 ||
+      (config->confine && wb_confine_enter(config->confine, error) != 0) || open_rest(node, error) != 0 ||
+      open_source(node, error) != 0 || open_sink(node, error) != 0 || open_archiver(node, error) != 0) {
     wb_node_close(node);
     return NULL;
   }
@@ -605,7 +526,7 @@ wb_node *wb_node_open(const wb_node_config *config, wb_error *error) {
 /* ------------------------------------------------------------------------------------------------ life */
 
 static void *thread_main(void *self) {
-  node_thread *thread = self;
+  wb_node_thread *thread = self;
   wb_node *node = thread->node;
   char name[16];
   snprintf(name, sizeof name, "wb-%s", thread->loop.name);
@@ -622,7 +543,7 @@ static void *thread_main(void *self) {
   return NULL;
 }
 
-static void thread_join(node_thread *thread) {
+static void thread_join(wb_node_thread *thread) {
   if (!thread->running) return;
   wb_loop_stop(&thread->loop);
   __atomic_store_n(&thread->released, 1, __ATOMIC_RELEASE);
@@ -634,7 +555,7 @@ static void thread_join(node_thread *thread) {
 int wb_node_start(wb_node *node, wb_error *error) {
   node->started = true;
   for (unsigned i = node->thread_count; i-- > 0;) { /* readers before writers */
-    node_thread *thread = &node->thread[i];
+    wb_node_thread *thread = &node->thread[i];
     int failed = pthread_create(&thread->thread, NULL, thread_main, thread);
     if (failed) return wb_error_set(error, WB_E_SYSTEM, failed, "thread", "cannot start a thread: %s", strerror(failed));
     thread->running = true;
@@ -752,137 +673,4 @@ int wb_node_product_remove(wb_node *node, const char *id, size_t bytes) {
   wb_products_remove(products, (uint32_t)index);
   wb_loop_wake(&node->thread[0].loop);
   return 1;
-}
-
-/* ------------------------------------------------------------------------------------------------ what it shows */
-
-const wb_view *wb_node_view(const wb_node *node, uint32_t product) { return &node->views[product]; }
-
-const wb_book_product *wb_node_product(const wb_node *node, uint32_t product) { return &node->product[product]; }
-
-bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view) {
-  *level = node->capture;
-  *count = node->capture_count;
-  *view = node->capture_view;
-  if (node->finished || !node->started) {
-    wb_book_stage_capture_now(&node->book);
-    return true;
-  }
-  wb_book_stage_capture_ask(&node->book);
-  wb_loop_wake(&node->thread[node->book_thread].loop);
-  uint64_t due_ns = wb_clock_ns() + UINT64_C(1000000000);
-  while (!wb_book_stage_capture_ready(&node->book)) {
-    if (wb_clock_ns() > due_ns) return false;
-    sched_yield();
-  }
-  return true;
-}
-
-const wb_tape *wb_node_tapes(const wb_node *node) { return node->tapes + node->config.products->count; }
-
-const wb_level3_view *wb_node_orders(const wb_node *node) { return node->level3.on ? node->level3.books.view : NULL; }
-
-void wb_node_status_get(wb_node *node, wb_node_status *status) {
-  memset(status, 0, sizeof *status);
-  status->started_utc_ns = node->started_utc_ns;
-  status->elapsed_ns = (node->finished ? node->finished_ns : wb_clock_ns()) - node->started_ns;
-  status->messages = wb_load_relaxed(&node->parse.messages_in);
-  status->bytes = wb_load_relaxed(&node->parse.bytes_in);
-  status->changes = wb_load_relaxed(&node->book.changes);
-  status->applied = wb_load_relaxed(&node->book.messages_applied);
-  status->errors = wb_load_relaxed(&node->book.errors);
-  status->unknown = wb_load_relaxed(&node->book.unknown);
-  status->resyncs = wb_load_relaxed(&node->book.resyncs);
-  for (unsigned i = 0; i < WB_REJECT_COUNT; i++) status->rejected[i] = wb_load_relaxed(&node->book.rejected[i]);
-  status->line_count = node->config.line_count;
-  uint32_t count[WB_LINE_COUNT_MAX];
-  uint64_t line_bytes[WB_LINE_COUNT_MAX] = {0};
-  unsigned connections = node->config.connections;
-  wb_deal_count(node->config.products, connections, count);
-  for (unsigned i = 0; i < status->line_count; i++) {
-    const wb_line_stats *stats = wb_source_ws_stats(node->live, i);
-    status->line[i] = (wb_node_line){.url = node->config.url[i],
-                                     .state = wb_line_state_name((wb_line_state)wb_load_relaxed(&stats->state)),
-                                     .messages = wb_load_relaxed(&stats->messages),
-                                     .bytes = wb_load_relaxed(&stats->bytes),
-                                     .connects = wb_load_relaxed(&stats->connects),
-                                     .reconnects = wb_load_relaxed(&stats->reconnects),
-                                     .stalls = wb_load_relaxed(&stats->stalls)};
-    status->reconnects += status->line[i].reconnects;
-    line_bytes[i / connections] += status->line[i].bytes;
-  }
-  for (unsigned i = 0; i < status->line_count; i++) {
-    wb_node_line *line = &status->line[i];
-    wb_line_name(i, connections, line->name);
-    line->products = count[i % connections];
-    line->share = line_bytes[i / connections] ? (double)line->bytes / (double)line_bytes[i / connections] : 0;
-  }
-  if (node->arbiter_memory) {
-    status->line_count = node->arbiter.line_count;
-    for (unsigned i = 0; i < status->line_count; i++) {
-      const wb_arbiter_line *arbitrated = &node->arbiter.line[i];
-      wb_node_line *line = &status->line[i];
-      if (node->replay) {
-        *line = (wb_node_line){.url = "", .state = "replay"};
-        wb_line_name(i, 1, line->name);
-      }
-      line->duplicates = wb_load_relaxed(&arbitrated->duplicates);
-      line->wins = wb_load_relaxed(&arbitrated->wins);
-      line->late = wb_load_relaxed(&arbitrated->late);
-    }
-  }
-  if (node->level3.on && node->lines > 1) wb_node_level3_status(&node->level3, node->replay ? node->lines : 0, status);
-  status->layout = layouts[node->layout].name;
-  static const char *const waits[] = {"spin", "yield", "block"};
-  status->wait = waits[node->wait];
-  status->storing = node->config.data_dir != NULL;
-  if (status->storing) {
-    wb_sink_segment_status sink = node->sink_status;
-    if (!node->finished) wb_sink_segment_status_read(node->sink, &sink);
-    status->stored_frames = sink.frames_written;
-    status->synced_frames = sink.frames_synced;
-    status->stored_bytes = sink.bytes_written;
-    status->store_errors = sink.errors;
-    status->dropped_frames = wb_load_relaxed(&node->spill.dropped_frames);
-    status->dropped_bytes = wb_load_relaxed(&node->spill.dropped_bytes);
-    status->gaps = wb_load_relaxed(&node->spill.gaps);
-    status->spill_bytes_max = wb_load_relaxed(&node->spill.held_bytes_max);
-  }
-  if (node->finished && node->replay) {
-    wb_log_totals totals = wb_source_replay_totals(node->replay);
-    status->read_bytes = totals.read_bytes;
-    status->read_of_bytes = totals.of_bytes;
-  }
-  status->archiving = node->archiver;
-  if (node->archiver) wb_archiver_status_read(node->archiver, &status->archive);
-}
-
-void wb_node_latency(const wb_node *node, wb_hist *wire_to_book, wb_hist *exchange_to_book) {
-  wb_hist_copy(wire_to_book, &node->book.wire_to_book);
-  wb_hist_copy(exchange_to_book, &node->book.exchange_to_book);
-}
-
-void wb_node_lag(const wb_node *node, unsigned line, wb_hist *lag) {
-  if (node->arbiter_memory) wb_hist_copy(lag, &node->arbiter.line[line].lag);
-  else wb_hist_init(lag);
-}
-
-const wb_node_config *wb_node_config_of(const wb_node *node) { return &node->config; }
-
-void wb_node_describe(const wb_node *node, char *text, size_t size) {
-  size_t n = (size_t)snprintf(text, size, "layout %s, wait %s, threads", layouts[node->layout].name,
-                              node->wait == WB_WAIT_SPIN    ? "spin"
-                              : node->wait == WB_WAIT_YIELD ? "yield"
-                                                            : "block");
-  for (unsigned i = 0; i < node->thread_count && n < size; i++) {
-    const node_thread *thread = &node->thread[i];
-    if (thread->cpu >= 0) n += (size_t)snprintf(text + n, size - n, " %s@%d", thread->loop.name, thread->cpu);
-    else n += (size_t)snprintf(text + n, size - n, " %s", thread->loop.name);
-  }
-  if (node->live && n < size) {
-    char ring[256];
-    n += (size_t)snprintf(text + n, size - n, "; io_uring: %s; journal %zu MiB a line",
-                          wb_source_ws_describe(node->live, ring, sizeof ring), node->journal_bytes[0] >> 20);
-    if (node->spill_frames && n < size) snprintf(text + n, size - n, ", spill %zu MiB a line", node->spill_bytes[0] >> 20);
-  }
 }

@@ -4,8 +4,9 @@
 
 #include "engine/base/decimal.h"
 #include "engine/ring/atomic.h"
+#include "engine/stages/book_private.h"
 
-enum { TICK_NS = 50000000, TOLD_NS = 1000000000, WATCHES_PER_ROUND = 20, MESSAGES_PER_WORK = 4096 };
+enum { TICK_NS = 50000000, WATCHES_PER_ROUND = 20, MESSAGES_PER_WORK = 4096 };
 
 /* So long a line says nothing, not even by a heartbeat, before the clock speaks for it. */
 static const uint64_t QUIET_NS = UINT64_C(1500000000);
@@ -13,8 +14,6 @@ static const uint64_t QUIET_NS = UINT64_C(1500000000);
 /* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. What is fetched for more messages
  * than these at a time displaces itself. */
 enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16, FETCH_MESSAGES = 8 };
-
-static void add(uint64_t *counter, uint64_t n) { wb_store_relaxed(counter, *counter + n); }
 
 /* The products of the table up to count come. */
 static void begin_products(wb_book_stage *stage, uint32_t count, uint64_t now_ns) {
@@ -48,231 +47,10 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   begin_products(stage, config->products->count, now_ns);
 }
 
-/* What updates change is kept in the view itself and written there, between wb_view_begin and wb_view_end. */
-static wb_analytics analytics_of(const wb_view_data *view) {
-  return (wb_analytics){.best_bid = view->best_bid,
-                        .best_bid_size = view->best_bid_size,
-                        .best_ask = view->best_ask,
-                        .best_ask_size = view->best_ask_size,
-                        .mid2_sum = (unsigned __int128)view->mid2_sum_high << 64 | view->mid2_sum_low,
-                        .max_spread = view->max_spread,
-                        .mid_held = view->mid_held};
-}
-
-static inline void put_analytics(wb_view_data *view, const wb_analytics *analytics) {
-  wb_word_store(&view->best_bid, analytics->best_bid);
-  wb_word_store(&view->best_bid_size, analytics->best_bid_size);
-  wb_word_store(&view->best_ask, analytics->best_ask);
-  wb_word_store(&view->best_ask_size, analytics->best_ask_size);
-  wb_word_store(&view->mid2_sum_low, (uint64_t)analytics->mid2_sum);
-  wb_word_store(&view->mid2_sum_high, (uint64_t)(analytics->mid2_sum >> 64));
-  wb_word_store(&view->max_spread, analytics->max_spread);
-  wb_word_store(&view->mid_held, analytics->mid_held);
-}
-
-/* What updates do not change. Whatever changes the state is followed by this. */
-static void put_rest(wb_book_product *product) {
-  product->live = product->recover.state == WB_STATE_LIVE;
-  product->replaced = false;
-  wb_view_data data = {
-      .snapshots = product->snapshots,
-      .rejected = product->rejected,
-      .resyncs = product->recover.resyncs,
-      .state_since_ns = product->recover.since_ns,
-      .state = product->recover.state,
-      .reason = product->recover.reason,
-      .reject = product->recover.reject,
-      .price_decimals = product->price_decimals,
-      .size_decimals = product->size_decimals,
-      .connected = product->recover.connected,
-      .lost_trades = product->witness.lost_trades,
-      .added_utc_ns = product->added_utc_ns,
-      .removed_utc_ns = product->removed_utc_ns,
-      .last_alarm = product->witness.last_alarm,
-  };
-  memcpy(data.alarms, product->witness.alarms, sizeof data.alarms);
-  wb_words_store(product->view->word + WB_VIEW_LIVE_WORDS, (const uint64_t *)(const void *)&data + WB_VIEW_LIVE_WORDS,
-                 WB_VIEW_WORDS - WB_VIEW_LIVE_WORDS);
-}
-
-static void publish_with(wb_book_stage *stage, wb_book_product *product, const wb_analytics *analytics) {
-  wb_view_begin(product->view);
-  wb_word_store(&product->view->word[0], wb_book_level_counts(product->book));
-  put_analytics(&product->view->data, analytics);
-  put_rest(product);
-  wb_view_end(product->view);
-  const wb_observer *observer = stage->config.observer;
-  if (observer && observer->state) observer->state(observer->self, (uint32_t)(product - stage->product));
-}
-
-static inline void tell(const wb_book_stage *stage, const wb_message *message) {
-  const wb_observer *observer = stage->config.observer;
-  if (__builtin_expect(observer != NULL, 0) && observer->applied) observer->applied(observer->self, message);
-}
-
-/* What a message of another kind came to. */
-static void tell_as(const wb_book_stage *stage, const wb_message *message, wb_message_kind kind, const wb_delta *delta,
-                    uint32_t count, uint64_t trade_id) {
-  struct {
-    wb_message message;
-    wb_delta delta[WB_ORDERS_DELTAS_MAX];
-  } as = {.message = *message};
-  as.message.kind = (uint8_t)kind;
-  as.message.part = WB_PART_FIRST | WB_PART_LAST;
-  as.message.delta_count = count;
-  if (count) memcpy(as.delta, delta, count * sizeof *delta);
-  if (kind == WB_MESSAGE_TRADE) as.message.u.trade.trade_id = trade_id;
-  tell(stage, &as.message);
-}
-
-static void publish(wb_book_stage *stage, wb_book_product *product) {
-  const wb_analytics analytics = analytics_of(&product->view->data);
-  publish_with(stage, product, &analytics);
-}
-
-static bool is_removed(const wb_book_product *product) { return product->recover.state == WB_STATE_REMOVED; }
-
-static uint16_t bit_of(uint32_t line) { return (uint16_t)(1u << line % WB_LINE_COUNT_MAX); }
-
-/* Whether what happens to the line concerns the product. Where nothing was said of its products a line carries all. */
-static bool carries(const wb_book_stage *stage, uint32_t line, uint32_t index) {
-  const wb_book_product *product = &stage->product[index];
-  return !is_removed(product) && (!(stage->dealt & bit_of(line)) || (product->lines & bit_of(line)));
-}
-
-/* Where lines are not redundant: the one that carries the product. */
-static uint32_t only_line(const wb_book_product *product) {
-  return product->lines ? (uint32_t)__builtin_ctz(product->lines) : 0;
-}
-
-static void command(wb_book_stage *stage, const wb_command *what) {
-  if (!stage->config.commands) return;
-  wb_command *slot = wb_ring_claim(stage->config.commands, sizeof *slot);
-  if (!slot) {
-    add(&stage->commands_dropped, 1); /* asked again at the next tick */
-    return;
-  }
-  *slot = *what;
-  slot->connection = stage->connection[what->line];
-  wb_ring_commit(stage->config.commands);
-}
-
-/* Redundant lines: brings the product's state up to date, and forgets the snapshot of a line that is not live any more. Returns whether the state
- * changed. */
-static bool show(wb_book_stage *stage, uint32_t index) {
-  wb_arbiter *arbiter = stage->config.arbiter;
-  wb_book_product *product = &stage->product[index];
-  if (!arbiter || is_removed(product)) return false;
-  wb_arbiter_book *book = wb_arbiter_book_of(arbiter, index);
-  if (book->waiting != WB_LINE_NONE && wb_arbiter_place_of(arbiter, index, book->waiting)->recover.state != WB_STATE_LIVE) {
-    book->waiting = WB_LINE_NONE;
-    wb_book_load_drop(product->book);
-  }
-  return wb_arbiter_show(arbiter, index, product->snapshots != product->snapshots_gone, &product->recover);
-}
-
-/* The line whose witnesses are listened to, as each line has its own: the first that is up. */
-static uint32_t witness_line(const wb_book_stage *stage, uint32_t index) {
-  const wb_arbiter *arbiter = stage->config.arbiter;
-  if (stage->config.level3) return wb_level3_line_up(stage->config.level3);
-  if (!arbiter) return only_line(&stage->product[index]);
-  uint32_t line = 0;
-  while (line + 1 < arbiter->line_count && !wb_arbiter_place_of(arbiter, index, line)->recover.connected) line++;
-  return line;
-}
-
-/* What asks for a book anew: its channel where that may not be in force, else the snapshot that its orders are spliced to. */
-static wb_command_kind refetch(wb_book_stage *stage, uint32_t index, const wb_recover *recover) {
-  wb_level3 *level3 = stage->config.level3;
-  bool mute = recover->reason == WB_REASON_WITHHELD || recover->reason == WB_REASON_HEARTBEAT;
-  if (level3 && !mute && (recover->acknowledged || wb_level3_heard(level3, index))) return WB_COMMAND_ASK;
-  if (level3) wb_level3_again(level3, index);
-  return WB_COMMAND_RESUBSCRIBE;
-}
-
-static void act(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
-  wb_book_product *product = &stage->product[index];
-  wb_arbiter *arbiter = stage->config.arbiter;
-  if (!stage->config.commands) return;
-  bool acted = false;
-  for (uint32_t line = 0; line < (arbiter ? arbiter->line_count : 1); line++) {
-    wb_recover *recover = arbiter ? &wb_arbiter_place_of(arbiter, index, line)->recover : &product->recover;
-    wb_action action = wb_recover_poll(recover, now_ns);
-    if (action == WB_ACTION_NONE) continue;
-    if (action == WB_ACTION_RESUBSCRIBE) add(&stage->resyncs, 1);
-    command(stage,
-            &(wb_command){
-                .kind = (uint8_t)(action == WB_ACTION_RESUBSCRIBE ? refetch(stage, index, recover) : WB_COMMAND_RECONNECT),
-                .line = (uint8_t)(arbiter ? line : witness_line(stage, index)),
-                .product = (uint16_t)index,
-                .close_code = 1000,
-                .reason = recover->reason,
-                .reject = recover->reject,
-            });
-    acted = true;
-  }
-  if (!acted) return;
-  show(stage, index);
-  publish(stage, product);
-}
-
-/* line: the one that is suspect; WB_LINE_NONE: the book itself is. */
-static void doubt(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
-  if (is_removed(&stage->product[index])) return;
-  if (stage->config.arbiter) wb_arbiter_suspect(stage->config.arbiter, index, line, reason, reject, now_ns);
-  else wb_recover_suspect(&stage->product[index].recover, reason, reject, now_ns);
-  if (stage->config.level3) wb_level3_doubt(stage->config.level3, index);
-  show(stage, index);
-}
-
-static void suspect(wb_book_stage *stage, uint32_t index, uint32_t line, wb_reason reason, wb_reject reject, uint64_t now_ns) {
-  doubt(stage, index, line, reason, reject, now_ns);
-  publish(stage, &stage->product[index]);
-  act(stage, index, now_ns);
-}
-
-/* Returns whether the book is suspect now: on the line, if its own time went back, else on all. Alarms that count only, or that the governor holds back,
- * leave the book live. */
-static bool alarm(wb_book_stage *stage, uint32_t index, uint32_t line, wb_alarm kind, const wb_evidence *finding,
-                  uint64_t now_ns) {
-  wb_book_product *product = &stage->product[index];
-  wb_witness *witness = &product->witness;
-  if (stage->config.witness->policy[kind] == WB_WITNESS_OFF) return false;
-  bool resync = wb_witness_alarm(witness, stage->config.witness, kind, product->recover.state == WB_STATE_LIVE, now_ns);
-  if (resync || now_ns - witness->told_ns >= TOLD_NS) {
-    const uint8_t decimals[] = {0, 9, product->price_decimals, product->size_decimals};
-    witness->told_ns = now_ns;
-    command(stage, &(wb_command){
-                       .kind = WB_COMMAND_GAP,
-                       .line = (uint8_t)line,
-                       .product = (uint16_t)index,
-                       .reason = (uint8_t)wb_alarm_reason(kind),
-                       .alarm = (uint8_t)kind,
-                       .decimals = decimals[finding->unit],
-                       .seen = finding->seen,
-                       .expected = finding->expected,
-                       .recv_ns = now_ns,
-                   });
-  }
-  if (resync) suspect(stage, index, kind == WB_ALARM_TIME ? line : WB_LINE_NONE, wb_alarm_reason(kind), WB_REJECT_NONE, now_ns);
-  else publish(stage, product);
-  return resync;
-}
-
-static bool stays_crossed(wb_book_stage *stage, uint32_t index, uint64_t now_ns) {
-  wb_book_product *product = &stage->product[index];
-  if (!product->crossed_since_ns || !stage->config.crossed_ns || now_ns <= product->crossed_since_ns + stage->config.crossed_ns)
-    return false;
-  product->crossed_since_ns = now_ns;
-  const wb_evidence finding = {
-      .seen = product->view->data.best_bid, .expected = product->view->data.best_ask, .unit = WB_UNIT_PRICE};
-  return alarm(stage, index, witness_line(stage, index), WB_ALARM_CROSSED, &finding, now_ns);
-}
-
 /* Takes the time of what was applied and published: no reader could have seen it later than that. */
 static void record_applied(wb_book_stage *stage) {
   if (!stage->applied_count) return;
-  add(&stage->messages_applied, stage->applied_count);
+  wb_stage_add(&stage->messages_applied, stage->applied_count);
   if (stage->config.timed) {
     uint64_t now_ns = stage->config.host->now_ns(stage->config.host->self), since_ns[2][WB_BOOK_BATCH];
     uint32_t known = 0;
@@ -304,7 +82,7 @@ static inline void applied(wb_book_stage *stage, wb_book_product *product, const
   wb_level bid, ask;
   wb_book_best(product->book, WB_SIDE_BID, &bid);
   wb_book_best(product->book, WB_SIDE_ASK, &ask);
-  wb_analytics analytics = analytics_of(view);
+  wb_analytics analytics = wb_stage_analytics(view);
   bool both = wb_analytics_update(&analytics, &product->mids, bid.price, bid.size, ask.price, ask.size);
   bool crossed = both && bid.price >= ask.price;
   if (!crossed) product->crossed_since_ns = 0;
@@ -323,8 +101,8 @@ static inline void applied(wb_book_stage *stage, wb_book_product *product, const
   }
   wb_word_store(&view->recv_ns, message->recv_ns);
   if (message->time_ns != WB_TIME_NONE) wb_word_store(&view->time_ns, message->time_ns);
-  put_analytics(view, &analytics);
-  if (__builtin_expect(product->replaced, 0)) put_rest(product);
+  wb_stage_put_analytics(view, &analytics);
+  if (__builtin_expect(product->replaced, 0)) wb_stage_put_rest(product);
   wb_view_end(product->view);
   stage->applied_recv_ns[stage->applied_count] = message->recv_ns;
   stage->applied_time_ns[stage->applied_count] = message->time_ns;
@@ -332,40 +110,40 @@ static inline void applied(wb_book_stage *stage, wb_book_product *product, const
 }
 
 static void reject(wb_book_stage *stage, const wb_message *message, wb_reject reason) {
-  add(&stage->rejected[reason], 1);
+  wb_stage_add(&stage->rejected[reason], 1);
   uint64_t now_ns = message->recv_ns;
   bool harmless = message->kind == WB_MESSAGE_REJECT && message->u.reject.harmless;
   if (message->kind == WB_MESSAGE_REJECT && message->u.reject.answer)
     harmless = message->product == WB_PRODUCT_NONE || stage->product[message->product].recover.state == WB_STATE_LIVE;
   if (message->product != WB_PRODUCT_NONE) {
     stage->product[message->product].rejected++;
-    if (harmless) publish(stage, &stage->product[message->product]);
-    else suspect(stage, message->product, message->line, WB_REASON_REJECTED, reason, now_ns);
+    if (harmless) wb_stage_publish(stage, &stage->product[message->product]);
+    else wb_stage_suspect(stage, message->product, message->line, WB_REASON_REJECTED, reason, now_ns);
     return;
   }
   if (harmless || reason == WB_REJECT_UNKNOWN_PRODUCT) return;
   /* Nobody can tell whose change was lost. */
   for (uint32_t i = 0; i < stage->product_count; i++) {
-    if (!carries(stage, message->line, i)) continue;
-    doubt(stage, i, message->line, WB_REASON_REJECTED, reason, now_ns);
-    publish(stage, &stage->product[i]);
+    if (!wb_stage_carries(stage, message->line, i)) continue;
+    wb_stage_doubt(stage, i, message->line, WB_REASON_REJECTED, reason, now_ns);
+    wb_stage_publish(stage, &stage->product[i]);
   }
-  command(stage, &(wb_command){
-                     .kind = WB_COMMAND_RECONNECT,
-                     .line = message->line,
-                     .product = WB_PRODUCT_NONE,
-                     .close_code = reason == WB_REJECT_BAD_UTF8 ? 1007
-                                   : reason == WB_REJECT_BINARY ? 1003
-                                                                : 1000,
-                     .reason = WB_REASON_REJECTED,
-                     .reject = (uint8_t)reason,
-                 });
+  wb_stage_command(stage, &(wb_command){
+                              .kind = WB_COMMAND_RECONNECT,
+                              .line = message->line,
+                              .product = WB_PRODUCT_NONE,
+                              .close_code = reason == WB_REJECT_BAD_UTF8 ? 1007
+                                            : reason == WB_REJECT_BINARY ? 1003
+                                                                         : 1000,
+                              .reason = WB_REASON_REJECTED,
+                              .reject = (uint8_t)reason,
+                          });
 }
 
 static void too_many_levels(wb_book_stage *stage, const wb_message *message, uint32_t line) {
-  add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
+  wb_stage_add(&stage->rejected[WB_REJECT_LEVELS_MAX], 1);
   stage->product[message->product].rejected++;
-  suspect(stage, message->product, line, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
+  wb_stage_suspect(stage, message->product, line, WB_REASON_LEVELS, WB_REJECT_LEVELS_MAX, message->recv_ns);
 }
 
 /* Whether the update's time, or that by which the book is crossed, made it suspect: then it is not applied. */
@@ -374,9 +152,10 @@ static inline bool untimely(wb_book_stage *stage, const wb_message *message) {
   wb_evidence finding;
   bool backwards = wb_witness_update(&product->witness, message->line, message->time_ns, &finding);
   if (__builtin_expect(backwards, 0) &&
-      alarm(stage, message->product, message->line, WB_ALARM_TIME, &finding, message->recv_ns))
+      wb_stage_alarm(stage, message->product, message->line, WB_ALARM_TIME, &finding, message->recv_ns))
     return true;
-  return __builtin_expect(product->crossed_since_ns != 0, 0) && stays_crossed(stage, message->product, message->recv_ns);
+  return __builtin_expect(product->crossed_since_ns != 0, 0) &&
+         wb_stage_stays_crossed(stage, message->product, message->recv_ns);
 }
 
 /* What only time makes wrong, by the messages' clock: a round of all products takes a second. */
@@ -388,10 +167,10 @@ static __attribute__((noinline)) void watch(wb_book_stage *stage, uint32_t line,
   for (uint64_t n = (stage->product_count * ticks + WATCHES_PER_ROUND - 1) / WATCHES_PER_ROUND; n; n--, stage->watched++) {
     if (stage->watched >= stage->product_count) stage->watched = 0;
     wb_book_product *product = &stage->product[stage->watched];
-    if (product->recover.state != WB_STATE_LIVE || stays_crossed(stage, stage->watched, recv_ns)) continue;
-    if (time_ns != WB_TIME_NONE && line == witness_line(stage, stage->watched) &&
+    if (product->recover.state != WB_STATE_LIVE || wb_stage_stays_crossed(stage, stage->watched, recv_ns)) continue;
+    if (time_ns != WB_TIME_NONE && line == wb_stage_witness_line(stage, stage->watched) &&
         wb_witness_late(&product->witness, stage->config.witness, time_ns, &finding))
-      alarm(stage, stage->watched, line, WB_ALARM_HEARTBEAT, &finding, recv_ns);
+      wb_stage_alarm(stage, stage->watched, line, WB_ALARM_HEARTBEAT, &finding, recv_ns);
   }
 }
 
@@ -420,7 +199,7 @@ static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_m
       product->snapshots++;
       product->crossed_since_ns = 0;
       product->replaced = true;
-      tell_as(stage, message, WB_MESSAGE_SNAPSHOT, NULL, 0, 0);
+      wb_stage_tell_as(stage, message, WB_MESSAGE_SNAPSHOT, NULL, 0, 0);
       return true;
     }
     too_many_levels(stage, message, message->line);
@@ -430,8 +209,8 @@ static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_m
   case WB_VERDICT_DUPLICATE:
     if (waited) wb_book_load_drop(product->book);
     if (verdict == WB_VERDICT_DUPLICATE) return false;
-    if (show(stage, message->product)) publish(stage, product);
-    act(stage, message->product, message->recv_ns);
+    if (wb_stage_show(stage, message->product)) wb_stage_publish(stage, product);
+    wb_stage_act(stage, message->product, message->recv_ns);
     return false;
   case WB_VERDICT_NOT_LIVE: break;
   }
@@ -477,11 +256,11 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
     too_many_levels(stage, message, WB_LINE_NONE);
     return;
   }
-  add(&stage->changes, message->delta_count);
+  wb_stage_add(&stage->changes, message->delta_count);
   if (__builtin_expect(unknown != 0, 0)) product->unknown_seen = true;
   if (!(message->part & WB_PART_LAST)) {
     count_part(product, message->delta_count, unknown);
-    tell(stage, message);
+    wb_stage_tell(stage, message);
     return;
   }
   wb_evidence finding;
@@ -490,13 +269,14 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
     wb_arbiter_applied(stage->config.arbiter, message->product, message->line, message->hash, message->time_ns,
                        message->recv_ns);
   applied(stage, product, message, 1, message->delta_count, unknown);
-  tell(stage, message);
+  wb_stage_tell(stage, message);
   if (__builtin_expect(product->unknown_seen, 0)) {
     product->unknown_seen = false;
-    alarm(stage, message->product, message->line, WB_ALARM_UNKNOWN, &(wb_evidence){.seen = product->view->data.unknown},
-          message->recv_ns);
+    wb_stage_alarm(stage, message->product, message->line, WB_ALARM_UNKNOWN,
+                   &(wb_evidence){.seen = product->view->data.unknown}, message->recv_ns);
   }
-  if (__builtin_expect(wrong, 0)) alarm(stage, message->product, message->line, WB_ALARM_CHECKSUM, &finding, message->recv_ns);
+  if (__builtin_expect(wrong, 0))
+    wb_stage_alarm(stage, message->product, message->line, WB_ALARM_CHECKSUM, &finding, message->recv_ns);
 }
 
 /* The end of a snapshot that is well formed. Returns whether it is the book now. */
@@ -514,8 +294,8 @@ static bool load(wb_book_stage *stage, const wb_message *message) {
   wb_witness_snapshot(&product->witness, message->line);
   if (arbiter) wb_arbiter_loaded(arbiter, message->product, message->line, when, same, message->recv_ns);
   else wb_recover_snapshot(&product->recover, message->recv_ns);
-  show(stage, message->product);
-  if (when != WB_LOAD_NOW) publish(stage, product);
+  wb_stage_show(stage, message->product);
+  if (when != WB_LOAD_NOW) wb_stage_publish(stage, product);
   return when == WB_LOAD_NOW;
 }
 
@@ -548,13 +328,13 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
   wb_evidence finding;
   bool wrong = says_of_book(message) && contradicted(stage, product->book, message, &finding);
   applied(stage, product, message, 0, 0, 0);
-  tell(stage, message);
-  if (wrong) alarm(stage, message->product, message->line, WB_ALARM_CHECKSUM, &finding, message->recv_ns);
+  wb_stage_tell(stage, message);
+  if (wrong) wb_stage_alarm(stage, message->product, message->line, WB_ALARM_CHECKSUM, &finding, message->recv_ns);
 }
 
 static void take_scale(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
-  wb_analytics analytics = analytics_of(&product->view->data);
+  wb_analytics analytics = wb_stage_analytics(&product->view->data);
   bool held = !stage->config.level3 || wb_level3_scale(stage->config.level3, message);
   wb_witness_rescaled(&product->witness);
   unsigned price = message->u.scale.price_decimals, size = message->u.scale.size_decimals;
@@ -573,15 +353,16 @@ static void take_scale(wb_book_stage *stage, const wb_message *message) {
     wb_analytics_update(&analytics, &product->mids, 0, 0, 0, 0);
   }
   /* Coarser units come only right before a snapshot. */
-  if (coarser && !empty) doubt(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
-  publish_with(stage, product, &analytics);
-  tell(stage, message);
+  if (coarser && !empty)
+    wb_stage_doubt(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
+  wb_stage_publish_with(stage, product, &analytics);
+  wb_stage_tell(stage, message);
   if (!coarser && !fits) {
-    add(&stage->rejected[WB_REJECT_NUMBER_RANGE], 1);
+    wb_stage_add(&stage->rejected[WB_REJECT_NUMBER_RANGE], 1);
     product->rejected++;
-    suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
+    wb_stage_suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NUMBER_RANGE, message->recv_ns);
   } else if (!held) {
-    suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
+    wb_stage_suspect(stage, message->product, WB_LINE_NONE, WB_REASON_RANGE, WB_REJECT_NONE, message->recv_ns);
   }
 }
 
@@ -596,15 +377,15 @@ static wb_recover *recover_of(wb_book_stage *stage, uint32_t index, uint32_t lin
 static void ask_first(wb_book_stage *stage, uint32_t index) {
   wb_level3 *level3 = stage->config.level3;
   if (level3->recording || !wb_level3_first(level3, index)) return;
-  command(stage, &(wb_command){.kind = WB_COMMAND_ASK,
-                               .line = (uint8_t)witness_line(stage, index),
-                               .product = (uint16_t)index,
-                               .reason = WB_REASON_CONNECTED});
+  wb_stage_command(stage, &(wb_command){.kind = WB_COMMAND_ASK,
+                                        .line = (uint8_t)wb_stage_witness_line(stage, index),
+                                        .product = (uint16_t)index,
+                                        .reason = WB_REASON_CONNECTED});
 }
 
 static void tell_trade(const wb_book_stage *stage, const wb_message *message, const wb_trade *trade) {
   const wb_delta delta = {.price = trade->price, .size = trade->size, .side = !trade->taker};
-  tell_as(stage, message, WB_MESSAGE_TRADE, &delta, 1, trade->trade_id);
+  wb_stage_tell_as(stage, message, WB_MESSAGE_TRADE, &delta, 1, trade->trade_id);
 }
 
 static void tape_trade(wb_book_stage *stage, const wb_message *message, const wb_trade *trade, bool numbered) {
@@ -612,12 +393,12 @@ static void tape_trade(wb_book_stage *stage, const wb_message *message, const wb
   if (stage->config.tape)
     wb_tape_take(&stage->config.tape[message->product], trade, numbered, product->price_decimals, product->size_decimals);
   /* The lines of level 3 are one by then. */
-  uint32_t line = witness_line(stage, message->product);
+  uint32_t line = wb_stage_witness_line(stage, message->product);
   if (!stage->config.level3 && message->line != line) return;
   if (stage->config.observer) tell_trade(stage, message, trade);
   wb_evidence finding;
   if (numbered && wb_witness_trade(&stage->product[message->product].witness, trade->trade_id, &finding))
-    alarm(stage, message->product, line, WB_ALARM_TRADES, &finding, message->recv_ns);
+    wb_stage_alarm(stage, message->product, line, WB_ALARM_TRADES, &finding, message->recv_ns);
 }
 
 static void orders_changed(wb_book_stage *stage, const wb_message *message, const wb_delta *delta, uint32_t count) {
@@ -628,9 +409,9 @@ static void orders_changed(wb_book_stage *stage, const wb_message *message, cons
     too_many_levels(stage, message, WB_LINE_NONE);
     return;
   }
-  add(&stage->changes, count);
+  wb_stage_add(&stage->changes, count);
   applied(stage, product, message, 1, count, unknown);
-  if (stage->config.observer) tell_as(stage, message, WB_MESSAGE_UPDATE, delta, count, 0);
+  if (stage->config.observer) wb_stage_tell_as(stage, message, WB_MESSAGE_UPDATE, delta, count, 0);
 }
 
 static void orders_loaded(wb_book_stage *stage, const wb_message *message) {
@@ -645,7 +426,7 @@ static void orders_loaded(wb_book_stage *stage, const wb_message *message) {
   product->crossed_since_ns = 0;
   product->replaced = true;
   applied(stage, product, message, 0, 0, 0);
-  tell_as(stage, message, WB_MESSAGE_SNAPSHOT, NULL, 0, 0);
+  wb_stage_tell_as(stage, message, WB_MESSAGE_SNAPSHOT, NULL, 0, 0);
 }
 
 static void take_event(wb_book_stage *stage, const wb_message *message, const wb_order_event *event) {
@@ -659,7 +440,8 @@ static void take_event(wb_book_stage *stage, const wb_message *message, const wb
   case WB_ORDER_SYNC_CHANGED: orders_changed(stage, message, delta, count); break;
   case WB_ORDER_SYNC_LOADED: orders_loaded(stage, message); break;
   case WB_ORDER_SYNC_ASK:
-    suspect(stage, message->product, WB_LINE_NONE, wb_level3_why(level3, message->product), WB_REJECT_NONE, message->recv_ns);
+    wb_stage_suspect(stage, message->product, WB_LINE_NONE, wb_level3_why(level3, message->product), WB_REJECT_NONE,
+                     message->recv_ns);
   }
   if (traded) tape_trade(stage, message, &trade, numbered);
 }
@@ -695,7 +477,7 @@ static void take_subscriptions(wb_book_stage *stage, const wb_message *message) 
   if (message->product != WB_PRODUCT_NONE) stage->product[message->product].marked = true;
   if (!(message->part & WB_PART_LAST)) return;
   for (uint32_t i = 0; i < stage->product_count; i++) {
-    if (!carries(stage, message->line, i)) continue;
+    if (!wb_stage_carries(stage, message->line, i)) continue;
     recover_of(stage, i, message->line)->acknowledged = stage->product[i].marked;
     if (stage->config.level3 && stage->product[i].marked) ask_first(stage, i);
   }
@@ -709,8 +491,8 @@ static void line_of_product(wb_book_stage *stage, uint32_t index, uint32_t line,
   if (up || arbiter) wb_witness_connected(&product->witness);
   if (arbiter) (up ? wb_arbiter_connected : wb_arbiter_disconnected)(arbiter, index, line, now_ns);
   else (up ? wb_recover_connected : wb_recover_disconnected)(&product->recover, now_ns);
-  show(stage, index);
-  publish(stage, product);
+  wb_stage_show(stage, index);
+  wb_stage_publish(stage, product);
 }
 
 static void take_line(wb_book_stage *stage, const wb_message *message) {
@@ -718,9 +500,9 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
   if (up) stage->connection[message->line % WB_LINE_COUNT_MAX] = message->connection;
   if (up) stage->watch_due_ns = 0; /* in a replay another machine's clock may begin here */
   bool feed = !stage->config.level3 || wb_level3_line(stage->config.level3, message->line, message->connection, up);
-  stage->up = (uint16_t)(up ? stage->up | bit_of(message->line) : stage->up & ~bit_of(message->line));
+  stage->up = (uint16_t)(up ? stage->up | wb_stage_bit(message->line) : stage->up & ~wb_stage_bit(message->line));
   for (uint32_t i = 0; i < stage->product_count; i++) {
-    if (!carries(stage, message->line, i)) continue;
+    if (!wb_stage_carries(stage, message->line, i)) continue;
     if (!feed) {
       wb_witness_connected(&stage->product[i].witness);
       release_held(stage, message, i);
@@ -733,7 +515,7 @@ static void take_line(wb_book_stage *stage, const wb_message *message) {
 
 static void remove_product(wb_book_stage *stage, uint32_t index, const wb_message *message) {
   wb_book_product *product = &stage->product[index];
-  wb_analytics analytics = analytics_of(&product->view->data);
+  wb_analytics analytics = wb_stage_analytics(&product->view->data);
   if (product->loading) wb_book_load_drop(product->book);
   product->loading = product->applying = false;
   wb_book_clear(product->book);
@@ -746,13 +528,13 @@ static void remove_product(wb_book_stage *stage, uint32_t index, const wb_messag
   product->removed_utc_ns = message->u.product.utc_ns;
   if (stage->config.arbiter) wb_arbiter_forget(stage->config.arbiter, index, message->recv_ns);
   wb_recover_removed(&product->recover, message->recv_ns);
-  publish_with(stage, product, &analytics);
+  wb_stage_publish_with(stage, product, &analytics);
 }
 
 static void add_product(wb_book_stage *stage, uint32_t index, const wb_message *message) {
   begin_products(stage, index + 1, message->recv_ns);
   wb_book_product *product = &stage->product[index];
-  if (is_removed(product)) {
+  if (wb_stage_removed(product)) {
     uint64_t resyncs = product->recover.resyncs;
     wb_recover_init(&product->recover, stage->config.recover, message->recv_ns);
     product->recover.resyncs = resyncs;
@@ -762,21 +544,21 @@ static void add_product(wb_book_stage *stage, uint32_t index, const wb_message *
 }
 
 static void take_product(wb_book_stage *stage, const wb_message *message) {
-  uint16_t line = bit_of(message->line);
+  uint16_t line = wb_stage_bit(message->line);
   if (message->product == WB_PRODUCT_NONE) {
     stage->dealt |= line;
     for (uint32_t i = 0; i < stage->product_count; i++) stage->product[i].lines &= (uint16_t)~line;
     return;
   }
   if (message->u.product.change == WB_PRODUCT_REMOVED) {
-    if (!is_removed(&stage->product[message->product])) remove_product(stage, message->product, message);
+    if (!wb_stage_removed(&stage->product[message->product])) remove_product(stage, message->product, message);
     return;
   }
   if (message->u.product.change == WB_PRODUCT_ADDED) add_product(stage, message->product, message);
   stage->product[message->product].lines |= line;
   if (message->u.product.change == WB_PRODUCT_CARRIED) return;
   if (stage->up & line) line_of_product(stage, message->product, message->line, true, message->recv_ns);
-  else publish(stage, &stage->product[message->product]);
+  else wb_stage_publish(stage, &stage->product[message->product]);
 }
 
 static void take_window(wb_book_stage *stage) {
@@ -792,7 +574,7 @@ static void take_window(wb_book_stage *stage) {
     product->snapshots_gone = product->snapshots = product->rejected = 0;
     memset(product->witness.alarms, 0, sizeof product->witness.alarms);
     product->witness.lost_trades = product->witness.last_alarm = 0;
-    wb_analytics analytics = analytics_of(view);
+    wb_analytics analytics = wb_stage_analytics(view);
     wb_analytics_restart(&analytics, &product->mids);
     if (stage->config.tape)
       wb_tape_init(&stage->config.tape[i], stage->config.tape[i].config, product->price_decimals, product->size_decimals);
@@ -801,14 +583,14 @@ static void take_window(wb_book_stage *stage) {
     wb_word_store(&view->changes, 0);
     wb_word_store(&view->unknown, 0);
     wb_word_store(&view->crossed, 0);
-    put_analytics(view, &analytics);
-    put_rest(product);
+    wb_stage_put_analytics(view, &analytics);
+    wb_stage_put_rest(product);
     wb_view_end(product->view);
   }
 }
 
 static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
-  if (message->product == WB_PRODUCT_NONE || message->line != witness_line(stage, message->product)) return;
+  if (message->product == WB_PRODUCT_NONE || message->line != wb_stage_witness_line(stage, message->product)) return;
   if (stage->config.tape) wb_tape_until(&stage->config.tape[message->product], message->time_ns);
   const wb_level3 *level3 = stage->config.level3;
   if (level3) release_held(stage, message, message->product);
@@ -816,12 +598,12 @@ static void take_heartbeat(wb_book_stage *stage, const wb_message *message) {
   wb_book_product *product = &stage->product[message->product];
   wb_evidence finding;
   if (wb_witness_last_trade(&product->witness, config, message->u.heartbeat.last_trade_id, message->time_ns, &finding))
-    alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
+    wb_stage_alarm(stage, message->product, message->line, WB_ALARM_TRADES, &finding, message->recv_ns);
   if (wb_witness_heartbeat(&product->witness, config, message->u.heartbeat.sequence, message->time_ns,
                            level3 ? level3->product[message->product].sync.sequence
                                   : product->snapshots + product->view->data.updates,
                            product->recover.state == WB_STATE_LIVE, &finding))
-    alarm(stage, message->product, message->line, WB_ALARM_SILENT, &finding, message->recv_ns);
+    wb_stage_alarm(stage, message->product, message->line, WB_ALARM_SILENT, &finding, message->recv_ns);
 }
 
 static void take_trade(wb_book_stage *stage, const wb_message *message) {
@@ -839,7 +621,7 @@ static void take_ticker(wb_book_stage *stage, const wb_message *message) {
   const wb_view_data *a = &product->view->data;
   const wb_arbiter *arbiter = stage->config.arbiter;
   if (!(message->flags & WB_FLAG_BEST)) return;
-  if (product->recover.state != WB_STATE_LIVE || message->line != witness_line(stage, message->product)) return;
+  if (product->recover.state != WB_STATE_LIVE || message->line != wb_stage_witness_line(stage, message->product)) return;
   if (arbiter && !wb_arbiter_in_step(arbiter, message->product, message->line)) return; /* it speaks of another moment */
   const wb_touch ours = {.price = {a->best_bid, a->best_ask}, .size = {a->best_bid_size, a->best_ask_size}};
   const wb_touch theirs = {.price = {message->deltas[0].price, message->deltas[1].price},
@@ -847,29 +629,30 @@ static void take_ticker(wb_book_stage *stage, const wb_message *message) {
   wb_evidence finding;
   if (wb_witness_ticker(&product->witness, stage->config.witness, message->recv_ns, &ours, &theirs,
                         message->flags & WB_FLAG_SIZES, &finding))
-    alarm(stage, message->product, message->line, WB_ALARM_TICKER, &finding, message->recv_ns);
+    wb_stage_alarm(stage, message->product, message->line, WB_ALARM_TICKER, &finding, message->recv_ns);
 }
 
 static void take_resync(wb_book_stage *stage, const wb_message *message) {
   if (stage->config.commands) return; /* it asked for it */
-  add(&stage->resyncs, 1);
+  wb_stage_add(&stage->resyncs, 1);
   wb_recover_asked(recover_of(stage, message->product, message->line), message->recv_ns);
-  show(stage, message->product);
-  publish(stage, &stage->product[message->product]);
+  wb_stage_show(stage, message->product);
+  wb_stage_publish(stage, &stage->product[message->product]);
 }
 
 static void take_gap(wb_book_stage *stage, const wb_message *message) {
   bool of_line = message->u.gap.expected || message->u.gap.came;
   for (uint32_t i = 0; i < stage->product_count; i++) {
-    if (of_line ? !carries(stage, message->line, i) : is_removed(&stage->product[i])) continue;
+    if (of_line ? !wb_stage_carries(stage, message->line, i) : wb_stage_removed(&stage->product[i])) continue;
     stage->product[i].skipped++; /* an update before its snapshot is then nobody's fault */
-    suspect(stage, i, of_line ? message->line : WB_LINE_NONE, WB_REASON_GAP, WB_REJECT_NONE, message->recv_ns);
+    wb_stage_suspect(stage, i, of_line ? message->line : WB_LINE_NONE, WB_REASON_GAP, WB_REJECT_NONE, message->recv_ns);
   }
 }
 
 /* About one product but an update, which a book that is not live refuses by itself. */
 static void take_more(wb_book_stage *stage, const wb_message *message) {
-  if (message->product != WB_PRODUCT_NONE && is_removed(&stage->product[message->product])) return; /* was still on its way */
+  if (message->product != WB_PRODUCT_NONE && wb_stage_removed(&stage->product[message->product]))
+    return; /* was still on its way */
   switch (message->kind) {
   case WB_MESSAGE_SNAPSHOT: take_snapshot(stage, message); break;
   case WB_MESSAGE_HEARTBEAT: take_heartbeat(stage, message); break;
@@ -896,8 +679,8 @@ void wb_book_stage_take(wb_book_stage *stage, const wb_message *message) {
   case WB_MESSAGE_CONNECT:
   case WB_MESSAGE_DISCONNECT: take_line(stage, message); break;
   case WB_MESSAGE_GAP: take_gap(stage, message); break;
-  case WB_MESSAGE_ERROR: add(&stage->errors, 1); break;
-  case WB_MESSAGE_UNKNOWN: add(&stage->unknown, 1); break;
+  case WB_MESSAGE_ERROR: wb_stage_add(&stage->errors, 1); break;
+  case WB_MESSAGE_UNKNOWN: wb_stage_add(&stage->unknown, 1); break;
   case WB_MESSAGE_WINDOW: take_window(stage); break;
   case WB_MESSAGE_PRODUCT: take_product(stage, message); break;
   default: break;
@@ -908,7 +691,7 @@ static void tick(wb_book_stage *stage, uint64_t now_ns) {
   bool quiet = now_ns > stage->watch_due_ns + QUIET_NS;
   for (uint32_t i = 0; i < stage->product_count; i++) {
     bool live = stage->product[i].recover.state == WB_STATE_LIVE;
-    if (!live || !quiet || !stays_crossed(stage, i, now_ns)) act(stage, i, now_ns);
+    if (!live || !quiet || !wb_stage_stays_crossed(stage, i, now_ns)) wb_stage_act(stage, i, now_ns);
   }
 }
 
