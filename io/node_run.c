@@ -654,6 +654,7 @@ void wb_node_close(wb_node *node) {
 int wb_node_product_add(wb_node *node, const char *id, size_t bytes, const wb_product *like) {
   wb_products *products = node->config.products;
   if (!node->live) return WB_E_STATE;
+  if (node->config.codec->separator != '/' && memchr(id, '/', bytes)) return WB_E_SYNTAX;
   int known = wb_products_find(products, id, bytes);
   if (known >= 0 && !wb_product_removed(&products->product[known])) return 0;
   wb_product own = *like;

@@ -215,13 +215,8 @@ static int choose_of_list(choice *c) {
 
 int wb_product_list_choose(const wb_product_list *list, char *const *word, char separator, wb_products *products,
                            void (*warn)(void *self, const char *text), void *self, wb_error *error) {
-  choice c = {.list = list,
-              .word = word,
-              .separator = separator,
-              .products = products,
-              .warn = warn,
-              .self = self,
-              .error = error};
+  choice c = {
+      .list = list, .word = word, .separator = separator, .products = products, .warn = warn, .self = self, .error = error};
   if (!list && wb_product_list_wanted(word))
     return wb_error_set(error, WB_E_CONFIG, 0, "product",
                         "'all' and patterns need the exchange's list of products: --products-from");

@@ -220,7 +220,7 @@ static const wb_codec forms[WIREBOOK_CODECS_MAX] = {
 };
 
 static const wb_codec *codec_of(const wirebook_codec *codec, wb_error *error) {
-  if (!codec->name || !codec->url || !codec->channels || !codec->decode || !codec->subscribe) {
+  if (!codec->name || !codec->url || !codec->channels || !codec->channels[0] || !codec->decode || !codec->subscribe) {
     wb_error_set(error, WB_E_CONFIG, 0, "codec", "a codec needs a name, a url, channels, decode and subscribe");
     return NULL;
   }
@@ -234,6 +234,9 @@ static const wb_codec *codec_of(const wirebook_codec *codec, wb_error *error) {
       slots[i].codec.name = codec->name;
       slots[i].codec.url = codec->url;
       slots[i].codec.channels = codec->channels;
+      slots[i].codec.level2 = codec->channels[0];
+      slots[i].codec.product_key = "\"product_id\"";
+      slots[i].codec.separator = '-';
       slots[i].codec.decode = codec_decode;
     }
     found = &slots[i].codec;

@@ -131,7 +131,7 @@ WIREBOOK_API int wirebook_products_find(const wirebook_products *products, const
 enum { WIREBOOK_CODECS_MAX = 4 };
 typedef struct wirebook_codec {
   const char *name, *url;
-  const char *const *channels; /* default channels, NULL-terminated */
+  const char *const *channels; /* default channels, NULL-terminated; what begins like the first one makes the books */
   size_t state_bytes;          /* of a node: zeroed, 64-byte aligned */
 
   /* init (may be NULL) returns 0 or a negative error. decode takes one frame (64 bytes past its end are readable). subscribe writes the messages that ask for the

@@ -490,7 +490,8 @@ int wb_cmd_run(int argc, char **argv) {
          "every raw frame.\n"
          "Values come from flags, then the environment [NAME], then --config FILE, then the default.\n");
     wb_config_usage(options, OPTIONS);
-  } else if (settings(config, &node, mock_url, mock_rest, sizeof mock_url, &error) != 0 || products_of(config, &node, &error) != 0) {
+  } else if (settings(config, &node, mock_url, mock_rest, sizeof mock_url, &error) != 0 ||
+             products_of(config, &node, &error) != 0) {
     code = wrong(&error);
   } else if (wb_config_check(config)) {
     wb_config_print(config);

@@ -30,8 +30,8 @@
 #include "io/uring.h"
 #include "io/ws.h"
 #include "tools/mock_limits.h"
-#include "tools/mock_orders.h"
 #include "tools/mock_login.h"
+#include "tools/mock_orders.h"
 #include "tools/mock_text.h"
 
 typedef struct wb_mock_server wb_mock_server;

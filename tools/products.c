@@ -75,7 +75,8 @@ static int fetch(const wb_products_source *source, char *const *word, const char
   if (!from && (!source->own || !wb_product_list_wanted(word))) return 0;
   if (!from || strcmp(from, "rest") == 0) from = source->codec->products_url;
   if (!from)
-    return wb_error_set(error, WB_E_CONFIG, 0, "product", "the list of products of %s is not known: name them", source->codec->name);
+    return wb_error_set(error, WB_E_CONFIG, 0, "product", "the list of products of %s is not known: name them",
+                        source->codec->name);
   char agent[] = "wirebook/" WB_VERSION;
   return wb_product_list_fetch(list, from,
                                &(wb_rest_config){.ca_file = source->ca_file, .insecure = source->insecure, .user_agent = agent},
@@ -97,7 +98,8 @@ static wb_products *open_listed(char *const *list, char separator, const wb_prod
   int result = words_of(list, &given, error);
   if (result == 0 && source) result = fetch(source, given.word, command, &listed, error);
   if (result == 0)
-    result = wb_product_list_choose(listed.count ? &listed : NULL, given.word, separator, products, warn, (void *)command, error);
+    result =
+        wb_product_list_choose(listed.count ? &listed : NULL, given.word, separator, products, warn, (void *)command, error);
   wb_product_list_free(&listed);
   words_free(&given);
   if (result == 0) return products;

@@ -160,9 +160,10 @@ static inline size_t capture_print_ticker(const wb_message *message, char *text,
 }
 
 static inline size_t capture_print(const capture *from, unsigned index, char *text, size_t size) {
-  static const char *const kinds[] = {"?",       "snapshot", "update",     "heartbeat", "subscriptions", "error", "reject",
-                                      "ignored", "connect",  "disconnect", "scale",     "ticker",        "trade", "window",
-                                      "gap",     "resync",   "status",     "candle",    "auction",       "rfq",   "unknown"};
+  static const char *const kinds[] = {"?",      "snapshot", "update",  "heartbeat",  "subscriptions", "error",
+                                      "reject", "ignored",  "connect", "disconnect", "scale",         "ticker",
+                                      "trade",  "window",   "gap",     "resync",     "product",       "order",
+                                      "status", "candle",   "auction", "rfq",        "unknown"};
   const wb_message *message = from->message[index];
   size_t used = 0;
 #define PUT(...) used += (size_t)snprintf(text + used, used < size ? size - used : 0, __VA_ARGS__)
@@ -206,7 +207,7 @@ static inline size_t capture_print(const capture *from, unsigned index, char *te
   if (message->kind == WB_MESSAGE_AUCTION)
     PUT(" sequence %llu state %u open %u", (unsigned long long)message->u.auction.sequence, message->u.auction.state,
         message->u.auction.can_open);
-  if (message->kind > WB_MESSAGE_RESYNC && message->delta_count)
+  if (message->kind >= WB_MESSAGE_STATUS && message->delta_count)
     PUT(" units %u %u", message->decimals[0], message->decimals[1]);
   bool sided = message->kind != WB_MESSAGE_STATUS && message->kind != WB_MESSAGE_CANDLE;
   for (uint32_t i = 0; i < message->delta_count; i++)

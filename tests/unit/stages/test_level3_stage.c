@@ -343,7 +343,8 @@ static void compare(const rig *a, const rig *b) {
                wb_reason_text((wb_reason)y->recover.reason));
   /* What was asked of a line that went down meanwhile is not on record. */
   cr_expect_geq(x->recover.resyncs, y->recover.resyncs, "%" PRIu64 " %" PRIu64, x->recover.resyncs, y->recover.resyncs);
-  cr_expect(x->snapshots == y->snapshots && x->view->data.updates == y->view->data.updates && x->view->data.changes == y->view->data.changes && x->rejected == y->rejected);
+  cr_expect(x->snapshots == y->snapshots && x->view->data.updates == y->view->data.updates &&
+            x->view->data.changes == y->view->data.changes && x->rejected == y->rejected);
   cr_expect_eq(wb_book_hash(x->book), wb_book_hash(y->book));
   cr_expect_eq(sync_of(a)->sequence, sync_of(b)->sequence);
   cr_expect(sync_of(a)->loaded == sync_of(b)->loaded && sync_of(a)->useless == sync_of(b)->useless &&
