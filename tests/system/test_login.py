@@ -16,6 +16,7 @@ import time
 
 from harness import LIMIT, Program, certificates, load, logged, main, mock, node, openssl, wait_until
 from peer import Listener, frame
+from test_node import BOOK, same
 
 KEY, PASSPHRASE = "0123456789abcdef0123456789abcdef", "a \"passphrase\" \\ of ours"
 NAME = "organizations/00000000-0000-4000-8000-000000000001/apiKeys/00000000-0000-4000-8000-000000000002"
@@ -108,6 +109,23 @@ def a_node_with_a_key_gets_level2_over_wss_and_its_secrets_are_nowhere(directory
         assert secret.encode() not in left, f"{secret} was left behind"
     checked = Program("run", "--check-config", "--key-file", f"{directory}/exchange.json", *LEVEL2).ends(0)
     assert "exchange.json" in checked.out["stdout"] and not any(secret in checked.out["stdout"] for secret in (KEY, secret_of(), PASSPHRASE))
+
+
+def a_node_with_a_key_keeps_books_of_orders_from_the_channels_that_need_one(directory):
+    for channel in ("full", "level3"):
+        place = f"{directory}/{channel}"
+        os.mkdir(place)
+        exchange = mock("--login-file", accounts(place), "--product", "BTC,ETH", "--levels", 100, "--rate", 300, "--messages", 900, "--limits", "enforce",
+                        "--report", f"{place}/mock.json", "--depth", 1000, "--once")
+        port = exchange.url.rstrip("/").rsplit(":", 1)[1]
+        node(exchange.url, place, "--rest", f"http://127.0.0.1:{port}", "--key-file", exchange_key(place), "--channel", f"{channel},heartbeat",
+             "--product", "BTC,ETH", "--once").ends(0)
+        exchange.ends(0)
+        same(f"{place}/mock.json", f"{place}/report.json", *BOOK)
+        told = load(f"{place}/mock.json")
+        assert told["logins"] == {"accepted": 1} and not any(told["breaches"].values()), told
+        Program("replay", "--product", "BTC,ETH", "--console", "off", "--depth", 1000, "--report", f"{place}/replay.json", f"{place}/data").ends(0)
+        same(f"{place}/report.json", f"{place}/replay.json", *BOOK)
 
 
 def signatures(sent):

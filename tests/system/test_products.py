@@ -166,7 +166,7 @@ def asked_for(directory):
 def many_products(directory, connections, dialect):
     """400 products, all live within seconds, none asked for twice, no more connections or messages a second than an exchange allows."""
     ids = ids_of(400)
-    exchange = mock("--dialect", dialect, "--product", ",".join(ids), "--levels", 50, "--rate", 2, "--report", f"{directory}/mock.json", "--depth", 1000)
+    exchange = mock("--dialect", dialect, "--product", ",".join(ids), "--levels", 50, "--rate", 2, "--limits", "enforce", "--report", f"{directory}/mock.json", "--depth", 1000)
     watched = Watched(directory, exchange.url, "--feed", dialect, "--product", ",".join(ids), "--connections", connections, "--journal", "2M", "--max-message", "100k")
     watched.live(400)
     report = watched.end(exchange)
@@ -176,6 +176,8 @@ def many_products(directory, connections, dialect):
     assert abs(sum(line["share"] for line in report["lines"]) - 1) < 0.001, report["lines"]
     assert sorted(asked_for(directory)) == sorted(ids), "each product is asked for once"
     assert messages_over(directory, "sent") <= 8 and messages_over(directory, "connect") <= 8
+    breaches = load(f"{directory}/mock.json")["breaches"]
+    assert breaches and not any(breaches.values()), breaches
     Program("replay", "--feed", dialect, "--product", ",".join(ids), "--depth", 1000, "--console", "off", "--report", f"{directory}/replay.json", f"{directory}/data").ends(0)
     same(f"{directory}/report.json", f"{directory}/replay.json", "--rejected", *BOOK)
     assert load(f"{directory}/replay.json")["messages"] == report["messages"]
