@@ -390,12 +390,13 @@ static void tell_trade(const wb_book_stage *stage, const wb_message *message, co
 
 static void tape_trade(wb_book_stage *stage, const wb_message *message, const wb_trade *trade, bool numbered) {
   const wb_book_product *product = &stage->product[message->product];
-  if (stage->config.tape)
+  bool past = message->flags & WB_FLAG_PAST; /* of before the subscription: it says the next id, and counts for nothing */
+  if (stage->config.tape && !past)
     wb_tape_take(&stage->config.tape[message->product], trade, numbered, product->price_decimals, product->size_decimals);
   /* The lines of level 3 are one by then. */
   uint32_t line = wb_stage_witness_line(stage, message->product);
   if (!stage->config.level3 && message->line != line) return;
-  if (stage->config.observer) tell_trade(stage, message, trade);
+  if (stage->config.observer && !past) tell_trade(stage, message, trade);
   wb_evidence finding;
   if (numbered && wb_witness_trade(&stage->product[message->product].witness, trade->trade_id, &finding))
     wb_stage_alarm(stage, message->product, line, WB_ALARM_TRADES, &finding, message->recv_ns);

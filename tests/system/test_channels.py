@@ -68,5 +68,18 @@ def every_channel_of_the_advanced_feed_moves_no_book_and_unknown_channels_are_co
     assert told["unknown"] == 3 and told["rejected"] == {"unknown_product": len(of_others) - 1}, told  # rows of status pass by
 
 
+def trades_of_before_the_subscription_are_in_no_total(directory):
+    snapshot = {"type": "snapshot", "product_id": "BTC-USD", "bids": [["100", "1"]], "asks": [["101", "2"]]}
+    trade = {"maker_order_id": "b0b9d9a4-3d5c-4d46-8e0b-8a4c7d8c1d01", "taker_order_id": "b0b9d9a4-3d5c-4d46-8e0b-8a4c7d8c1d02", "side": "sell", "product_id": "BTC-USD",
+             "time": "2026-08-02T05:43:52.535977Z"}
+    frames = [json.dumps(frame) for frame in (snapshot, dict(trade, type="last_match", trade_id=7, sequence=1, size="5", price="99"),
+                                              dict(trade, type="match", trade_id=8, sequence=2, size="0.5", price="101"))]
+    asked = {"type": "subscribe", "channels": [{"name": name, "product_ids": ["BTC-USD", "ETH-USD"]} for name in ("level2_batch", "matches")]}
+    told = through(directory, "coinbase-exchange", "level2_batch,matches", [asked], frames)["products"]
+    trades = told["BTC-USD"]["trades"]
+    assert (trades["count"], trades["volume"], trades["last_price"], trades["last_side"], trades["vwap"], trades["gaps"]) == (1, "0.5", "101", "buy", "101", 0), trades
+    assert not told["ETH-USD"].get("trades", {}).get("count"), told["ETH-USD"]
+
+
 if __name__ == "__main__":
     main(globals())
