@@ -106,9 +106,9 @@ static size_t drain(unsigned ring, uint8_t *seen) {
 static void *sink_all(void *self) {
   uint8_t *seen = calloc(record_count, 1);
   for (uint64_t turn = 0;; turn++) {
-    /* Stands still until records are dropped, or the end. */
+    /* Stands still, at first and now and then, until records are dropped, or the end. */
     uint64_t dropped = wb_load_relaxed(&stage.dropped_frames);
-    if (mix(~turn) % 4096 == 0)
+    if (turn == 0 || mix(~turn) % 4096 == 0)
       while (wb_load_relaxed(&stage.dropped_frames) == dropped && !__atomic_load_n(&spilled, __ATOMIC_ACQUIRE)) sched_yield();
     bool last = __atomic_load_n(&spilled, __ATOMIC_ACQUIRE);
     size_t count = 0;

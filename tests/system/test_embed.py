@@ -106,7 +106,7 @@ def outside_the_tree_find_package_builds_with_both_libraries(directory):
         file.write("cmake_minimum_required(VERSION 3.25)\nproject(outside C)\nfind_package(wirebook 0.1 REQUIRED)\n"
                    "add_executable(shared touch.c)\ntarget_link_libraries(shared wirebook::wirebook)\n"
                    "add_executable(static touch.c)\ntarget_link_libraries(static wirebook::static)\n")
-    run("cmake", "-S", f"{directory}/project", "-B", f"{directory}/out", f"-DCMAKE_PREFIX_PATH={prefix}", env=env)
+    run("cmake", "-G", "Ninja", "-S", f"{directory}/project", "-B", f"{directory}/out", f"-DCMAKE_PREFIX_PATH={prefix}", env=env)
     run("cmake", "--build", f"{directory}/out", env=env)
     url = one_snapshot(directory)
     for kind in ("shared", "static"):
