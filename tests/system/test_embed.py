@@ -71,8 +71,8 @@ def what_cannot_be_is_refused_with_a_word(directory):
         assert done.returncode == 1 and what in done.stderr, (words, done)
 
 
-def installed(directory):
-    prefix = f"{directory}/prefix"
+def installed(place):
+    prefix = f"{place}/prefix"
     run("cmake", "--install", BUILD, "--prefix", prefix)
     flags = glob.glob(f"{prefix}/**/wirebook.pc", recursive=True)
     assert len(flags) == 1, flags
