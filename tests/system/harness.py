@@ -136,6 +136,24 @@ def certificates(directory, host="IP:127.0.0.1,DNS:localhost", days="2", name="s
             f"{name}.ext", "-out", f"{name}.pem", cwd=directory)
 
 
+def same(a, b, *words):
+    """Two reports agree, by compare_report.py."""
+    done = subprocess.run([sys.executable, f"{HERE}/compare_report.py", a, b, *words], capture_output=True, text=True)
+    assert done.returncode == 0, f"{a} and {b} differ:\n{done.stdout}{done.stderr}"
+
+
+def reported(program, path):
+    """The report that a running node writes when it is asked for one."""
+    before = os.stat(path).st_mtime_ns if os.path.exists(path) else None
+    program.signal(signal.SIGUSR1)
+
+    def written():
+        program.pump(0.01)
+        return os.path.exists(path) and os.stat(path).st_mtime_ns != before
+    wait_until(written, "a report")
+    return load(path)
+
+
 def tests_of(module):
     """The functions of a test file that are tests: one argument, called directory."""
     return {name: value for name, value in list(module.items()) if callable(value) and getattr(value, "__code__", None) and

@@ -5,8 +5,8 @@ import os
 import re
 import signal
 
-from harness import SLOW, Program, load, main, mock, node, wait_until
-from test_node import BOOK, THREE, everything_stored, replayed, same
+from harness import SLOW, Program, load, main, mock, node, same, wait_until
+from test_node import BOOK, THREE, everything_stored, replayed
 
 ONCE_EACH = "sh -c 'echo \"$2\" >> \"$1\"' sh"
 

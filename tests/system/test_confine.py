@@ -12,10 +12,10 @@ import tempfile
 import threading
 
 import harness
-from harness import SLOW, Program, load, main, mock, node, wait_until
+from harness import SLOW, load, main, mock, node, same, wait_until
 from peer import Listener, Peer, frame
 from test_hostile import SNAPSHOT, UPDATE, frames, inspected, report
-from test_node import BOOK, THREE, all_live, everything_stored, replayed, same, secured, settle
+from test_node import BOOK, THREE, all_live, everything_stored, replayed, secured, settle
 
 NOBODY = 65534
 # The leak check of a sanitizer traces its own process, which no confined one may do.

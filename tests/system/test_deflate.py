@@ -12,10 +12,10 @@ import subprocess
 import time
 import zlib
 
-from harness import HERE, SLOW, all_at_once, certificates, load, logged, main, mock, node
+from harness import HERE, SLOW, all_at_once, certificates, load, logged, main, mock, node, same
 from peer import Listener, Secure, frame
 from test_confine import ON, SANITIZED, field
-from test_node import BOOK, THREE, books_equal, replayed, same, secured
+from test_node import BOOK, THREE, books_equal, replayed, secured
 from test_upgrade import tries_again
 from test_websocket import BINARY, CLOSE, GOOD, INVALID, PING, PONG, SNAPSHOT, closing, filler, frames_until_close
 

@@ -8,9 +8,9 @@ import os
 import shutil
 import subprocess
 
-from harness import HERE, SLOW, main, mock
+from harness import HERE, SLOW, main, mock, same
 from peer import Peer, frame
-from test_node import BOOK, same
+from test_node import BOOK
 
 EXAMPLES = os.environ["WIREBOOK_EXAMPLES"]
 BUILD = os.environ["WIREBOOK_BUILD"]

@@ -8,11 +8,10 @@ import socket
 import ssl
 import struct
 import subprocess
-import sys
 import threading
 import time
 
-from harness import HERE, LIMIT, Program, certificates, load, main, mock, node, wait_until
+from harness import LIMIT, Program, certificates, load, main, mock, node, reported, same, wait_until
 
 BOOK = [f"--field={name}" for name in "best_bid best_bid_size best_ask best_ask_size bid_levels ask_levels bids asks".split()]
 PRODUCTS = "BTC-USD,ETH-USD"
@@ -90,14 +89,7 @@ class Watched:
         self.program.wait_for("layout")
 
     def report(self):
-        before = os.stat(self.path).st_mtime_ns if os.path.exists(self.path) else None
-        self.program.signal(signal.SIGUSR1)
-
-        def written():
-            self.program.pump(0.01)
-            return os.path.exists(self.path) and os.stat(self.path).st_mtime_ns != before
-        wait_until(written, "a report")
-        return load(self.path)
+        return reported(self.program, self.path)
 
     def until(self, condition, what, live=True):
         """Asks until the condition holds of the report; meanwhile every product is to be live."""
@@ -124,11 +116,6 @@ class Watched:
         self.program.signal(signal.SIGINT)
         self.program.ends(0)
         return load(self.path)
-
-
-def same(a, b, *words):
-    done = subprocess.run([sys.executable, f"{HERE}/compare_report.py", a, b, *words], capture_output=True, text=True)
-    assert done.returncode == 0, f"{a} and {b} differ:\n{done.stdout}{done.stderr}"
 
 
 def replayed(directory, products, *words):

@@ -14,9 +14,9 @@ import subprocess
 import tempfile
 import time
 
-from harness import LIMIT, Program, certificates, load, logged, main, mock, node, openssl, wait_until
+from harness import LIMIT, Program, certificates, load, logged, main, mock, node, openssl, same, wait_until
 from peer import Listener, frame
-from test_node import BOOK, same
+from test_node import BOOK
 
 KEY, PASSPHRASE = "0123456789abcdef0123456789abcdef", "a \"passphrase\" \\ of ours"
 NAME = "organizations/00000000-0000-4000-8000-000000000001/apiKeys/00000000-0000-4000-8000-000000000002"

@@ -13,8 +13,8 @@ import time
 from datetime import datetime
 from decimal import Decimal
 
-from harness import LIMIT, SLOW, Program, load, logged, main, mock, node
-from test_node import BOOK, THREE, all_live, same, secured, settle
+from harness import LIMIT, SLOW, Program, load, logged, main, mock, node, same
+from test_node import BOOK, THREE, all_live, secured, settle
 
 DIALECT = ["--dialect", "coinbase-advanced"]
 FEED = ["--feed", "coinbase-advanced"]

@@ -15,15 +15,10 @@ import sys
 import threading
 import time
 
-from harness import HERE, LIMIT, SLOW, Program, certificates, load, main, mock, node, wait_until
+from harness import HERE, LIMIT, SLOW, Program, certificates, load, main, mock, node, same, wait_until
 from peer import Peer, frame
 
 THREE = "BTC-USD,ETH-USD,LTC-USD"
-
-
-def same(a, b, *words):
-    done = subprocess.run([sys.executable, f"{HERE}/compare_report.py", a, b, *words], capture_output=True, text=True)
-    assert done.returncode == 0, f"{a} and {b} differ:\n{done.stdout}{done.stderr}"
 
 
 BOOK = [f"--field={name}" for name in "best_bid best_bid_size best_ask best_ask_size bid_levels ask_levels bids asks".split()]

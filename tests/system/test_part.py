@@ -5,8 +5,8 @@ import os
 import re
 import subprocess
 
-from harness import SLOW, WIREBOOK, Program, load, main, mock, node
-from test_node import THREE, same
+from harness import SLOW, WIREBOOK, Program, load, main, mock, node, same
+from test_node import THREE
 
 
 def files(place, end):

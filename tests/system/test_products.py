@@ -8,10 +8,9 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 
-from harness import HERE, LIMIT, Program, load, logged, main, mock, node, wait_until
+from harness import LIMIT, Program, load, logged, main, mock, node, reported, same, wait_until
 from peer import Client
 
 BOOK = [f"--field={name}" for name in "best_bid best_bid_size best_ask best_ask_size bid_levels ask_levels bids asks".split()]
@@ -60,14 +59,7 @@ class Watched:
         self.program.wait_for("layout")
 
     def report(self):
-        before = os.stat(self.path).st_mtime_ns if os.path.exists(self.path) else None
-        self.program.signal(signal.SIGUSR1)
-
-        def written():
-            self.program.pump(0.01)
-            return os.path.exists(self.path) and os.stat(self.path).st_mtime_ns != before
-        wait_until(written, "a report")
-        return load(self.path)
+        return reported(self.program, self.path)
 
     def until(self, condition, what):
         def holds():
@@ -90,11 +82,6 @@ class Watched:
         self.program.signal(signal.SIGINT)
         self.program.ends(0)
         return load(self.path)
-
-
-def same(a, b, *words):
-    done = subprocess.run([sys.executable, f"{HERE}/compare_report.py", a, b, *words], capture_output=True, text=True)
-    assert done.returncode == 0, f"{a} and {b} differ:\n{done.stdout}{done.stderr}"
 
 
 def replayed(directory, products):

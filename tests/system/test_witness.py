@@ -5,19 +5,12 @@ import glob
 import json
 import os
 import re
-import subprocess
-import sys
 
-from harness import HERE, SLOW, Program, load, logged, main, mock, node
+from harness import HERE, SLOW, Program, load, logged, main, mock, node, same
 
 CHANNELS = ["--channel", "level2_batch,heartbeat,ticker,matches"]
 BOOK = [f"--field={name}" for name in "best_bid best_bid_size best_ask best_ask_size bid_levels ask_levels bids asks".split()]
 RATE = 300
-
-
-def same(a, b, *words):
-    done = subprocess.run([sys.executable, f"{HERE}/compare_report.py", a, b, *words], capture_output=True, text=True)
-    assert done.returncode == 0, f"{a} and {b} differ:\n{done.stdout}{done.stderr}"
 
 
 def watched(directory, scenario, seconds, *node_words, rate=RATE, after=2 * RATE, mock_words=()):
