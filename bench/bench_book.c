@@ -384,7 +384,6 @@ INLINE void run_kind(structure kind, bench *b, wb_bench_run *run, uint32_t batch
   const wb_delta *change = b->work->change;
   const uint16_t *of = b->work->product;
   product *products = b->product;
-  wb_book_place place;
   uint64_t message = b->message, messages = b->messages, sum = 0;
   b->message_before = message;
   for (uint64_t i = run->iterations; i; i--) {
@@ -392,11 +391,7 @@ INLINE void run_kind(structure kind, bench *b, wb_bench_run *run, uint32_t batch
     product *p = &products[of[message * batch]];
     const wb_delta *now = &change[message * batch];
     if (++message == messages) message = 0;
-    if (prefetch) {
-      const wb_book *next = products[of[message * batch]].book;
-      wb_book_prefetch(next, &change[message], 1, &place);
-      wb_book_prefetch_sizes(&place, 1);
-    }
+    if (prefetch) wb_book_prefetch(&(wb_book_change){products[of[message * batch]].book, &change[message]}, 1);
     put(kind, p, now, batch);
     sum += read_best(kind, p);
     if (latency) {

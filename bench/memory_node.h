@@ -66,6 +66,7 @@ static inline void memory_node_describe(memory_node *n, uint64_t position, uint3
 }
 
 static inline void memory_node_push(memory_node *n, const char *text, uint32_t bytes) {
+  wb_frames_turn(&n->frames, 0, bytes);
   while (wb_frames_room(&n->frames, bytes) < bytes || !wb_frames_slots(&n->frames, 1)) wb_parse_stage_work(&n->parse);
   memcpy(wb_frames_head(&n->frames), text, bytes);
   uint64_t position = n->frames.head;
@@ -176,6 +177,7 @@ static inline memory_node *memory_node_open(uint32_t levels, uint32_t products, 
   wb_pool_init(&n->pool, n->pool_memory, n->pool_bytes);
   wb_frames_init(&n->frames, n->journal, MEMORY_NODE_JOURNAL, memory_node_owned(n, MEMORY_NODE_FRAMES * sizeof(wb_frame)),
                  MEMORY_NODE_FRAMES, 1);
+  n->frames.turn_bytes = WB_FRAMES_TURN_BYTES; /* as a node's */
   n->product = memory_node_owned(n, products * sizeof *n->product);
   n->model = memory_node_owned(n, products * sizeof *n->model);
   n->views = memory_node_owned(n, products * sizeof *n->views);

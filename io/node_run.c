@@ -17,6 +17,7 @@ enum {
   NOTES_BYTES = 1 << 20,
   NOTES_FRAMES = 8192,
   LINE_FRAMES = 1 << 18,
+  WRITTEN_TURN_BYTES = 2 << 20,
   FRAME_SHARE = 128,
   SPILL_WARM_BYTES = 32 << 20,
   MESSAGES_BYTES = 8 << 20,
@@ -40,9 +41,11 @@ static uint64_t power_of_two(uint64_t at_least) {
   return n;
 }
 
-/* A journal of a few times as much is in the cache as it is. */
-static size_t turn_bytes(size_t journal_bytes) {
-  return journal_bytes >= 4 * (size_t)WB_FRAMES_TURN_BYTES ? WB_FRAMES_TURN_BYTES : 0;
+/* A journal of a few times as much is in the cache as it is. What is written straight from a journal is written in large pieces: a sink that looks once in a
+ * millisecond is not further behind than WRITTEN_TURN_BYTES at 1 GB/s. */
+static size_t turn_bytes(size_t journal_bytes, bool written) {
+  size_t turn = written ? WRITTEN_TURN_BYTES : WB_FRAMES_TURN_BYTES;
+  return journal_bytes >= 4 * turn ? turn : 0;
 }
 
 /* Lines have the large ones. */
@@ -90,7 +93,8 @@ static int open_rings(wb_node *node, wb_error *error) {
     int result =
         wb_frames_init(&node->frames[i], node->journal[i], node->journal_bytes[i], node->descriptors[i], count, readers);
     if (result != 0) return wb_error_set(error, result, 0, "node", "frame ring");
-    if (config->line_count && !notes) node->frames[i].turn_bytes = turn_bytes(node->journal_bytes[i]);
+    if (config->line_count && !notes)
+      node->frames[i].turn_bytes = turn_bytes(node->journal_bytes[i], config->data_dir && !spills(config));
   }
   node->commands_memory = wb_mirror_open(COMMANDS_BYTES, false, error);
   if (!node->commands_memory) return WB_E_MEMORY;
@@ -129,7 +133,7 @@ static int open_spill(wb_node *node, wb_error *error) {
     int result = wb_frames_init(&node->spill_frames[i], node->spill_journal[i], node->spill_bytes[i],
                                 node->spill_descriptors[i], count, 1);
     if (result != 0) return wb_error_set(error, result, 0, "node", "spill ring");
-    if (!notes) node->spill_frames[i].turn_bytes = turn_bytes(node->spill_bytes[i]);
+    if (!notes) node->spill_frames[i].turn_bytes = turn_bytes(node->spill_bytes[i], true);
     uint64_t warm = SPILL_WARM_BYTES / config->line_count & ~UINT64_C(4095); /* what a disk that keeps up needs */
     if (line || notes) wb_memory_populate(node->spill_journal[i], node->spill_bytes[i] < warm ? node->spill_bytes[i] : warm);
     node->spill.from[i] = &node->frames[i];

@@ -350,19 +350,23 @@ void wb_book_truncate(wb_book *book, wb_side which, uint32_t level_count) {
   }
 }
 
-void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count, wb_book_place *place) {
+/* No branch depends on what is found. */
+void wb_book_prefetch(const wb_book_change *change, uint32_t count) {
+  static const wb_cell none;
+  const wb_cell *cell[WB_BOOK_PREFETCH_MAX];
+  uint8_t tick[WB_BOOK_PREFETCH_MAX];
+  WB_DCHECK(count <= WB_BOOK_PREFETCH_MAX);
   for (uint32_t i = 0; i < count; i++) {
-    uint64_t key = wb_tick_of(&book->tick, delta[i].price) ^ flip_of(delta[i].side);
-    place[i] = (wb_book_place){wb_window_cell(&book->side[delta[i].side].window, key), key & 63};
-    __builtin_prefetch(place[i].cell, 1);
+    const wb_book *book = change[i].book;
+    const wb_window *window = &book->side[change[i].delta->side].window;
+    uint64_t key = wb_tick_of(&book->tick, change[i].delta->price) ^ flip_of(change[i].delta->side);
+    const wb_cell *at = wb_window_cell(window, key);
+    __builtin_prefetch(at, 1);
+    cell[i] = at ? at : &none;
+    tick[i] = key & 63;
   }
-}
-
-void wb_book_prefetch_sizes(const wb_book_place *place, uint32_t count) {
-  for (uint32_t i = 0; i < count; i++) {
-    const wb_cell *cell = place[i].cell;
-    if (cell && wb_cell_has_block(cell)) __builtin_prefetch(&wb_cell_block(cell)[place[i].tick], 1);
-  }
+  for (uint32_t i = 0; i < count; i++)
+    __builtin_prefetch(wb_cell_has_block(cell[i]) ? (const void *)&wb_cell_block(cell[i])[tick[i]] : cell[i], 1);
 }
 
 void wb_book_clear(wb_book *book) {

@@ -70,15 +70,15 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
 /* wb_book_truncate removes the worst levels of a side beyond the best level_count. O(1) each within the window, O(log n) outside. */
 void wb_book_truncate(wb_book *book, wb_side side, uint32_t level_count);
 
-/* What changes will touch, fetched into the cache; nothing is changed. For a caller with several messages at hand: first, for all of them, the cells
- * that their levels are in, with what leads there, which gives a place for each change; then the sizes, of all places at once, where the cells say that
- * they lie. Some ns a change. */
-typedef struct wb_book_place {
-  const void *cell;
-  uint64_t tick;
-} wb_book_place;
-void wb_book_prefetch(const wb_book *book, const wb_delta *delta, uint32_t count, wb_book_place *place);
-void wb_book_prefetch_sizes(const wb_book_place *place, uint32_t count);
+/* wb_book_prefetch fetches what changes, each of some book, will touch into the cache; nothing is changed. count 0..WB_BOOK_PREFETCH_MAX. For a caller
+ * with several messages at hand: first the cells that their levels are in, with what leads there, then the sizes where the cells say that they lie. Some ns a
+ * change. */
+typedef struct wb_book_change {
+  const wb_book *book;
+  const wb_delta *delta;
+} wb_book_change;
+enum { WB_BOOK_PREFETCH_MAX = 128 };
+void wb_book_prefetch(const wb_book_change *change, uint32_t count);
 
 /* wb_book_best gives the best level of a side in *level; false if the side is empty (then *level is 0, 0). O(1): a book begins with
  * its two best levels. */

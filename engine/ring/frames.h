@@ -27,8 +27,8 @@
 
 enum { WB_FRAMES_READERS_MAX = 4 };
 
-/* Of the size of a second-level cache; a reader that looks once in a millisecond is not further behind at 1 GB/s. */
-enum { WB_FRAMES_TURN_BYTES = 2 << 20 };
+/* For readers that keep up: half a second-level cache, so that what is received does not drive the books out of it. */
+enum { WB_FRAMES_TURN_BYTES = 512 << 10 };
 
 typedef struct wb_frames_reader {
   _Alignas(WB_CACHE_PAIR_BYTES) uint64_t released; /* W reader, R writer [F2]: descriptors given back */

@@ -14,6 +14,7 @@ static const uint64_t QUIET_NS = UINT64_C(1500000000);
 /* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. What is fetched for more messages
  * than these at a time displaces itself. */
 enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16, FETCH_MESSAGES = 8 };
+_Static_assert((int)FETCH_MESSAGES *FETCH_DELTAS_MAX <= WB_BOOK_PREFETCH_MAX, "a batch is fetched at once");
 
 /* The products of the table up to count come. */
 static void begin_products(wb_book_stage *stage, uint32_t count, uint64_t now_ns) {
@@ -713,18 +714,18 @@ void wb_book_stage_settle(wb_book_stage *stage) {
   tick(stage, now_ns);
 }
 
-/* What messages will touch of products that are not in the cache. Step by step for all of them, the next message's loads being under way while those of
- * the one before are waited for. */
+/* What messages will touch of products that are not in the cache. */
 static void fetch(const wb_book_stage *stage, const wb_message *const *update, uint32_t count) {
-  wb_book_place place[FETCH_MESSAGES * FETCH_DELTAS_MAX];
-  uint32_t places = 0;
-  for (uint32_t i = 0; i < count; places += update[i++]->delta_count) {
+  wb_book_change change[FETCH_MESSAGES * FETCH_DELTAS_MAX];
+  uint32_t changes = 0;
+  for (uint32_t i = 0; i < count; i++) {
     const wb_book_product *product = &stage->product[update[i]->product];
     __builtin_prefetch(&product->view->sequence, 1);
     __builtin_prefetch(&product->view->word[WB_VIEW_LIVE_WORDS - 1], 1);
-    wb_book_prefetch(product->book, update[i]->deltas, update[i]->delta_count, &place[places]);
+    for (uint32_t j = 0; j < update[i]->delta_count; j++)
+      change[changes++] = (wb_book_change){product->book, &update[i]->deltas[j]};
   }
-  wb_book_prefetch_sizes(place, places);
+  wb_book_prefetch(change, changes);
 }
 
 size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t count, uint32_t *taken) {

@@ -121,9 +121,9 @@ static void apply(wb_book *book, unsigned count) {
     if (delta[i].size && !has(&model, delta[i]) && model.count[delta[i].side] == level_max) wanted = WB_E_FULL;
     else wanted_unknown += !set(&model, delta[i]);
   }
-  wb_book_place place[BATCH_MAX];
-  wb_book_prefetch(book, delta, count, place);
-  wb_book_prefetch_sizes(place, count);
+  wb_book_change fetched[BATCH_MAX];
+  for (unsigned i = 0; i < count; i++) fetched[i] = (wb_book_change){book, &delta[i]};
+  wb_book_prefetch(fetched, count);
   WB_CHECK(wb_book_apply(book, delta, count, &unknown) == wanted && unknown == wanted_unknown);
 }
 
