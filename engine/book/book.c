@@ -358,9 +358,9 @@ void wb_book_prefetch(const wb_book_change *change, uint32_t count) {
   WB_DCHECK(count <= WB_BOOK_PREFETCH_MAX);
   for (uint32_t i = 0; i < count; i++) {
     const wb_book *book = change[i].book;
-    const wb_window *window = &book->side[change[i].delta->side].window;
-    uint64_t key = wb_tick_of(&book->tick, change[i].delta->price) ^ flip_of(change[i].delta->side);
-    const wb_cell *at = wb_window_cell(window, key);
+    const wb_book_side *side = &book->side[change[i].delta->side];
+    uint64_t key = wb_tick_of(&book->tick, change[i].delta->price) ^ side->flip;
+    const wb_cell *at = wb_window_cell(&side->window, key);
     __builtin_prefetch(at, 1);
     cell[i] = at ? at : &none;
     tick[i] = key & 63;
