@@ -4,6 +4,8 @@
 
 #include "io/face_route.h"
 
-extern const wb_face_module wb_face_health; /* /healthz, /readyz, /api/v1/status */
+extern const wb_face_module wb_face_health;   /* /healthz, /readyz, /api/v1/status */
+extern const wb_face_module wb_face_metrics;  /* /metrics */
+extern const wb_face_module wb_face_products; /* /api/v1/products, and the same at the exchange's own paths */
 
 #endif
