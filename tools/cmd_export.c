@@ -10,6 +10,7 @@
 #include "io/folder.h"
 #include "io/row_text.h"
 #include "tools/commands.h"
+#include "tools/export_parquet.h"
 #include "tools/replay.h"
 #include "tools/times.h"
 
@@ -17,8 +18,12 @@
 
 static const wb_option options[] = {
     {"table", WB_OPTION_CHOICE, NULL, "deltas", TABLES, NULL, "what the rows are", false, false},
-    {"format", WB_OPTION_CHOICE, NULL, "csv", "csv|jsonl", NULL, "how they are written", false, false},
-    {"out", WB_OPTION_TEXT, NULL, "-", NULL, "FILE", "where to; - for stdout", false, false},
+    {"format", WB_OPTION_CHOICE, NULL, "csv", "csv|jsonl|parquet", NULL, "how they are written", false, false},
+    {"out", WB_OPTION_TEXT, NULL, "-", NULL, "FILE",
+     "where to, also -o; - for stdout; parquet: a folder, in which TABLE/product=ID/date=DAY/ are made", false, false},
+    {"decimals", WB_OPTION_COUNT, NULL, "9", NULL, "N", "parquet: prices and sizes are DECIMAL(38,N), N up to 18", false,
+     false},
+    {"memory", WB_OPTION_TEXT, NULL, "512MB", NULL, "SIZE", "parquet: what DuckDB may take", false, false},
     {"feed", WB_OPTION_CHOICE, "WIREBOOK_FEED", "coinbase-exchange", "coinbase-exchange|coinbase-advanced|kraken", NULL,
      "dialect of the log", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
@@ -152,6 +157,19 @@ static int export_text(const wb_config *config, wb_export_config *what, wb_table
   return code;
 }
 
+/* Whole days stay, whatever becomes of the others. */
+static int export_parquet(const wb_config *config, wb_export_config *what, wb_table_id table) {
+  wb_error error;
+  wb_export_parquet *parquet = wb_export_parquet_open(config, what, table, &error);
+  if (!parquet) return wrong(&error);
+  int result = put_all(what, &error), code = 0;
+  wb_error ended = {0};
+  bool kept = wb_export_parquet_close(parquet, result >= 0, &ended) == 0;
+  if (!kept) code = *ended.detail ? wrong(&ended) : 1;
+  if (result > 0 || (result < 0 && kept)) code = wrong(&error);
+  return code;
+}
+
 /* A table of bars tells those of time apart, by their seconds, and no others. */
 static int bars_of(const wb_config *config, wb_table_id table, wb_node_config *node, wb_error *error) {
   if (wb_tape_config_read(&node->tape, wb_config_list(config, "bars"), error) != 0) return WB_E_CONFIG;
@@ -174,6 +192,7 @@ int wb_cmd_export(int argc, char **argv) {
   what.node.path = wb_config_operands(config, &paths);
   wb_table_id table = (wb_table_id)wb_config_choice(config, "table");
   uint64_t orders = wb_config_count(config, "orders");
+  bool parquet = strcmp(wb_config_text(config, "format"), "parquet") == 0;
   what.tables = 1u << table;
   what.node.order_count_max = (uint32_t)orders;
   if (wb_config_help(config)) {
@@ -189,12 +208,15 @@ int wb_cmd_export(int argc, char **argv) {
   } else if (orders < 1 || orders > 16777216) {
     fputs("wirebook export: --orders is 1 to 16777216\n", stderr);
     code = 2;
+  } else if (parquet && (strcmp(wb_config_text(config, "out"), "-") == 0 || wb_config_count(config, "decimals") > 18)) {
+    fputs("wirebook export: --format parquet needs --out, a folder, and --decimals up to 18\n", stderr);
+    code = 2;
   } else if (bars_of(config, table, &what.node, &error) != 0 || wb_replay_settings_read(&settings, config, &error) != 0) {
     code = wrong(&error);
   } else {
     wb_log *log = wb_log_open(NULL, wb_config_choice(config, "log-level"), false, &error);
     what.node.log = log;
-    code = log ? export_text(config, &what, table) : wrong(&error);
+    code = log ? (parquet ? export_parquet : export_text)(config, &what, table) : wrong(&error);
     wb_log_close(log);
   }
   wb_replay_settings_free(&settings);
