@@ -68,10 +68,15 @@ static int put_text(wb_export_frames *frames, const wb_frame *frame, const uint8
   return 0;
 }
 
+static bool is_wanted(const wb_export *export, const wb_replay_origin *origin) {
+  const wb_node_config *node = &export->config.node;
+  return !origin->own && (!node->part || (origin->utc_ns >= node->from_utc_ns && origin->utc_ns < node->to_utc_ns));
+}
+
 static void put_frame(wb_export *export, const wb_frame *frame) {
   wb_export_frames *frames = export->frames;
   const wb_replay_origin *origin = wb_source_replay_origin(frames->source, frame->number);
-  if (!origin->within || origin->own || export->error.code) return;
+  if (!is_wanted(export, origin) || export->error.code) return;
   const uint8_t *bytes = wb_frames_at(&frames->ring, frame->position);
   const char *id = NULL, *kind = wb_frame_kind_names[wb_frame_kind_known(frame->kind)];
   uint32_t id_bytes = product_of(export->config.node.codec, bytes, frame->bytes, &id);
