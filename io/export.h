@@ -21,7 +21,7 @@ typedef struct wb_export wb_export;
  * which ends the export. */
 typedef struct wb_row_sink {
   void *self;
-  int (*put)(void *self, wb_table_id table, const wb_cell *cell, const wb_replay_origin *origin, wb_error *error);
+  int (*put)(void *self, wb_table_id table, const wb_value *cell, const wb_replay_origin *origin, wb_error *error);
 } wb_row_sink;
 
 /* node: of a replay (path, codec, products, part, tape, ...); layout, observer, speed and origins are filled in. tables: a bit (1 << wb_table_id) for each
