@@ -13,6 +13,12 @@ const wb_view *wb_node_view(const wb_node *node, uint32_t product) { return &nod
 
 const wb_book_product *wb_node_product(const wb_node *node, uint32_t product) { return &node->product[product]; }
 
+const wb_replay_origin *wb_node_origin(const wb_node *node, uint64_t number) {
+  return wb_source_replay_origin(node->replay, number);
+}
+
+wb_log_totals wb_node_replayed(const wb_node *node) { return wb_source_replay_totals(node->replay); }
+
 static bool capture_ready(const wb_node *node) {
   uint64_t due_ns = wb_clock_ns() + UINT64_C(1000000000);
   while (!wb_book_stage_capture_ready(&node->book)) {
