@@ -22,13 +22,13 @@ typedef struct record {
   uint8_t kind, line;
 } record;
 
-/* What is known of a product beside its book. line: whose messages that make no book are passed on, -1: of the next that has one. wrong: its book is not
- * what it was at the exchange, at any time. */
+/* What is known of a product beside its book. line: whose messages that make no book are passed on, -1: of the next that has one. right: it has a
+ * book, which is what it was at the exchange at some time. */
 typedef struct told {
   char *last[LASTS];
   size_t last_bytes[LASTS];
   int line;
-  bool wrong;
+  bool right;
 } told;
 
 struct wb_mock_venue {
@@ -203,7 +203,7 @@ static void put_snapshot(wb_mock_product *product, wb_mock_client *client, const
 
 /* The book was replaced. By the record itself, or by one before it that waited for another line's copy of this. */
 static void replaced(wb_mock_venue *venue, uint32_t index, const record *of) {
-  venue->told[index].wrong = false;
+  venue->told[index].right = true;
   wb_mock_product *product = &venue->server->product[index];
   about what = about_of(venue, of);
   bool itself = what.kind == &kinds[0] && what.product == index;
@@ -259,7 +259,7 @@ static void on_state(void *self, uint32_t product) {
   wb_mock_venue *venue = self;
   const wb_book_product *p = wb_node_product(venue->node, product);
   if (!p->live && p->recover.reason != WB_REASON_DISCONNECTED && p->recover.reason != WB_REASON_CONNECTED)
-    venue->told[product].wrong = true;
+    venue->told[product].right = false;
 }
 
 static void on_settled(void *self, uint64_t now_ns) {
@@ -273,7 +273,7 @@ static void on_settled(void *self, uint64_t now_ns) {
 void wb_mock_venue_snapshot(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
   uint32_t index = (uint32_t)(product - server->product);
   wb_mock_venue *venue = server->venue;
-  if (!venue->node || venue->told[index].wrong || !wb_node_product(venue->node, index)->snapshots) return;
+  if (!venue->told[index].right) return;
   size_t bytes = make_snapshot(venue, index);
   if (bytes) put_snapshot(product, client, server->snapshot, bytes);
   else wb_mock_client_drop(client, true, "no memory for a snapshot");
@@ -328,6 +328,13 @@ static int begin(wb_mock_venue *venue, wb_error *error) {
   return 0;
 }
 
+static void forget(wb_mock_venue *venue) {
+  for (uint32_t i = 0; i <= venue->products->count; i++) {
+    for (int k = 0; k < LASTS; k++) free(venue->told[i].last[k]);
+    venue->told[i] = (told){.line = -1};
+  }
+}
+
 static void end(wb_mock_server *server) {
   wb_mock_venue *venue = server->venue;
   wb_error error = {0};
@@ -340,10 +347,7 @@ static void end(wb_mock_server *server) {
   if (!server->options.loop || venue->failed) return;
   wb_node_close(venue->node);
   venue->node = NULL;
-  for (uint32_t i = 0; i <= venue->products->count; i++) {
-    venue->told[i].line = -1;
-    venue->told[i].wrong = false;
-  }
+  forget(venue);
   if (begin(venue, &error) == 0) return;
   venue->ended = venue->failed = true;
   note_trouble(venue, &error);
@@ -458,7 +462,7 @@ static int open_products(wb_mock_venue *venue, wb_error *error) {
   venue->told = calloc(count + 1, sizeof *venue->told);
   server->product = calloc(count, sizeof *server->product);
   if (!venue->told || !server->product) return wb_error_set(error, WB_E_MEMORY, 0, "mock", "no memory for %u products", count);
-  for (uint32_t i = 0; i <= count; i++) venue->told[i].line = -1;
+  forget(venue);
   for (uint32_t i = 0; i < count; i++) strcpy(server->product[i].market.product, venue->products->product[i].id);
   server->product_count = count;
   return 0;
@@ -484,8 +488,7 @@ void wb_mock_venue_close(wb_mock_venue *venue) {
   wb_node_close(venue->node);
   if (venue->log) wb_log_drain(venue->log);
   wb_log_close(venue->log);
-  for (uint32_t i = 0; venue->told && i <= venue->products->count; i++)
-    for (int k = 0; k < LASTS; k++) free(venue->told[i].last[k]);
+  if (venue->told) forget(venue);
   free(venue->told);
   for (size_t i = 0; i < venue->id_count; i++) free(venue->ids[i]);
   free(venue->ids);
