@@ -261,6 +261,7 @@ static int load_flags(wb_config *config, int argc, char **argv, bool only_file, 
       config->check = true;
       continue;
     }
+    if (strcmp(word, "-o") == 0 && find(config, "out", 3) >= 0) word = "--out";
     if (word[1] != '-') return wb_error_set(error, WB_E_CONFIG, 0, "option", "unknown option %s; --help lists all", word);
     size_t bytes = strcspn(word + 2, "=");
     const char *text = word[2 + bytes] == '=' ? word + 3 + bytes : NULL;

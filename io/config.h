@@ -2,7 +2,7 @@
  *
  * Precedence: flag, then environment, then the file named by --config, then default. Every value knows where it came from. A
  * list given at one place replaces the whole list of a lower one; within one place it may be repeated or separated by commas.
- * The file is a YAML mapping whose keys are the flags' names; lists are sequences. Unknown keys are errors.
+ * -o is short for --out. The file is a YAML mapping whose keys are the flags' names; lists are sequences. Unknown keys are errors.
  * Threads: cold, one. The only file pair that includes libcyaml. */
 #ifndef WB_IO_CONFIG_H
 #define WB_IO_CONFIG_H

@@ -9,7 +9,6 @@
 #include "io/node_level3.h"
 #include "io/node_run.h"
 #include "io/shm.h"
-#include "io/source_replay.h"
 #include "io/source_ws.h"
 
 typedef struct wb_node_thread {

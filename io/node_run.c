@@ -257,7 +257,8 @@ static int open_replay(wb_node *node, wb_error *error) {
                                                                   .frames = node->frames,
                                                                   .host = &node->host,
                                                                   .part = config->part ? &node->part : NULL,
-                                                                  .codec = config->codec},
+                                                                  .codec = config->codec,
+                                                                  .origins = config->origins},
                                        error);
   if (!node->replay) return WB_E_INVALID;
   if (!config->channels) node->level3.on = wb_source_replay_orders(node->replay);

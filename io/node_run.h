@@ -23,6 +23,7 @@
 #include "io/host.h"
 #include "io/login.h"
 #include "io/sink_segment.h"
+#include "io/source_replay.h"
 
 typedef struct wb_node wb_node;
 
@@ -63,6 +64,7 @@ typedef struct wb_node_config {
   double speed;      /* 0: as fast as it goes; 1: as it was received; n: n times as fast */
   bool part;         /* only what was received at from_utc_ns or later, and before to_utc_ns */
   int64_t from_utc_ns, to_utc_ns;
+  bool origins; /* wb_node_origin is asked for */
 
   /* store: */
   const char *data_dir; /* NULL: no store */
@@ -129,6 +131,12 @@ const wb_view *wb_node_view(const wb_node *node, uint32_t product);
 
 /* wb_node_product is the book thread's, or the polling thread's. */
 const wb_book_product *wb_node_product(const wb_node *node, uint32_t product);
+
+/* wb_node_origin, of a polled replay: where the record of this number comes from, for an observer that is being told of it. */
+const wb_replay_origin *wb_node_origin(const wb_node *node, uint64_t number);
+
+/* wb_node_replayed, of a polled replay: what its reader met so far. */
+wb_log_totals wb_node_replayed(const wb_node *node);
 
 /* wb_node_capture makes the stage's capture arrays fresh: asks the book thread and waits for its answer, or does it itself when
  * the stages have ended or are polled. false if the book thread did not answer within a second. The arrays hold depth levels:

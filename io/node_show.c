@@ -10,6 +10,12 @@ const wb_view *wb_node_view(const wb_node *node, uint32_t product) { return &nod
 
 const wb_book_product *wb_node_product(const wb_node *node, uint32_t product) { return &node->product[product]; }
 
+const wb_replay_origin *wb_node_origin(const wb_node *node, uint64_t number) {
+  return wb_source_replay_origin(node->replay, number);
+}
+
+wb_log_totals wb_node_replayed(const wb_node *node) { return wb_source_replay_totals(node->replay); }
+
 bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view) {
   *level = node->capture;
   *count = node->capture_count;

@@ -28,6 +28,8 @@ struct wb_source_replay {
   wb_frame frame;
   const uint8_t *bytes;
   int64_t utc_ns;
+  uint64_t line;            /* of a recording */
+  wb_replay_origin *origin; /* by number, as many as the frame ring has descriptors; NULL: nobody asks */
   int64_t first_utc_ns;
   uint64_t first_ns;
   uint64_t number;
@@ -126,6 +128,11 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
     return NULL;
   }
   source->config = *config;
+  if (config->origins && !(source->origin = calloc(config->frames->frame_count, sizeof *source->origin))) {
+    wb_error_set(error, WB_E_MEMORY, ENOMEM, "replay", "no memory");
+    free(source);
+    return NULL;
+  }
   source->first_utc_ns = WB_TIME_NONE;
   source->began = !config->part;
   source->lines = 1;
@@ -152,6 +159,7 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
     source->recording = wb_recording_open(config->path[source->next_path++], error);
   }
   if (source->log || source->recording) return source;
+  free(source->origin);
   free(source);
   return NULL;
 }
@@ -160,6 +168,7 @@ void wb_source_replay_close(wb_source_replay *source) {
   if (!source) return;
   if (source->log) wb_log_reader_close(source->log);
   if (source->recording) wb_recording_close(source->recording);
+  free(source->origin);
   free(source);
 }
 
@@ -171,6 +180,7 @@ static bool next_line(wb_source_replay *source) {
     if (result == 1) {
       source->bytes = (const uint8_t *)line.bytes;
       source->utc_ns = line.recv_utc_ns;
+      source->line = line.number;
       source->frame = (wb_frame){.recv_ns = line.recv_utc_ns > 0 ? (uint64_t)line.recv_utc_ns : 0,
                                  .bytes = (uint32_t)line.count,
                                  .connection = 1,
@@ -260,6 +270,16 @@ static void end(wb_source_replay *source) {
   __atomic_store_n(&source->ended, 1, __ATOMIC_RELEASE);
 }
 
+static void remember(wb_source_replay *source, bool own) {
+  if (!source->origin) return;
+  source->origin[source->number & source->config.frames->frame_mask] =
+      (wb_replay_origin){.utc_ns = source->utc_ns,
+                         .number = source->log ? source->record.frame.number : source->line,
+                         .segment = source->log ? source->record.segment : NULL,
+                         .within = source->began,
+                         .own = own};
+}
+
 /* Takes the record at hand, if there is room. */
 static bool put(wb_source_replay *source) {
   wb_frames *frames = source->config.frames;
@@ -267,6 +287,7 @@ static bool put(wb_source_replay *source) {
   if (wb_frames_room(frames, frame->bytes) < frame->bytes || !wb_frames_slots(frames, 1)) return false;
   memcpy(wb_frames_head(frames), source->bytes, frame->bytes);
   frame->position = frames->head;
+  remember(source, source->closing || source->told);
   frame->number = source->number++;
   wb_frames_advance(frames, frame->bytes);
   wb_frames_push(frames, frame);
@@ -277,6 +298,7 @@ static bool put(wb_source_replay *source) {
 static bool begin(wb_source_replay *source) {
   wb_frames *frames = source->config.frames;
   if (source->began || !wb_frames_slots(frames, 1)) return source->began;
+  remember(source, true);
   wb_frames_push(frames, &(wb_frame){.position = frames->head,
                                      .recv_ns = source->frame.recv_ns,
                                      .number = source->number++,
@@ -344,6 +366,10 @@ bool wb_source_replay_ended(const wb_source_replay *source, wb_error *error) {
 }
 
 uint64_t wb_source_replay_taken(const wb_source_replay *source) { return wb_load_acquire(&source->taken); }
+
+const wb_replay_origin *wb_source_replay_origin(const wb_source_replay *source, uint64_t number) {
+  return &source->origin[number & source->config.frames->frame_mask];
+}
 
 wb_log_totals wb_source_replay_totals(const wb_source_replay *source) {
   return source->log ? wb_log_reader_totals(source->log) : (wb_log_totals){0};

@@ -32,7 +32,17 @@ typedef struct wb_source_replay_config {
   const wb_host *host;
   const wb_log_window *part; /* NULL: everything. Used until close */
   const wb_codec *codec;
+  bool origins; /* wb_source_replay_origin is asked for */
 } wb_source_replay_config;
+
+/* Where a record of the replay comes from. */
+typedef struct wb_replay_origin {
+  int64_t utc_ns;                /* when it was received, WB_TIME_NONE if a recording does not say */
+  uint64_t number;               /* as the log has it; of a recording, its line in the file, from 1 */
+  const wb_log_segment *segment; /* the reader's; NULL: a recording */
+  bool within;                   /* of the window, or there is none */
+  bool own;                      /* the replay's own word, in no log */
+} wb_replay_origin;
 
 wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, wb_error *error);
 
@@ -58,7 +68,10 @@ int64_t wb_source_replay_until(wb_source_replay *source, int64_t utc_ns);
 bool wb_source_replay_ended(const wb_source_replay *source, wb_error *error);
 uint64_t wb_source_replay_taken(const wb_source_replay *source);
 
-/* wb_source_replay_totals: of logs, what the reader met; when it has ended. */
+/* wb_source_replay_origin returns the origin of the record that the replay gave this number, until the frame ring has it back. Ingest thread. */
+const wb_replay_origin *wb_source_replay_origin(const wb_source_replay *source, uint64_t number);
+
+/* wb_source_replay_totals: of logs, what the reader met; when it has ended, or from the ingest thread. */
 wb_log_totals wb_source_replay_totals(const wb_source_replay *source);
 
 #endif

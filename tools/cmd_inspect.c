@@ -12,6 +12,7 @@
 #include "engine/base/products.h"
 #include "engine/port.h"
 #include "engine/store/gap.h"
+#include "io/frame_kind.h"
 #include "io/log_index.h"
 #include "io/recording.h"
 #include "io/ws.h"
@@ -19,20 +20,9 @@
 #include "tools/times.h"
 
 /* Gaps, events and damages told one by one; more are only counted. */
-enum { LIST_MAX = 1000, KINDS = 32, KIND_OTHER = 0, COLUMNS_MAX = 9 };
+enum { LIST_MAX = 1000, KINDS = WB_FRAME_KINDS, KIND_OTHER = 0, COLUMNS_MAX = 9 };
 
-static const char *const kind_names[KINDS] = {
-    [KIND_OTHER] = "other",           [WB_FRAME_TEXT] = "text",
-    [WB_FRAME_BINARY] = "binary",     [WB_FRAME_PING] = "ping",
-    [WB_FRAME_PONG] = "pong",         [WB_FRAME_CLOSE] = "close",
-    [WB_FRAME_HTTP] = "http",         [WB_FRAME_PARTIAL] = "partial",
-    [WB_FRAME_CONNECT] = "connect",   [WB_FRAME_DISCONNECT] = "disconnect",
-    [WB_FRAME_SENT] = "sent",         [WB_FRAME_RESYNC] = "resync",
-    [WB_FRAME_GAP] = "gap",           [WB_FRAME_STALL] = "stall",
-    [WB_FRAME_OVERSIZE] = "oversize", [WB_FRAME_VIOLATION] = "violation",
-    [WB_FRAME_ANSWER] = "answer",     [WB_FRAME_END] = "end",
-    [WB_FRAME_PRODUCTS] = "products",
-};
+static const char *const *const kind_names = wb_frame_kind_names;
 
 typedef struct tally {
   uint64_t frames, bytes;
@@ -184,14 +174,14 @@ static int product_of(inspection *in, const uint8_t *bytes, size_t count) {
 
 static void count_frame(inspection *in, path_totals *path, unsigned kind, const uint8_t *bytes, size_t count, int64_t utc_ns) {
   add(&path->all, count, utc_ns);
-  add(&path->kind[kind < KINDS && kind_names[kind] ? kind : KIND_OTHER], count, utc_ns);
+  add(&path->kind[wb_frame_kind_known(kind)], count, utc_ns);
   if (kind != WB_FRAME_TEXT) return;
   int product = product_of(in, bytes, count);
   add(product < 0 ? &in->no_product : &in->product[product], count, utc_ns);
 }
 
 static void print_frame(inspection *in, const wb_frame *frame, const uint8_t *bytes, int64_t utc_ns) {
-  unsigned kind = frame->kind < KINDS && kind_names[frame->kind] ? frame->kind : KIND_OTHER;
+  unsigned kind = wb_frame_kind_known(frame->kind);
   if (!in->wanted[kind] || utc_ns < in->from_utc_ns || utc_ns >= in->to_utc_ns) return;
   char text[TIME_BYTES], *shown = escaped(bytes, frame->bytes);
   if (!in->json) {

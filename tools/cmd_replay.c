@@ -10,7 +10,7 @@
 #include "tools/commands.h"
 #include "tools/console.h"
 #include "tools/market.h"
-#include "tools/products.h"
+#include "tools/replay.h"
 #include "tools/times.h"
 
 static const wb_option options[] = {
@@ -53,25 +53,6 @@ enum { OPTIONS = sizeof options / sizeof *options };
 static int wrong(const wb_error *error) {
   fprintf(stderr, "wirebook replay: %s\n", error->detail);
   return 2;
-}
-
-/* --from and --to. */
-static bool part_of(const wb_config *config, wb_node_config *node) {
-  const char *name[] = {"from", "to"};
-  int64_t *utc_ns[] = {&node->from_utc_ns, &node->to_utc_ns};
-  node->from_utc_ns = INT64_MIN;
-  node->to_utc_ns = INT64_MAX;
-  for (unsigned i = 0; i < 2; i++) {
-    const char *text = wb_config_text(config, name[i]);
-    if (!text) continue;
-    node->part = true;
-    if (wb_time_parse(text, utc_ns[i])) continue;
-    fprintf(stderr, "wirebook replay: --%s '%s' is no time; give one like 2026-01-31T23:59:59Z or -1h\n", name[i], text);
-    return false;
-  }
-  if (node->from_utc_ns <= node->to_utc_ns) return true;
-  fputs("wirebook replay: --from is later than --to\n", stderr);
-  return false;
 }
 
 static int replay(const wb_config *config, wb_node_config *settings, wb_log *log) {
@@ -131,9 +112,8 @@ int wb_cmd_replay(int argc, char **argv) {
   if (!config) return wrong(&error);
   int code = 0;
   unsigned paths;
-  wb_products *products = NULL;
   wb_node_config node = {0};
-  wb_witness_config witness;
+  wb_replay_settings settings = {.node = &node};
   node.path = wb_config_operands(config, &paths);
   uint64_t depth = wb_config_count(config, "depth"), window = wb_config_count(config, "mid-window");
   const char *layout = wb_config_text(config, "layout");
@@ -151,27 +131,16 @@ int wb_cmd_replay(int argc, char **argv) {
     fprintf(stderr, "wirebook replay: --speed '%s' is neither max nor a factor such as 1x or 10x\n",
             wb_config_text(config, "speed"));
     code = 2;
-  } else if (!part_of(config, &node)) {
-    code = 2;
   } else if (depth < 1 || depth > WB_DEPTH_MAX || window < 1 || window > WB_MID_WINDOW_MAX) {
     fputs("wirebook replay: --depth is 1 to 1000, --mid-window 1 to 1024\n", stderr);
     code = 2;
   } else if (wb_market_settings(config, &node, &error) != 0) {
     code = wrong(&error);
-  } else if (wb_witness_config_read(&witness, wb_config_list(config, "witness"), &error) != 0) {
-    code = wrong(&error);
-  } else if (!(node.codec = wb_codec_find(wb_config_text(config, "feed"))) ||
-             !(products = wb_products_open(wb_config_list(config, "product"), node.codec->separator, &error))) {
+  } else if (wb_replay_settings_read(&settings, config, &error) != 0) {
     code = wrong(&error);
   } else {
-    node.products = products;
-    node.channels = (const char *const *)wb_config_list(config, "channel");
-    if (!*node.channels) node.channels = NULL;
-    node.message_bytes_max = wb_config_count(config, "max-message");
     node.depth = (uint32_t)depth;
     node.mid_window = (uint32_t)window;
-    node.crossed_ms = wb_config_count(config, "crossed-ms");
-    node.witness = &witness;
     node.layout = strcmp(layout, "pipelined") == 0 ? WB_LAYOUT_PIPELINED : WB_LAYOUT_FUSED;
     node.wait = WB_NODE_WAIT_YIELD;
     int level = wb_config_choice(config, "log-level");
@@ -179,7 +148,7 @@ int wb_cmd_replay(int argc, char **argv) {
     code = log ? replay(config, &node, log) : wrong(&error);
     wb_log_close(log);
   }
-  if (products) wb_products_close(products);
+  wb_replay_settings_free(&settings);
   wb_config_free(config);
   return code;
 }

@@ -34,7 +34,7 @@ NOT = {"engine/topo/": ["engine/ring/frames.h"]}
 # The C headers that a pure engine needs; of stdio and stdlib only the functions that symbols.py allows.
 ENGINE_C = set("""stdint stddef stdbool stdalign stdarg stdatomic stdio stdlib string limits inttypes
     immintrin x86intrin nmmintrin wmmintrin cpuid arm_neon arm_acle""".split())
-WORLD_C = ENGINE_C | set("""assert ctype dirent dlfcn errno fcntl fnmatch getopt glob grp ifaddrs libgen locale malloc math netdb poll
+WORLD_C = ENGINE_C | set("""assert ctype dirent dlfcn errno fcntl fnmatch ftw getopt glob grp ifaddrs libgen locale malloc math netdb poll
     pthread pwd sched semaphore setjmp signal spawn strings syslog termios time ucontext unistd wchar wctype""".split())
 WORLD_FOLDERS = ("arpa/", "asm/", "linux/", "net/", "netinet/", "sys/")
 
