@@ -9,18 +9,18 @@
 
 static const char *const sides[] = {[WB_SIDE_BID] = "bid", [WB_SIDE_ASK] = "ask"};
 
-static wb_cell side_of(unsigned side) { return wb_cell_text(sides[side], 3); }
+static wb_value side_of(unsigned side) { return wb_value_text(sides[side], 3); }
 
-void wb_export_own(wb_cell *cell, const char *product, uint32_t product_bytes, int64_t time_ns,
+void wb_export_own(wb_value *cell, const char *product, uint32_t product_bytes, int64_t time_ns,
                    const wb_replay_origin *origin) {
-  cell[WB_COLUMN_PRODUCT] = product_bytes ? wb_cell_text(product, product_bytes) : (wb_cell){0};
-  cell[WB_COLUMN_TIME] = wb_cell_time(time_ns);
-  cell[WB_COLUMN_RECV_TIME] = wb_cell_time(origin->utc_ns);
-  cell[WB_COLUMN_RECV_NS] = wb_cell_ns(origin->utc_ns);
-  cell[WB_COLUMN_NUMBER] = wb_cell_integer(origin->number);
+  cell[WB_COLUMN_PRODUCT] = product_bytes ? wb_value_text(product, product_bytes) : (wb_value){0};
+  cell[WB_COLUMN_TIME] = wb_value_time(time_ns);
+  cell[WB_COLUMN_RECV_TIME] = wb_value_time(origin->utc_ns);
+  cell[WB_COLUMN_RECV_NS] = wb_value_ns(origin->utc_ns);
+  cell[WB_COLUMN_NUMBER] = wb_value_integer(origin->number);
 }
 
-void wb_export_put(wb_export *export, wb_table_id table, const wb_cell *cell, const wb_replay_origin *origin) {
+void wb_export_put(wb_export *export, wb_table_id table, const wb_value *cell, const wb_replay_origin *origin) {
   const wb_row_sink *sink = &export->config.sink;
   if (export->error.code) return;
   if (sink->put(sink->self, table, cell, origin, &export->error) == 0) export->rows++;
@@ -30,33 +30,33 @@ void wb_export_put(wb_export *export, wb_table_id table, const wb_cell *cell, co
 
 static bool wanted(const wb_export *export, wb_table_id table) { return export->config.tables >> table & 1; }
 
-static void own(const wb_export *export, wb_cell *cell, uint32_t product, int64_t time_ns, const wb_replay_origin *origin) {
+static void own(const wb_export *export, wb_value *cell, uint32_t product, int64_t time_ns, const wb_replay_origin *origin) {
   const wb_product *of = &export->config.node.products->product[product];
   wb_export_own(cell, of->id, of->id_bytes, time_ns, origin);
 }
 
-static void put_delta(wb_export *export, wb_cell *cell, const wb_book_product *of, unsigned side, uint64_t price, uint64_t size,
-                      const wb_replay_origin *origin) {
+static void put_delta(wb_export *export, wb_value *cell, const wb_book_product *of, unsigned side, uint64_t price,
+                      uint64_t size, const wb_replay_origin *origin) {
   cell[WB_COLUMN_OWN + 1] = side_of(side);
-  cell[WB_COLUMN_OWN + 2] = wb_cell_decimal((__int128)price, of->price_decimals);
-  cell[WB_COLUMN_OWN + 3] = wb_cell_decimal((__int128)size, of->size_decimals);
+  cell[WB_COLUMN_OWN + 2] = wb_value_decimal((__int128)price, of->price_decimals);
+  cell[WB_COLUMN_OWN + 3] = wb_value_decimal((__int128)size, of->size_decimals);
   wb_export_put(export, WB_TABLE_DELTAS, cell, origin);
 }
 
 static void put_deltas(wb_export *export, const wb_message *message, const wb_replay_origin *origin) {
   const wb_book_product *of = wb_node_product(export->node, message->product);
-  wb_cell cell[WB_TABLE_COLUMNS_MAX];
+  wb_value cell[WB_TABLE_COLUMNS_MAX];
   own(export, cell, message->product, message->time_ns, origin);
-  cell[WB_COLUMN_OWN] = wb_cell_boolean(false);
+  cell[WB_COLUMN_OWN] = wb_value_boolean(false);
   for (uint32_t i = 0; i < message->delta_count; i++)
     put_delta(export, cell, of, message->deltas[i].side, message->deltas[i].price, message->deltas[i].size, origin);
 }
 
 static void put_snapshot(wb_export *export, const wb_message *message, const wb_replay_origin *origin) {
   const wb_book_product *of = wb_node_product(export->node, message->product);
-  wb_cell cell[WB_TABLE_COLUMNS_MAX];
+  wb_value cell[WB_TABLE_COLUMNS_MAX];
   own(export, cell, message->product, message->time_ns, origin);
-  cell[WB_COLUMN_OWN] = wb_cell_boolean(true);
+  cell[WB_COLUMN_OWN] = wb_value_boolean(true);
   for (unsigned side = WB_SIDE_BID; side <= WB_SIDE_ASK; side++) {
     uint32_t count = wb_book_level_count(of->book, (wb_side)side);
     if (count > export->level_count) {
@@ -89,31 +89,31 @@ static void put_quote(wb_export *export, const wb_message *message, const wb_rep
   if (memcmp(touch, product->touch, sizeof touch) == 0) return;
   memcpy(product->touch, touch, sizeof touch);
   if (!origin->within) return;
-  wb_cell cell[WB_TABLE_COLUMNS_MAX] = {{0}};
+  wb_value cell[WB_TABLE_COLUMNS_MAX] = {{0}};
   own(export, cell, message->product, message->time_ns, origin);
   for (unsigned side = 0; side < 2; side++)
     if (best[side].size) {
-      cell[WB_COLUMN_OWN + 2 * side] = wb_cell_decimal((__int128)best[side].price, of->price_decimals);
-      cell[WB_COLUMN_OWN + 2 * side + 1] = wb_cell_decimal((__int128)best[side].size, of->size_decimals);
+      cell[WB_COLUMN_OWN + 2 * side] = wb_value_decimal((__int128)best[side].price, of->price_decimals);
+      cell[WB_COLUMN_OWN + 2 * side + 1] = wb_value_decimal((__int128)best[side].size, of->size_decimals);
     }
   if (best[WB_SIDE_BID].size && best[WB_SIDE_ASK].size) {
     __int128 bid = (__int128)best[WB_SIDE_BID].price, ask = (__int128)best[WB_SIDE_ASK].price;
-    cell[WB_COLUMN_OWN + 4] = wb_cell_decimal((bid + ask) * 5, of->price_decimals + 1u);
-    cell[WB_COLUMN_OWN + 5] = wb_cell_decimal(ask - bid, of->price_decimals);
+    cell[WB_COLUMN_OWN + 4] = wb_value_decimal((bid + ask) * 5, of->price_decimals + 1u);
+    cell[WB_COLUMN_OWN + 5] = wb_value_decimal(ask - bid, of->price_decimals);
   }
   wb_export_put(export, WB_TABLE_QUOTES, cell, origin);
 }
 
 static void put_bar(wb_export *export, uint32_t product, const wb_bars *bars, const wb_bar *bar, const wb_export_place *last) {
   const wb_tape *tape = &export->product[product].tape;
-  wb_cell cell[WB_TABLE_COLUMNS_MAX] = {{0}}, *at = cell + WB_COLUMN_OWN;
+  wb_value cell[WB_TABLE_COLUMNS_MAX] = {{0}}, *at = cell + WB_COLUMN_OWN;
   const uint64_t prices[] = {bar->open, bar->high, bar->low, bar->close};
   own(export, cell, product, last->time_ns, &last->origin);
-  *at++ = wb_cell_time(bar->start_ns);
-  *at++ = bars->kind == WB_BAR_TIME ? wb_cell_decimal((__int128)bars->step, 9) : (wb_cell){0};
-  for (unsigned i = 0; i < 4; i++) *at++ = wb_cell_decimal((__int128)prices[i], tape->price_decimals);
-  *at++ = wb_cell_decimal((__int128)bar->flow.volume, tape->size_decimals);
-  *at++ = wb_cell_integer(bar->flow.count);
+  *at++ = wb_value_time(bar->start_ns);
+  *at++ = bars->kind == WB_BAR_TIME ? wb_value_decimal((__int128)bars->step, 9) : (wb_value){0};
+  for (unsigned i = 0; i < 4; i++) *at++ = wb_value_decimal((__int128)prices[i], tape->price_decimals);
+  *at++ = wb_value_decimal((__int128)bar->flow.volume, tape->size_decimals);
+  *at++ = wb_value_integer(bar->flow.count);
   wb_export_put(export, WB_TABLE_BARS, cell, &last->origin);
 }
 
@@ -135,12 +135,12 @@ static void put_trade(wb_export *export, const wb_message *message, const wb_rep
   if (tape->trades.flow.count == taken && tape->restarts == restarts) return; /* it repeats an id */
   wb_export_place here = {message->time_ns, *origin};
   if (wanted(export, WB_TABLE_TRADES)) {
-    wb_cell cell[WB_TABLE_COLUMNS_MAX];
+    wb_value cell[WB_TABLE_COLUMNS_MAX];
     own(export, cell, message->product, message->time_ns, origin);
-    cell[WB_COLUMN_OWN] = id ? wb_cell_integer(id) : (wb_cell){0};
+    cell[WB_COLUMN_OWN] = id ? wb_value_integer(id) : (wb_value){0};
     cell[WB_COLUMN_OWN + 1] = side_of(delta->side);
-    cell[WB_COLUMN_OWN + 2] = wb_cell_decimal((__int128)delta->price, of->price_decimals);
-    cell[WB_COLUMN_OWN + 3] = wb_cell_decimal((__int128)delta->size, of->size_decimals);
+    cell[WB_COLUMN_OWN + 2] = wb_value_decimal((__int128)delta->price, of->price_decimals);
+    cell[WB_COLUMN_OWN + 3] = wb_value_decimal((__int128)delta->size, of->size_decimals);
     wb_export_put(export, WB_TABLE_TRADES, cell, origin);
   }
   for (uint32_t i = 0; i < tape->config->series_count && wanted(export, WB_TABLE_BARS); i++) {

@@ -7,7 +7,7 @@
  * bars     of these trades (engine/feed/bars.h), when they close; at the end of the part those that are open, too. What a row says of its message is
  *          that of the bar's last trade.
  * frames   every record of the log, whatever products are asked for; product: the first that its text names.
- * Window:  as of a replay: books are made before it, rows come from the records within it alone.
+ * Window:  as of a replay: books are made before it, rows come from the records within it alone; frames are all that were received then.
  * Threads: one, which is every stage of the node. Memory: that of a node, and the levels of the largest snapshot. */
 #ifndef WB_IO_EXPORT_H
 #define WB_IO_EXPORT_H
@@ -21,7 +21,7 @@ typedef struct wb_export wb_export;
  * which ends the export. */
 typedef struct wb_row_sink {
   void *self;
-  int (*put)(void *self, wb_table_id table, const wb_cell *cell, const wb_replay_origin *origin, wb_error *error);
+  int (*put)(void *self, wb_table_id table, const wb_value *cell, const wb_replay_origin *origin, wb_error *error);
 } wb_row_sink;
 
 /* node: of a replay (path, codec, products, part, tape, ...); layout, observer, speed and origins are filled in. tables: a bit (1 << wb_table_id) for each

@@ -52,9 +52,9 @@ static uint32_t product_of(const wb_codec *codec, const uint8_t *bytes, size_t c
 }
 
 /* Text as it is; what is none, or holds what no table can, in base64. */
-static int put_text(wb_export_frames *frames, const wb_frame *frame, const uint8_t *bytes, wb_cell *cell, wb_error *error) {
+static int put_text(wb_export_frames *frames, const wb_frame *frame, const uint8_t *bytes, wb_value *cell, wb_error *error) {
   if (!memchr(bytes, 0, frame->bytes) && wb_utf8_valid(bytes, frame->bytes)) {
-    cell[0] = wb_cell_text((const char *)bytes, frame->bytes);
+    cell[0] = wb_value_text((const char *)bytes, frame->bytes);
     return 0;
   }
   size_t needed = WB_BASE64_BYTES((size_t)frame->bytes) + 1;
@@ -64,23 +64,28 @@ static int put_text(wb_export_frames *frames, const wb_frame *frame, const uint8
     frames->base64 = grown;
     frames->base64_bytes = needed;
   }
-  cell[1] = wb_cell_text(frames->base64, (uint32_t)wb_base64_encode(bytes, frame->bytes, frames->base64));
+  cell[1] = wb_value_text(frames->base64, (uint32_t)wb_base64_encode(bytes, frame->bytes, frames->base64));
   return 0;
+}
+
+static bool is_wanted(const wb_export *export, const wb_replay_origin *origin) {
+  const wb_node_config *node = &export->config.node;
+  return !origin->own && (!node->part || (origin->utc_ns >= node->from_utc_ns && origin->utc_ns < node->to_utc_ns));
 }
 
 static void put_frame(wb_export *export, const wb_frame *frame) {
   wb_export_frames *frames = export->frames;
   const wb_replay_origin *origin = wb_source_replay_origin(frames->source, frame->number);
-  if (!origin->within || origin->own || export->error.code) return;
+  if (!is_wanted(export, origin) || export->error.code) return;
   const uint8_t *bytes = wb_frames_at(&frames->ring, frame->position);
   const char *id = NULL, *kind = wb_frame_kind_names[wb_frame_kind_known(frame->kind)];
   uint32_t id_bytes = product_of(export->config.node.codec, bytes, frame->bytes, &id);
-  wb_cell cell[WB_TABLE_COLUMNS_MAX] = {{0}}, *at = cell + WB_COLUMN_OWN;
+  wb_value cell[WB_TABLE_COLUMNS_MAX] = {{0}}, *at = cell + WB_COLUMN_OWN;
   wb_export_own(cell, id, id_bytes, WB_TIME_NONE, origin);
-  *at++ = wb_cell_integer(frame->line);
-  *at++ = wb_cell_integer(frame->connection);
-  *at++ = wb_cell_text(kind, (uint32_t)strlen(kind));
-  *at++ = wb_cell_integer(frame->bytes);
+  *at++ = wb_value_integer(frame->line);
+  *at++ = wb_value_integer(frame->connection);
+  *at++ = wb_value_text(kind, (uint32_t)strlen(kind));
+  *at++ = wb_value_integer(frame->bytes);
   if (put_text(frames, frame, bytes, at, &export->error) == 0) wb_export_put(export, WB_TABLE_FRAMES, cell, origin);
 }
 

@@ -45,8 +45,9 @@ struct wb_export {
 };
 
 /* Fills in the columns that all tables begin with. */
-void wb_export_own(wb_cell *cell, const char *product, uint32_t product_bytes, int64_t time_ns, const wb_replay_origin *origin);
-void wb_export_put(wb_export *export, wb_table_id table, const wb_cell *cell, const wb_replay_origin *origin);
+void wb_export_own(wb_value *cell, const char *product, uint32_t product_bytes, int64_t time_ns,
+                   const wb_replay_origin *origin);
+void wb_export_put(wb_export *export, wb_table_id table, const wb_value *cell, const wb_replay_origin *origin);
 
 int wb_export_frames_open(wb_export *export, wb_error *error);
 

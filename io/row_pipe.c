@@ -18,11 +18,11 @@ int wb_row_pipe_head(FILE *to, wb_table_id table, wb_error *error) {
   return done(to, error);
 }
 
-int wb_row_pipe_write(FILE *to, wb_table_id id, const wb_cell *cell, wb_error *error) {
+int wb_row_pipe_write(FILE *to, wb_table_id id, const wb_value *cell, wb_error *error) {
   const wb_table *table = wb_table_of(id);
   uint64_t bytes = 0;
   for (unsigned i = 0; i < table->column_count; i++) {
-    bool text = table->column[i].kind == WB_CELL_TEXT;
+    bool text = table->column[i].kind == WB_VALUE_TEXT;
     bytes += text ? sizeof(uint32_t) : 1;
     if (cell[i].there) bytes += text ? cell[i].bytes : sizeof cell[i].number;
   }
@@ -30,8 +30,8 @@ int wb_row_pipe_write(FILE *to, wb_table_id id, const wb_cell *cell, wb_error *e
     return wb_error_set(error, WB_E_LIMIT, 0, "export", "a row of %llu bytes", (unsigned long long)bytes);
   put_word(to, (uint32_t)bytes);
   for (unsigned i = 0; i < table->column_count; i++) {
-    const wb_cell *at = &cell[i];
-    if (table->column[i].kind == WB_CELL_TEXT) {
+    const wb_value *at = &cell[i];
+    if (table->column[i].kind == WB_VALUE_TEXT) {
       put_word(to, at->there ? at->bytes : UINT32_MAX);
       if (at->there) fwrite_unlocked(at->text, 1, at->bytes, to);
     } else {
@@ -59,22 +59,22 @@ static bool take(const uint8_t **at, const uint8_t *end, void *to, size_t bytes)
   return true;
 }
 
-int wb_row_pipe_read(const uint8_t *bytes, size_t count, wb_table_id id, wb_cell cell[WB_TABLE_COLUMNS_MAX]) {
+int wb_row_pipe_read(const uint8_t *bytes, size_t count, wb_table_id id, wb_value cell[WB_TABLE_COLUMNS_MAX]) {
   const wb_table *table = wb_table_of(id);
   const uint8_t *end = bytes + count;
   for (unsigned i = 0; i < table->column_count; i++) {
-    wb_cell *to = &cell[i];
-    *to = (wb_cell){0};
-    if (table->column[i].kind == WB_CELL_TEXT) {
+    wb_value *to = &cell[i];
+    *to = (wb_value){0};
+    if (table->column[i].kind == WB_VALUE_TEXT) {
       uint32_t length;
       if (!take(&bytes, end, &length, sizeof length)) return WB_E_DAMAGED;
       if (length == UINT32_MAX) continue;
       if ((size_t)(end - bytes) < length) return WB_E_DAMAGED;
-      *to = wb_cell_text((const char *)bytes, length);
+      *to = wb_value_text((const char *)bytes, length);
       bytes += length;
     } else {
       uint8_t tag;
-      if (!take(&bytes, end, &tag, 1) || tag > WB_CELL_DECIMALS_MAX + 1) return WB_E_DAMAGED;
+      if (!take(&bytes, end, &tag, 1) || tag > WB_VALUE_DECIMALS_MAX + 1) return WB_E_DAMAGED;
       to->there = tag > 0;
       if (!to->there) continue;
       to->decimals = (uint8_t)(tag - 1);

@@ -19,13 +19,13 @@ enum { WB_ROW_PIPE_HEAD_BYTES = 9 };
 
 /* These write to a stream; 0, or WB_E_SYSTEM with *error; WB_E_LIMIT for a row above WB_ROW_PIPE_BYTES_MAX. */
 int wb_row_pipe_head(FILE *to, wb_table_id table, wb_error *error);
-int wb_row_pipe_write(FILE *to, wb_table_id table, const wb_cell *cell, wb_error *error);
+int wb_row_pipe_write(FILE *to, wb_table_id table, const wb_value *cell, wb_error *error);
 int wb_row_pipe_end(FILE *to, wb_error *error);
 
 /* wb_row_pipe_table reads a head: the table, or WB_E_DAMAGED. */
 int wb_row_pipe_table(const uint8_t head[WB_ROW_PIPE_HEAD_BYTES]);
 
 /* wb_row_pipe_read reads the cells of a row, which point into its bytes. Returns 0, or WB_E_DAMAGED where these are none. */
-int wb_row_pipe_read(const uint8_t *bytes, size_t count, wb_table_id table, wb_cell cell[WB_TABLE_COLUMNS_MAX]);
+int wb_row_pipe_read(const uint8_t *bytes, size_t count, wb_table_id table, wb_value cell[WB_TABLE_COLUMNS_MAX]);
 
 #endif

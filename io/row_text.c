@@ -50,18 +50,18 @@ static void put_number(FILE *to, __int128 number, unsigned decimals, bool quoted
   if (quoted) putc_unlocked('"', to);
 }
 
-static void put_cell(FILE *to, wb_row_form form, wb_cell_kind kind, const wb_cell *cell) {
+static void put_cell(FILE *to, wb_row_form form, wb_value_kind kind, const wb_value *cell) {
   bool json = form == WB_ROW_JSON;
   if (!cell->there) {
     if (json) fputs_unlocked("null", to);
     return;
   }
   switch (kind) {
-  case WB_CELL_TEXT: (json ? put_json : put_csv)(to, cell->text, cell->bytes); break;
-  case WB_CELL_INTEGER: put_number(to, cell->number, 0, false); break;
-  case WB_CELL_DECIMAL: put_number(to, cell->number, cell->decimals, json); break;
-  case WB_CELL_BOOLEAN: fputs_unlocked(cell->number ? "true" : "false", to); break;
-  case WB_CELL_TIME: put_time(to, (int64_t)cell->number, json); break;
+  case WB_VALUE_TEXT: (json ? put_json : put_csv)(to, cell->text, cell->bytes); break;
+  case WB_VALUE_INTEGER: put_number(to, cell->number, 0, false); break;
+  case WB_VALUE_DECIMAL: put_number(to, cell->number, cell->decimals, json); break;
+  case WB_VALUE_BOOLEAN: fputs_unlocked(cell->number ? "true" : "false", to); break;
+  case WB_VALUE_TIME: put_time(to, (int64_t)cell->number, json); break;
   }
 }
 
@@ -77,7 +77,7 @@ int wb_row_text_head(FILE *to, wb_row_form form, const wb_table *table, wb_error
   return done(to, error);
 }
 
-int wb_row_text_write(FILE *to, wb_row_form form, const wb_table *table, const wb_cell *cell, wb_error *error) {
+int wb_row_text_write(FILE *to, wb_row_form form, const wb_table *table, const wb_value *cell, wb_error *error) {
   for (unsigned i = 0; i < table->column_count; i++) {
     if (form == WB_ROW_JSON) fprintf(to, "%s\"%s\":", i ? "," : "{", table->column[i].name);
     else if (i) putc_unlocked(',', to);

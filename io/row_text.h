@@ -17,6 +17,6 @@ typedef enum { WB_ROW_CSV = 0, WB_ROW_JSON } wb_row_form;
 /* wb_row_text_head writes what comes before the first row, wb_row_text_write a row. Return 0 or WB_E_SYSTEM with *error: what the stream took is kept in it, so a full disk may be
  * noticed only by fflush. */
 int wb_row_text_head(FILE *to, wb_row_form form, const wb_table *table, wb_error *error);
-int wb_row_text_write(FILE *to, wb_row_form form, const wb_table *table, const wb_cell *cell, wb_error *error);
+int wb_row_text_write(FILE *to, wb_row_form form, const wb_table *table, const wb_value *cell, wb_error *error);
 
 #endif

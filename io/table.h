@@ -19,16 +19,16 @@ typedef enum {
 } wb_table_id;
 
 typedef enum {
-  WB_CELL_TEXT = 0, /* UTF-8 without NUL */
-  WB_CELL_INTEGER,  /* int64_t */
-  WB_CELL_DECIMAL,
-  WB_CELL_BOOLEAN,
-  WB_CELL_TIME /* microseconds since 1970 UTC */
-} wb_cell_kind;
+  WB_VALUE_TEXT = 0, /* UTF-8 without NUL */
+  WB_VALUE_INTEGER,  /* int64_t */
+  WB_VALUE_DECIMAL,
+  WB_VALUE_BOOLEAN,
+  WB_VALUE_TIME /* microseconds since 1970 UTC */
+} wb_value_kind;
 
 typedef struct wb_column {
   const char *name;
-  wb_cell_kind kind;
+  wb_value_kind kind;
 } wb_column;
 
 /* Every table begins with the same columns. */
@@ -43,31 +43,31 @@ typedef struct wb_table {
 
 const wb_table *wb_table_of(wb_table_id id);
 
-/* One value. All zero is a NULL. number: of all kinds but TEXT; a DECIMAL is number * 10^-decimals, decimals 0..WB_CELL_DECIMALS_MAX. */
-enum { WB_CELL_DECIMALS_MAX = 19 };
-typedef struct wb_cell {
+/* One value. All zero is a NULL. number: of all kinds but TEXT; a DECIMAL is number * 10^-decimals, decimals 0..WB_VALUE_DECIMALS_MAX. */
+enum { WB_VALUE_DECIMALS_MAX = 19 };
+typedef struct wb_value {
   __int128 number;
   const char *text;
   uint32_t bytes;
   uint8_t decimals;
   bool there;
-} wb_cell;
+} wb_value;
 
-static inline wb_cell wb_cell_text(const char *text, uint32_t bytes) {
-  return (wb_cell){.text = text, .bytes = bytes, .there = true};
+static inline wb_value wb_value_text(const char *text, uint32_t bytes) {
+  return (wb_value){.text = text, .bytes = bytes, .there = true};
 }
-static inline wb_cell wb_cell_decimal(__int128 number, unsigned decimals) {
-  return (wb_cell){.number = number, .decimals = (uint8_t)decimals, .there = true};
+static inline wb_value wb_value_decimal(__int128 number, unsigned decimals) {
+  return (wb_value){.number = number, .decimals = (uint8_t)decimals, .there = true};
 }
-static inline wb_cell wb_cell_boolean(bool value) { return (wb_cell){.number = value, .there = true}; }
+static inline wb_value wb_value_boolean(bool value) { return (wb_value){.number = value, .there = true}; }
 
-/* wb_cell_integer: NULL where it is above INT64_MAX. */
-static inline wb_cell wb_cell_integer(uint64_t number) {
-  return (wb_cell){.number = (__int128)number, .there = number <= INT64_MAX};
+/* wb_value_integer: NULL where it is above INT64_MAX. */
+static inline wb_value wb_value_integer(uint64_t number) {
+  return (wb_value){.number = (__int128)number, .there = number <= INT64_MAX};
 }
 
-/* wb_cell_time of nanoseconds since 1970, cut to microseconds; wb_cell_ns of the same as an INTEGER; NULL of WB_TIME_NONE. */
-wb_cell wb_cell_time(int64_t utc_ns);
-wb_cell wb_cell_ns(int64_t utc_ns);
+/* wb_value_time of nanoseconds since 1970, cut to microseconds; wb_value_ns of the same as an INTEGER; NULL of WB_TIME_NONE. */
+wb_value wb_value_time(int64_t utc_ns);
+wb_value wb_value_ns(int64_t utc_ns);
 
 #endif

@@ -88,7 +88,7 @@ typedef struct text_out {
   char *buffer;
 } text_out;
 
-static int put_text(void *self, wb_table_id table, const wb_cell *cell, const wb_replay_origin *origin, wb_error *error) {
+static int put_text(void *self, wb_table_id table, const wb_value *cell, const wb_replay_origin *origin, wb_error *error) {
   text_out *out = self;
   (void)origin;
   return wb_row_text_write(out->file, out->form, wb_table_of(table), cell, error);

@@ -93,7 +93,7 @@ static int program(char *path, size_t size, wb_error *error) {
       path);
 }
 
-static int put(void *self, wb_table_id table, const wb_cell *cell, const wb_replay_origin *origin, wb_error *error) {
+static int put(void *self, wb_table_id table, const wb_value *cell, const wb_replay_origin *origin, wb_error *error) {
   wb_export_parquet *parquet = self;
   (void)origin;
   return wb_row_pipe_write(parquet->to, table, cell, error);

@@ -1,5 +1,5 @@
-/* duckdb.h - the few functions of DuckDB's C API that are used here, as its own header declares them (src/include/duckdb.h of DuckDB 1.5, MIT,
- * https://duckdb.org/docs/stable/clients/c/api): the library comes without it. The API is stable: none of these has changed since 1.0. */
+/* duckdb.h - the few functions of DuckDB's C API that are used here, as its own header declares them (src/include/duckdb.h of DuckDB 1.5, MIT),
+ * the library comes without it. The API is stable: none of these has changed since 1.0. */
 #ifndef WB_TOOLS_PARQUET_DUCKDB_H
 #define WB_TOOLS_PARQUET_DUCKDB_H
 

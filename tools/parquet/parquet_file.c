@@ -54,12 +54,12 @@ static int open_database(wb_parquet *parquet, const char *memory, const char *fo
   return code;
 }
 
-static duckdb_logical_type type_of(const wb_parquet *parquet, wb_cell_kind kind) {
+static duckdb_logical_type type_of(const wb_parquet *parquet, wb_value_kind kind) {
   switch (kind) {
-  case WB_CELL_TEXT: return duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
-  case WB_CELL_INTEGER: return duckdb_create_logical_type(DUCKDB_TYPE_BIGINT);
-  case WB_CELL_BOOLEAN: return duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN);
-  case WB_CELL_TIME: return duckdb_create_logical_type(DUCKDB_TYPE_TIMESTAMP_TZ);
+  case WB_VALUE_TEXT: return duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
+  case WB_VALUE_INTEGER: return duckdb_create_logical_type(DUCKDB_TYPE_BIGINT);
+  case WB_VALUE_BOOLEAN: return duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN);
+  case WB_VALUE_TIME: return duckdb_create_logical_type(DUCKDB_TYPE_TIMESTAMP_TZ);
   default: return duckdb_create_decimal_type(38, (uint8_t)parquet->decimals);
   }
 }
@@ -112,16 +112,16 @@ static void look_at_chunk(wb_parquet *parquet) {
 static int begin(wb_parquet *parquet, wb_error *error) {
   char sql[1024] = "CREATE OR REPLACE TABLE rows (";
   for (unsigned i = 0; i < parquet->table->column_count; i++) {
-    static const char *const names[] = {[WB_CELL_TEXT] = "VARCHAR",
-                                        [WB_CELL_INTEGER] = "BIGINT",
-                                        [WB_CELL_BOOLEAN] = "BOOLEAN",
-                                        [WB_CELL_TIME] = "TIMESTAMPTZ"};
+    static const char *const names[] = {[WB_VALUE_TEXT] = "VARCHAR",
+                                        [WB_VALUE_INTEGER] = "BIGINT",
+                                        [WB_VALUE_BOOLEAN] = "BOOLEAN",
+                                        [WB_VALUE_TIME] = "TIMESTAMPTZ"};
     const wb_column *column = &parquet->table->column[i];
     char decimal[32];
     snprintf(decimal, sizeof decimal, "DECIMAL(38,%u)", parquet->decimals);
     size_t used = strlen(sql);
     snprintf(sql + used, sizeof sql - used, "%s\"%s\" %s", i ? ", " : "", column->name,
-             column->kind == WB_CELL_DECIMAL ? decimal : names[column->kind]);
+             column->kind == WB_VALUE_DECIMAL ? decimal : names[column->kind]);
   }
   strncat(sql, ")", sizeof sql - strlen(sql) - 1);
   int result = query(parquet, sql, error);
@@ -142,7 +142,7 @@ static int hand_over(wb_parquet *parquet, wb_error *error) {
 }
 
 /* The number in units of 10^-decimals of the files. */
-static bool in_units(const wb_parquet *parquet, const wb_cell *cell, __int128 *number) {
+static bool in_units(const wb_parquet *parquet, const wb_value *cell, __int128 *number) {
   static const __int128 least = -((__int128)1000000000000000000 * 1000000000000000000 * 100); /* -10^38 */
   *number = cell->number;
   for (unsigned d = cell->decimals; d > parquet->decimals; d--) {
@@ -155,21 +155,21 @@ static bool in_units(const wb_parquet *parquet, const wb_cell *cell, __int128 *n
   return *number > least && *number < -least;
 }
 
-static int out_of_range(const wb_parquet *parquet, const wb_cell *row, unsigned column, wb_error *error) {
+static int out_of_range(const wb_parquet *parquet, const wb_value *row, unsigned column, wb_error *error) {
   char text[WB_DECIMAL_TEXT_BYTES];
-  const wb_cell *id = &row[WB_COLUMN_PRODUCT];
+  const wb_value *id = &row[WB_COLUMN_PRODUCT];
   wb_decimal_print(row[column].number, row[column].decimals, text);
   return wb_error_set(error, WB_E_RANGE, 0, "parquet", "%.*s: %s %s does not fit DECIMAL(38,%u): give --decimals up to %d",
                       (int)id->bytes, id->there ? id->text : "", parquet->table->column[column].name, text, parquet->decimals,
                       WB_PARQUET_DECIMALS_MAX);
 }
 
-int wb_parquet_put(wb_parquet *parquet, const wb_cell *cell, wb_error *error) {
+int wb_parquet_put(wb_parquet *parquet, const wb_value *cell, wb_error *error) {
   int result = parquet->appender ? 0 : begin(parquet, error);
   if (result != 0) return result;
   idx_t row = parquet->rows;
   for (unsigned i = 0; i < parquet->table->column_count; i++) {
-    const wb_cell *from = &cell[i];
+    const wb_value *from = &cell[i];
     void *to = parquet->data[i];
     if (!from->there) {
       duckdb_vector_ensure_validity_writable(parquet->vector[i]);
@@ -177,11 +177,11 @@ int wb_parquet_put(wb_parquet *parquet, const wb_cell *cell, wb_error *error) {
       continue;
     }
     switch (parquet->table->column[i].kind) {
-    case WB_CELL_TEXT: duckdb_vector_assign_string_element_len(parquet->vector[i], row, from->text, from->bytes); break;
-    case WB_CELL_BOOLEAN: ((bool *)to)[row] = from->number != 0; break;
-    case WB_CELL_INTEGER:
-    case WB_CELL_TIME: ((int64_t *)to)[row] = (int64_t)from->number; break;
-    case WB_CELL_DECIMAL: {
+    case WB_VALUE_TEXT: duckdb_vector_assign_string_element_len(parquet->vector[i], row, from->text, from->bytes); break;
+    case WB_VALUE_BOOLEAN: ((bool *)to)[row] = from->number != 0; break;
+    case WB_VALUE_INTEGER:
+    case WB_VALUE_TIME: ((int64_t *)to)[row] = (int64_t)from->number; break;
+    case WB_VALUE_DECIMAL: {
       __int128 number;
       if (!in_units(parquet, from, &number)) return out_of_range(parquet, cell, i, error);
       memcpy((uint8_t *)to + row * sizeof number, &number, sizeof number);

@@ -19,7 +19,7 @@ void wb_parquet_close(wb_parquet *parquet);
 
 /* wb_parquet_put takes a row of the file that is being made. Returns 0, or negative with *error: WB_E_RANGE for a number that DECIMAL(38, decimals) does not hold
  * exactly. */
-int wb_parquet_put(wb_parquet *parquet, const wb_cell *cell, wb_error *error);
+int wb_parquet_put(wb_parquet *parquet, const wb_value *cell, wb_error *error);
 
 /* wb_parquet_write ends the file: writes it to path and syncs it. After an error the parquet is for closing only. */
 int wb_parquet_write(wb_parquet *parquet, const char *path, wb_error *error);

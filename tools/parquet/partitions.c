@@ -135,7 +135,7 @@ static int put_rows(wb_partitions *partitions, const partition *of, const uint8_
   int result = 0;
   for (const uint8_t *end = at + of->spooled_bytes; at < end && result == 0;) {
     uint32_t bytes;
-    wb_cell cell[WB_TABLE_COLUMNS_MAX];
+    wb_value cell[WB_TABLE_COLUMNS_MAX];
     memcpy(&bytes, at, sizeof bytes);
     at += sizeof bytes;
     wb_row_pipe_read(at, bytes, partitions->table, cell); /* was read before */
@@ -352,11 +352,11 @@ static int take(wb_partitions *partitions, partition *of, const uint8_t *bytes, 
 }
 
 int wb_partitions_put(wb_partitions *partitions, const uint8_t *bytes, uint32_t count, wb_error *error) {
-  wb_cell cell[WB_TABLE_COLUMNS_MAX];
+  wb_value cell[WB_TABLE_COLUMNS_MAX];
   char product[WB_PRODUCT_ID_BYTES] = "";
   if (wb_row_pipe_read(bytes, count, partitions->table, cell) != 0 || cell[WB_COLUMN_PRODUCT].bytes >= sizeof product)
     return wb_error_set(error, WB_E_DAMAGED, 0, "parquet", "a row that is none");
-  const wb_cell *id = &cell[WB_COLUMN_PRODUCT], *received = &cell[WB_COLUMN_RECV_TIME];
+  const wb_value *id = &cell[WB_COLUMN_PRODUCT], *received = &cell[WB_COLUMN_RECV_TIME];
   if (id->there) memcpy(product, id->text, id->bytes);
   partition *of = find(partitions, product, received->there ? day_of((int64_t)received->number) : DAY_NONE, error);
   if (!of) return error->code;
