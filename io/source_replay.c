@@ -56,8 +56,9 @@ static void on_note(void *self, const wb_log_note *note) {
                  wb_error_text(note->code), (unsigned long long)note->offset, (unsigned long long)note->bytes);
     source->error.position = note->offset;
   } else {
-    wb_error_set(&source->error, WB_E_DAMAGED, 0, "replay", "records %llu to %llu are missing", (unsigned long long)note->first,
-                 (unsigned long long)note->last);
+    wb_error_set(&source->error, WB_E_DAMAGED, 0, WB_REPLAY_MISSING, "records %llu to %llu are missing",
+                 (unsigned long long)note->first, (unsigned long long)note->last);
+    source->error.position = note->first;
   }
 }
 

@@ -32,6 +32,8 @@ static int add(wb_archive_log *log, const wb_log_segment *from) {
   name_of(to->path, to->name);
   bool goes_on = before && same_run(before, to->node);
   to->run = before ? before->run + !goes_on : 0;
+  if (goes_on && before->first_number > to->first_number)
+    to->first_number = before->first_number; /* each holds for all behind it */
   if (goes_on) before->end_number = to->first_number;
   log->count++;
   return 0;

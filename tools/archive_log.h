@@ -2,7 +2,7 @@
  *
  * Unit:    the records of a run from the lowest number that a segment may hold up to the lowest that the next one may, wherever they lie; so units are the same
  *          whenever they are looked at, and together they are the log. A unit is complete when the segment behind it has been begun: no record of it can
- *          come any more. That of a run's last segment is complete when another run has begun, or when the caller knows that the node has ended.
+ *          come any more. Where lines are far apart it may be empty, and the next that is not has more. That of a run's last segment is complete when another run has begun, or when the caller knows that the node has ended.
  * Threads: one. */
 #ifndef WB_TOOLS_ARCHIVE_LOG_H
 #define WB_TOOLS_ARCHIVE_LOG_H

@@ -157,6 +157,11 @@ static int put(void *self, wb_table_id table, const wb_value *value, const wb_re
 
 /* ------------------------------------------------------------------------------------------------ a pass */
 
+/* Records that are missing behind the last unit are in segments to come. */
+static bool is_of_later(const lane *l, const wb_error *error) {
+  return error->what && strcmp(error->what, WB_REPLAY_MISSING) == 0 && error->position >= l->log.segment[l->end - 1].end_number;
+}
+
 static int run_pass(lane *l, char *const *path, wb_error *error) {
   archive *a = l->of;
   wb_export_config config = {.node = a->node, .tables = l->tables, .sink = {l, put}};
@@ -171,7 +176,7 @@ static int run_pass(lane *l, char *const *path, wb_error *error) {
   int result = 1;
   while (result > 0 && !stopping && l->at < l->end) result = wb_export_step(export, error);
   if (result < 0 && wb_export_ended(export)) {
-    tell(a, error->detail, "");
+    if (!is_of_later(l, error)) tell(a, error->detail, "");
     result = 0;
   }
   wb_export_close(export);
@@ -212,7 +217,7 @@ static int do_lane(lane *l, bool *soon, wb_error *error) {
     wb_archive_log_close(&l->log);
     if (result < 0 && error->os_errno == ENOENT && ++tries < OPEN_TRIES) result = 1;
   }
-  return result;
+  return result < 0 ? result : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ waiting */
