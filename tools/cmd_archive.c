@@ -207,15 +207,28 @@ static int do_ready(lane *l, wb_error *error) {
   return result;
 }
 
-/* Until nothing is ready. A segment may take its compressed form, or go, between two looks. */
+/* As do_ready. A segment may take its compressed form, or go, between two looks. */
 static int do_lane(lane *l, bool *soon, wb_error *error) {
-  int result = 1;
-  for (unsigned tries = 0; result > 0 && !stopping;) {
+  for (unsigned tries = 0;; tries++) {
     *error = (wb_error){0};
-    result = do_ready(l, error);
+    int result = do_ready(l, error);
     *soon |= l->log.unreadable > 0;
     wb_archive_log_close(&l->log);
-    if (result < 0 && error->os_errno == ENOENT && ++tries < OPEN_TRIES) result = 1;
+    if (result >= 0 || error->os_errno != ENOENT || tries == OPEN_TRIES) return result;
+  }
+}
+
+/* Until nothing is ready, in turns, so that neither waits for the other for long. */
+static int do_lanes(lane *lanes, unsigned count, bool *soon, wb_error *error) {
+  bool more = true;
+  int result = 0;
+  while (more && result >= 0) {
+    more = *soon = false;
+    for (unsigned i = 0; i < count && result >= 0 && !stopping; i++) {
+      result = do_lane(&lanes[i], soon, error);
+      more |= result > 0;
+    }
+    more &= !stopping;
   }
   return result < 0 ? result : 0;
 }
@@ -260,7 +273,7 @@ static int work(archive *a, lane *lanes, unsigned count, wb_error *error) {
     bool soon = false;
     watch(a); /* first: what comes while the log is looked at is seen */
     sigprocmask(SIG_UNBLOCK, &held, NULL);
-    for (unsigned i = 0; i < count && result == 0 && !stopping; i++) result = do_lane(&lanes[i], &soon, error);
+    result = do_lanes(lanes, count, &soon, error);
     sigprocmask(SIG_BLOCK, &held, NULL);
     if (result != 0 || stopping || a->once) break;
     wait_for_more(a, soon ? SOON_MS : LOOK_MS, &before);
@@ -360,7 +373,7 @@ int wb_cmd_archive(int argc, char **argv) {
   if (wb_config_help(config)) {
     puts("usage: wirebook archive DIR -o OUT [OPTIONS]\n\nTurns the segments of a log into Parquet, each once, as they are "
          "sealed: "
-         "waits for the next one, and goes on where it was\nafter any end. docs/export.md.\n");
+         "waits for the next one, and goes on where it was\nafter any end. docs/archive.md.\n");
     wb_config_usage(options, OPTIONS);
   } else if (wb_config_check(config)) {
     wb_config_print(config);

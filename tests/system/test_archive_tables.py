@@ -68,8 +68,8 @@ def the_union_of_all_segments_is_one_export_of_the_whole(directory):
 def it_goes_on_beside_a_node_that_rolls_segments(directory):
     if missing():
         return
-    exchange = mock("--product", THREE, "--rate", 700, "--levels", 100)
-    program = node(exchange.url, directory, "--product", THREE, "--channel", CHANNELS, "--lines", 2, "--rotate-bytes", "256k")
+    exchange = mock("--product", THREE, "--rate", 100, "--levels", 100)
+    program = node(exchange.url, directory, "--product", THREE, "--channel", CHANNELS, "--lines", 2, "--rotate-bytes", "64k")
     program.wait_for("connected to")
     worker = archive(directory)
 
