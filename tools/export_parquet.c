@@ -30,10 +30,12 @@ static void fold(uint64_t *h, const void *bytes, size_t count) {
 
 static void fold_text(uint64_t *h, const char *text) { fold(h, text ? text : "", text ? strlen(text) + 1 : 1); }
 
+/* What is no file, standard input say, is never the same again. */
 static void fold_file(uint64_t *h, const char *path) {
   struct stat about;
-  if (stat(path, &about) != 0) return;
-  const int64_t what[] = {about.st_size, about.st_mtim.tv_sec, about.st_mtim.tv_nsec};
+  bool file = stat(path, &about) == 0 && S_ISREG(about.st_mode);
+  const int64_t what[] = {file ? about.st_size : wb_clock_utc_ns(), file ? about.st_mtim.tv_sec : 0,
+                          file ? about.st_mtim.tv_nsec : 0};
   fold(h, what, sizeof what);
 }
 
