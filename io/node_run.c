@@ -577,6 +577,8 @@ int wb_node_poll(wb_node *node) {
   return wb_loop_turn(&node->all);
 }
 
+int64_t wb_node_replay_until(wb_node *node, int64_t utc_ns) { return wb_source_replay_until(node->replay, utc_ns); }
+
 int wb_node_archive(wb_node *node) {
   if (node->started) return WB_E_STATE;
   return node->archiver ? wb_archiver_do_work(node->archiver) : 0;

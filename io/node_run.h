@@ -105,6 +105,9 @@ int wb_node_start(wb_node *node, wb_error *error);
  * work done; WB_E_STATE with the pipelined layout, whose stages wait for each other. */
 int wb_node_poll(wb_node *node);
 
+/* wb_node_replay_until: a replay that is polled goes on as far as wb_source_replay_until says, which it is. */
+int64_t wb_node_replay_until(wb_node *node, int64_t utc_ns);
+
 /* wb_node_archive does one step of what becomes of sealed segments (io/archiver.h) where there are no threads, for nodes that are polled: whoever
  * polls a node and asks for compression, a command or retention calls this, too, or nothing is archived. A step may wait for a disk, so
  * call it between two polls only where such a wait does no harm, else from one other thread, up to wb_node_finish, which does the rest in 5 s at

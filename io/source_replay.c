@@ -13,15 +13,16 @@
 #include "engine/store/gap.h"
 #include "io/recording.h"
 
-enum { RECORDS_PER_WORK = 256 };
-
 struct wb_source_replay {
   wb_source_replay_config config;
   wb_log_reader *log;
   wb_recording *recording;
   unsigned next_path, lines, run;
   bool orders;
-  unsigned closing; /* lines of the run before that are still to be told as down, in front of the record */
+  unsigned closing;   /* lines of the run before that are still to be told as down, in front of the record */
+  bool missing, told; /* records are missing in front of the record: it is to be told, was told */
+  bool paced;         /* by the caller, up to until_utc_ns */
+  int64_t until_utc_ns;
   wb_log_record record;
   bool pending; /* a record was read that did not fit, or is not due */
   wb_frame frame;
@@ -48,14 +49,16 @@ static void on_note(void *self, const wb_log_note *note) {
     source->config.host->log(source->config.host->self, WB_LOG_WARNING, text);
     return;
   }
+  source->missing |= note->kind == WB_LOG_NOTE_GAP;
   if (source->error.code) return;
   if (note->kind == WB_LOG_NOTE_DAMAGE) {
     wb_error_set(&source->error, note->code, 0, "replay", "%s: %s at byte %llu, %llu bytes left out", note->segment->path,
                  wb_error_text(note->code), (unsigned long long)note->offset, (unsigned long long)note->bytes);
     source->error.position = note->offset;
   } else {
-    wb_error_set(&source->error, WB_E_DAMAGED, 0, "replay", "records %llu to %llu are missing", (unsigned long long)note->first,
-                 (unsigned long long)note->last);
+    wb_error_set(&source->error, WB_E_DAMAGED, 0, WB_REPLAY_MISSING, "records %llu to %llu are missing",
+                 (unsigned long long)note->first, (unsigned long long)note->last);
+    source->error.position = note->first;
   }
 }
 
@@ -200,6 +203,17 @@ static bool next_line(wb_source_replay *source) {
   return false;
 }
 
+static void tell_missing(wb_source_replay *source) {
+  static const char text[] = "{\"event\":\"gap\",\"reason\":\"records missing\"}";
+  source->missing = false;
+  source->told = true;
+  source->bytes = (const uint8_t *)text;
+  source->frame = (wb_frame){.recv_ns = source->record.frame.recv_ns,
+                             .bytes = sizeof text - 1,
+                             .line = source->record.frame.line,
+                             .kind = WB_FRAME_GAP};
+}
+
 static bool next(wb_source_replay *source, bool *within) {
   const wb_log_window *part = source->config.part;
   if (!source->log) {
@@ -209,7 +223,7 @@ static bool next(wb_source_replay *source, bool *within) {
     return !timed || source->utc_ns < part->to_utc_ns;
   }
   wb_log_record *record = &source->record;
-  while (!source->closing) {
+  while (!source->closing && !source->told) {
     if (wb_log_reader_next(source->log, record) != 1) return false;
     if (source->lines == 1) break;
     if (record->frame.line < source->lines) {
@@ -226,6 +240,11 @@ static bool next(wb_source_replay *source, bool *within) {
   if (source->frame.kind == WB_FRAME_WINDOW) source->frame.kind = 0; /* that of nobody else */
   source->bytes = record->bytes;
   *within = record->within;
+  source->told = false;
+  if (source->missing) {
+    tell_missing(source);
+    return true;
+  }
   wb_gap gap;
   if (record->frame.kind == WB_FRAME_GAP && wb_gap_read(&record->frame, record->bytes, &gap) && !source->error.code)
     wb_error_set(&source->error, WB_E_DAMAGED, 0, "replay", "records %llu to %llu were not stored, storage was behind",
@@ -237,6 +256,7 @@ static bool next(wb_source_replay *source, bool *within) {
 }
 
 static bool due(wb_source_replay *source) {
+  if (source->paced) return !source->began || source->utc_ns <= source->until_utc_ns;
   if (source->config.speed <= 0 || !source->began || source->utc_ns == WB_TIME_NONE) return true;
   uint64_t now_ns = source->config.host->now_ns(source->config.host->self);
   if (source->first_utc_ns == WB_TIME_NONE) {
@@ -268,7 +288,7 @@ static bool put(wb_source_replay *source) {
   if (wb_frames_room(frames, frame->bytes) < frame->bytes || !wb_frames_slots(frames, 1)) return false;
   memcpy(wb_frames_head(frames), source->bytes, frame->bytes);
   frame->position = frames->head;
-  remember(source, source->closing != 0);
+  remember(source, source->closing || source->told);
   frame->number = source->number++;
   wb_frames_advance(frames, frame->bytes);
   wb_frames_push(frames, frame);
@@ -291,8 +311,9 @@ static int replay_work(void *self) {
   wb_source_replay *source = self;
   if (source->ended) return 0;
   wb_frames *frames = source->config.frames;
+  uint64_t turn_end = source->paced ? frames->head + WB_REPLAY_TURN_BYTES : UINT64_MAX;
   int count = 0;
-  while (count < RECORDS_PER_WORK) {
+  while (count < WB_REPLAY_TURN_RECORDS && frames->head < turn_end) {
     if (__atomic_load_n(&source->stop_asked, __ATOMIC_ACQUIRE)) {
       end(source);
       break;
@@ -329,6 +350,12 @@ bool wb_source_replay_recording(const wb_source_replay *source) { return !source
 
 wb_agent wb_source_replay_agent(wb_source_replay *source) {
   return (wb_agent){.name = "replay", .self = source, .do_work = replay_work};
+}
+
+int64_t wb_source_replay_until(wb_source_replay *source, int64_t utc_ns) {
+  source->paced = true;
+  source->until_utc_ns = utc_ns;
+  return source->pending && source->began ? source->utc_ns : WB_TIME_NONE;
 }
 
 void wb_source_replay_stop(wb_source_replay *source) { __atomic_store_n(&source->stop_asked, 1, __ATOMIC_RELEASE); }

@@ -5,7 +5,9 @@
  * Numbers are given anew, in the order of the files. Where a log of redundant lines goes on with another run, all lines are said to be down first: the run
  * before may have ended them without a word.
  * Paths: files or folders; segments and recordings may not be mixed.
- * Pace:    speed 0: as fast as the stages take them; n: n times as fast as they were received.
+ * Pace:    speed 0: as fast as the stages take them; n: n times as fast as they were received; or as far as the caller lets it, by
+ *          wb_source_replay_until.
+ * Gaps:    where records are missing and no record of the log says so, a GAP record does.
  * Part:    with a window, what is needed to make the books of its beginning comes first, as fast as it goes; then a WINDOW record; then
  *          the window's own records, and nothing behind them (io/log_part.h). Lines of a recording without a time belong to where they stand.
  * Threads: do_work from the ingest thread; stop and the state from any.
@@ -55,8 +57,15 @@ void wb_source_replay_close(wb_source_replay *source);
 wb_agent wb_source_replay_agent(wb_source_replay *source);
 void wb_source_replay_stop(wb_source_replay *source);
 
+/* wb_source_replay_until, from the ingest thread: from now on do_work takes what was received up to utc_ns, whatever the speed, and little more than
+ * WB_REPLAY_TURN_BYTES, or WB_REPLAY_TURN_RECORDS, at a time. Returns when the next record was received; WB_TIME_NONE when that is not known before do_work was called
+ * again, or there is none. What comes in front of a window is taken in any case. */
+enum { WB_REPLAY_TURN_BYTES = 256 << 10, WB_REPLAY_TURN_RECORDS = 256 };
+int64_t wb_source_replay_until(wb_source_replay *source, int64_t utc_ns);
+
 /* wb_source_replay_ended: everything was read, or stopped, or the input is damaged or unreadable (*error has code and text;
- * what came before the damage was replayed). */
+ * what came before the damage was replayed). Where records are missing, `what` is WB_REPLAY_MISSING and `position` the number of the first. */
+#define WB_REPLAY_MISSING "records"
 bool wb_source_replay_ended(const wb_source_replay *source, wb_error *error);
 uint64_t wb_source_replay_taken(const wb_source_replay *source);
 

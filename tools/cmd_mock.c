@@ -4,9 +4,11 @@
 #include <time.h>
 
 #include "io/config.h"
+#include "io/log_reader.h"
 #include "tools/commands.h"
 #include "tools/mock_server.h"
 #include "tools/products.h"
+#include "tools/times.h"
 
 static const wb_option options_list[] = {
     {.name = "port",
@@ -80,8 +82,20 @@ static const wb_option options_list[] = {
      .help = "judge the time of logins by a clock so far ahead"},
     {.name = "from",
      .kind = WB_OPTION_TEXT,
-     .value_name = "RECORDING",
-     .help = "serve the messages of a recording, one a line, as they are, to each client from its first"},
+     .value_name = "PATH",
+     .help = "serve a log that a node has stored, as it was received; or a recording, one message a line, to each client from "
+             "its first"},
+    {.name = "speed",
+     .kind = WB_OPTION_TEXT,
+     .otherwise = "1x",
+     .value_name = "Nx|max",
+     .help = "of a log: N times as fast as it was received, or as fast as the clients take it"},
+    {.name = "at", .kind = WB_OPTION_TEXT, .value_name = "TIME", .help = "begin a log there, with the books of that time"},
+    {.name = "loop", .kind = WB_OPTION_SWITCH, .otherwise = "false", .help = "begin a log anew after its end"},
+    {.name = "hold",
+     .kind = WB_OPTION_SWITCH,
+     .otherwise = "false",
+     .help = "after a log's end let the books stand still, instead of Close 1000"},
     {.name = "scenario", .kind = WB_OPTION_TEXT, .value_name = "NAME", .help = "a fault, see below"},
     {.name = "scenario-after",
      .kind = WB_OPTION_COUNT,
@@ -208,6 +222,27 @@ static bool start_time(const char *text, int64_t *us) {
   return strcmp(end, "Z") == 0 && *us >= 0;
 }
 
+/* What belongs to a log alone, or to no log. */
+static int log_options(wb_mock_options *options, const wb_config *config, wb_error *error) {
+  static const char *const of_logs[] = {"speed", "at", "loop", "hold"}, *const of_markets[] = {"rate", "messages", "batch-ms"};
+  struct stat status;
+  const char *path = options->recording, *at = wb_config_text(config, "at");
+  options->log = path && ((stat(path, &status) == 0 && S_ISDIR(status.st_mode)) || wb_log_is_segment_file(path));
+  for (size_t i = 0; i < sizeof of_logs / sizeof *of_logs; i++)
+    if (!options->log && wb_config_rank(config, of_logs[i]))
+      return wrong(error, config, of_logs[i], "it is for a log (--from a folder or a segment)");
+  for (size_t i = 0; i < sizeof of_markets / sizeof *of_markets; i++)
+    if (options->log && wb_config_rank(config, of_markets[i]))
+      return wrong(error, config, of_markets[i], "it has no meaning with a log: --speed says how fast it goes");
+  if (!wb_speed_parse(wb_config_text(config, "speed"), &options->speed))
+    return wrong(error, config, "speed", "max, or a factor such as 1x or 10x");
+  if (at && !wb_time_parse(at, &options->at_utc_ns))
+    return wrong(error, config, "at", "a time like 2026-01-31T23:59:59Z or -1h is needed");
+  if (options->hold && options->loop)
+    return wb_error_set(error, WB_E_CONFIG, 0, "option", "a log that begins anew (--loop) does not stand still (--hold)");
+  return 0;
+}
+
 static int scenario(wb_mock_options *options, const wb_config *config, wb_error *error) {
   const char *name = wb_config_text(config, "scenario");
   options->fault_after = wb_config_count(config, "scenario-after");
@@ -246,6 +281,9 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
       .report_file = wb_config_text(config, "report"),
       .store_dir = wb_config_text(config, "store"),
       .recording = wb_config_text(config, "from"),
+      .at_utc_ns = INT64_MIN,
+      .hold = wb_config_switch(config, "hold"),
+      .loop = wb_config_switch(config, "loop"),
       .levels = (uint32_t)levels,
       .messages = wb_config_count(config, "messages"),
       .seed = wb_config_count(config, "seed"),
@@ -294,6 +332,8 @@ static int read_options(wb_mock_options *options, const wb_config *config, wb_er
     if (stat(options->store_dir, &status) != 0 || !S_ISDIR(status.st_mode))
       return wrong(error, config, "store", "not a folder and cannot be made one");
   }
+  int code = log_options(options, config, error);
+  if (code) return code;
   options->products_given = wb_config_rank(config, "product") > 0;
   return scenario(options, config, error);
 }

@@ -55,14 +55,6 @@ static int wrong(const wb_error *error) {
   return 2;
 }
 
-static bool speed_of(const char *text, double *speed) {
-  *speed = 0;
-  if (strcmp(text, "max") == 0) return true;
-  char *end;
-  *speed = strtod(text, &end);
-  return *text >= '0' && *text <= '9' && *speed > 0 && *speed < 1e9 && (strcmp(end, "x") == 0 || *end == 0);
-}
-
 static int replay(const wb_config *config, wb_node_config *settings, wb_log *log) {
   wb_error error;
   sigset_t set;
@@ -135,7 +127,7 @@ int wb_cmd_replay(int argc, char **argv) {
   } else if (!paths) {
     fputs("wirebook replay: no path was given; --help tells more\n", stderr);
     code = 2;
-  } else if (!speed_of(wb_config_text(config, "speed"), &node.speed)) {
+  } else if (!wb_speed_parse(wb_config_text(config, "speed"), &node.speed)) {
     fprintf(stderr, "wirebook replay: --speed '%s' is neither max nor a factor such as 1x or 10x\n",
             wb_config_text(config, "speed"));
     code = 2;

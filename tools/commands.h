@@ -7,6 +7,7 @@ int wb_cmd_run(int argc, char **argv);
 int wb_cmd_mock(int argc, char **argv);
 int wb_cmd_replay(int argc, char **argv);
 int wb_cmd_export(int argc, char **argv);
+int wb_cmd_archive(int argc, char **argv);
 int wb_cmd_inspect(int argc, char **argv);
 int wb_cmd_top(int argc, char **argv);
 int wb_cmd_ctl(int argc, char **argv);

@@ -95,10 +95,13 @@ static int program(char *path, size_t size, wb_error *error) {
       path);
 }
 
-static int put(void *self, wb_table_id table, const wb_value *cell, const wb_replay_origin *origin, wb_error *error) {
-  wb_export_parquet *parquet = self;
-  (void)origin;
+int wb_export_parquet_put(wb_export_parquet *parquet, wb_table_id table, const wb_value *cell, wb_error *error) {
   return wb_row_pipe_write(parquet->to, table, cell, error);
+}
+
+static int put(void *self, wb_table_id table, const wb_value *cell, const wb_replay_origin *origin, wb_error *error) {
+  (void)origin;
+  return wb_export_parquet_put(self, table, cell, error);
 }
 
 static int start(wb_export_parquet *parquet, const char *path, char *const *argv, wb_error *error) {
@@ -127,19 +130,18 @@ static int start(wb_export_parquet *parquet, const char *path, char *const *argv
                       strerror(failed ? failed : errno));
 }
 
-wb_export_parquet *wb_export_parquet_open(const wb_config *config, wb_export_config *what, wb_table_id table, wb_error *error) {
-  char path[PATH_MAX], inputs[32], decimals[32];
+wb_export_parquet *wb_export_parquet_start(const char *out, wb_table_id table, const char *inputs, uint64_t decimals,
+                                           const char *memory, wb_error *error) {
+  char path[PATH_MAX], digits[32];
   if (program(path, sizeof path, error) != 0) return NULL;
   wb_export_parquet *parquet = calloc(1, sizeof *parquet);
   if (!parquet) {
     wb_error_set(error, WB_E_MEMORY, ENOMEM, "parquet", "no memory");
     return NULL;
   }
-  snprintf(inputs, sizeof inputs, "%016llx", (unsigned long long)inputs_of(config, what));
-  snprintf(decimals, sizeof decimals, "%llu", (unsigned long long)wb_config_count(config, "decimals"));
-  char *argv[] = {path,     "--out",    (char *)wb_config_text(config, "out"),    "--inputs", inputs, "--decimals",
-                  decimals, "--memory", (char *)wb_config_text(config, "memory"), NULL};
-  what->sink = (wb_row_sink){parquet, put};
+  snprintf(digits, sizeof digits, "%llu", (unsigned long long)decimals);
+  char *argv[] = {path,         "--out", (char *)out, "--inputs",     (char *)inputs,
+                  "--decimals", digits,  "--memory",  (char *)memory, NULL};
   if (start(parquet, path, argv, error) == 0) {
     parquet->buffer = malloc(BUFFER_BYTES);
     if (parquet->buffer) setvbuf(parquet->to, parquet->buffer, _IOFBF, BUFFER_BYTES);
@@ -147,6 +149,16 @@ wb_export_parquet *wb_export_parquet_open(const wb_config *config, wb_export_con
   }
   wb_export_parquet_close(parquet, false, NULL);
   return NULL;
+}
+
+wb_export_parquet *wb_export_parquet_open(const wb_config *config, wb_export_config *what, wb_table_id table, wb_error *error) {
+  char inputs[32];
+  snprintf(inputs, sizeof inputs, "%016llx", (unsigned long long)inputs_of(config, what));
+  wb_export_parquet *parquet =
+      wb_export_parquet_start(wb_config_text(config, "out"), table, inputs, wb_config_count(config, "decimals"),
+                              wb_config_text(config, "memory"), error);
+  what->sink = (wb_row_sink){parquet, put};
+  return parquet;
 }
 
 int wb_export_parquet_close(wb_export_parquet *parquet, bool whole, wb_error *error) {

@@ -7,6 +7,11 @@
 
 typedef struct wb_export_parquet wb_export_parquet;
 
+/* wb_export_parquet_start starts it for a folder, OUT/TABLE; inputs names what the rows are from. wb_export_parquet_put gives it a row. */
+wb_export_parquet *wb_export_parquet_start(const char *out, wb_table_id table, const char *inputs, uint64_t decimals,
+                                           const char *memory, wb_error *error);
+int wb_export_parquet_put(wb_export_parquet *parquet, wb_table_id table, const wb_value *cell, wb_error *error);
+
 /* wb_export_parquet_open starts it for a folder. what: where the rows are from; its sink is set. config: options, which with the files of the log name the inputs. NULL with
  * *error: WB_E_CONFIG where the program is not there, and how to get it. */
 wb_export_parquet *wb_export_parquet_open(const wb_config *config, wb_export_config *what, wb_table_id table, wb_error *error);

@@ -13,6 +13,7 @@ static const struct {
     {"mock", wb_cmd_mock, "a mock exchange to run against"},
     {"replay", wb_cmd_replay, "run segments or text recordings through the same engine"},
     {"export", wb_cmd_export, "a log as tables: book changes, quotes, trades, bars, frames; CSV, JSON Lines, Parquet"},
+    {"archive", wb_cmd_archive, "a log that grows as Parquet, each sealed segment once"},
     {"inspect", wb_cmd_inspect, "what a log holds: products, times, counts, gaps, damage"},
     {"top", wb_cmd_top, "live view of a running node, from its shared memory"},
     {"ctl", wb_cmd_ctl, "tell a running node which products come and go"},

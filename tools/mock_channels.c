@@ -161,7 +161,7 @@ uint64_t wb_mock_channels_tick(wb_mock_server *server, uint64_t now_ns) {
       [RFQ_TIMER] = {WB_MOCK_RFQ_MATCHES, tell_rfq},
   };
   uint64_t next = UINT64_MAX;
-  for (int i = 0; i < WB_MOCK_TIMERS && !server->recording; i++) {
+  for (int i = 0; i < WB_MOCK_TIMERS && !server->options.recording; i++) {
     uint64_t every_ns = i == STATUS_TIMER  ? server->options.status_ns
                         : i == BATCH_TIMER ? server->options.ticker_batch_ns
                                            : UINT64_C(1000000000);

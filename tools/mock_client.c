@@ -306,7 +306,7 @@ static size_t take_upgrade(wb_mock_client *client) {
   case 0: return 0;
   case 1: break;
   case WB_E_REFUSED:
-    if (request.plain && !client->server->recording) return wb_mock_rest_take(client, &request);
+    if (request.plain && !client->server->options.recording) return wb_mock_rest_take(client, &request);
     refuse(client, "426 Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     return client->in_count;
   case WB_E_TOO_LARGE: refuse(client, "431 Request Header Fields Too Large", ""); return client->in_count;

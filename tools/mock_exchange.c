@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/host.h"
+#include "tools/mock_venue.h"
 
 enum {
   ORDER_CHANNELS = 1 << WB_MOCK_FULL | 1 << WB_MOCK_LEVEL3,
@@ -128,6 +129,10 @@ static void read_channel(parse *reading, json_t *entry) {
     fail(reading->client, reading->message, "%s", login_text);
     return;
   }
+  if (reading->client->server->venue && (1 << channel & ORDER_CHANNELS)) {
+    fail(reading->client, reading->message, "%s is not a valid channel", text);
+    return;
+  }
   size_t products = channel == WB_MOCK_STATUS ? 0 : json_array_size(own) + json_array_size(reading->root_products);
   bool all = products == 0 && !reading->unsubscribe && (channel == WB_MOCK_STATUS || channel == WB_MOCK_RFQ_MATCHES);
   if (products == 0 && !all && !reading->unsubscribe) {
@@ -237,16 +242,18 @@ static void subscribe(parse *reading) {
   }
   if (server->options.enforce) forget_empty(client);
   acknowledge(client, request->renamed);
-  if (!client->heartbeat_ns && !server->recording && wanted(client, WB_MOCK_HEARTBEAT))
+  if (!client->heartbeat_ns && !server->options.recording && wanted(client, WB_MOCK_HEARTBEAT))
     client->heartbeat_ns = wb_clock_ns() + UINT64_C(1000000000);
   for (uint32_t i = 0; i < request->product_count && client->state == WB_MOCK_OPEN; i++) {
     wb_mock_product *product = &server->product[request->product[i]];
     uint16_t added = request->wants[request->product[i]];
     const char *time = wb_mock_server_time(server, product);
-    if (added >> WB_MOCK_MATCHES & 1 && !server->recording)
+    if (server->venue) wb_mock_venue_greet(client, request->product[i], added);
+    if (added >> WB_MOCK_MATCHES & 1 && !server->options.recording)
       match(client, product, "last_match", &product->market.last_trade, time);
-    if ((added & TICKER_CHANNELS) && !server->recording) ticker(client, product, time);
-    if (added >> WB_MOCK_STATUS & 1 && product == server->product && !server->recording) wb_mock_channels_status(client);
+    if ((added & TICKER_CHANNELS) && !server->options.recording) ticker(client, product, time);
+    if (added >> WB_MOCK_STATUS & 1 && product == server->product && !server->options.recording)
+      wb_mock_channels_status(client);
     if (added & ORDER_CHANNELS) wb_mock_channels_follow(client, product, added >> WB_MOCK_LEVEL3 & 1);
     if (added >> WB_MOCK_LEVEL2 & 1) wb_mock_server_join(server, product, client);
   }

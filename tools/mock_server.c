@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "io/host.h"
+#include "tools/mock_venue.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 #define STOP_NS (3 * SECOND_NS)
@@ -65,6 +66,10 @@ static void store(const wb_mock_server *server, wb_mock_product *product, const 
 }
 
 void wb_mock_server_snapshot(wb_mock_server *server, wb_mock_product *product, wb_mock_client *client) {
+  if (server->venue) {
+    wb_mock_venue_snapshot(server, product, client);
+    return;
+  }
   const wb_mock_dialect *dialect = server->options.dialect;
   const wb_mock_side *side = product->market.side;
   size_t least = server->options.snapshot_bytes, most = dialect->update_bytes_max(side[0].count + side[1].count);
@@ -327,6 +332,8 @@ static uint64_t turn(wb_mock_server *server) {
   bool more = false;
   if (server->stopping) {
     next = server->stop_ns;
+  } else if (server->venue) {
+    next = wb_mock_venue_play(server, now_ns);
   } else if (now_ns < server->batch_due_ns) {
     next = server->batch_due_ns;
   } else {
@@ -397,6 +404,7 @@ static int listen_on(wb_mock_server *server, uint16_t *port, wb_error *error) {
 
 static int open_products(wb_mock_server *server, wb_error *error) {
   const wb_mock_options *options = &server->options;
+  if (options->log) return wb_mock_venue_open(server, error);
   if (options->recording) return wb_mock_recording_open(server, error);
   uint32_t count = options->products->count;
   server->product = calloc(count, sizeof *server->product);
@@ -454,6 +462,7 @@ static void server_close(wb_mock_server *server, wb_error *error, int *code) {
   if (server->listener >= 0) close(server->listener);
   wb_tls_context_close(server->tls);
   wb_mock_login_close(server->login);
+  wb_mock_venue_close(server->venue);
   if (server->options.dialect->close) server->options.dialect->close(server);
   free(server->product);
   free(server->update);
@@ -498,6 +507,8 @@ int wb_mock_server_run(const wb_mock_options *options, wb_error *error) {
   if (!code) {
     serve(server);
     if (options->report_file) code = wb_mock_report_write(server, options->report_file, error);
+    const wb_error *trouble = server->venue ? wb_mock_venue_trouble(server->venue) : NULL;
+    if (!code && trouble) code = (*error = *trouble).code;
   }
   server_close(server, error, &code);
   return code;

@@ -8,6 +8,7 @@
  *          mock_deflate             permessage-deflate of a connection, both ways
  *          mock_fault               a table of faults, for tests of recovery
  *          mock_recording           a recording in place of the markets
+ *          mock_venue               a log in place of the markets
  *          mock_orders              the orders under a market, once somebody asks for them
  *          mock_rest, mock_listing  REST on the same port
  *          mock_limits              what the exchange does not put up with
@@ -37,6 +38,7 @@
 typedef struct wb_mock_server wb_mock_server;
 typedef struct wb_mock_client wb_mock_client;
 typedef struct wb_mock_product wb_mock_product;
+typedef struct wb_mock_venue wb_mock_venue;
 typedef struct wb_mock_dialect wb_mock_dialect;
 typedef struct wb_mock_fault wb_mock_fault;
 
@@ -83,6 +85,10 @@ typedef struct wb_mock_options {
   uint64_t rest_delay_ns;
   uint64_t status_ns, ticker_batch_ns; /* between two messages of these channels */
   const wb_products *auctions;         /* in auction mode, NULL: none */
+  bool log;                            /* `recording` is a log that a node has stored */
+  double speed;                        /* of a log, 0: as fast as the clients take it */
+  int64_t at_utc_ns;                   /* where it begins, INT64_MIN: at its beginning */
+  bool hold, loop;                     /* at its end */
 } wb_mock_options;
 
 /* ------------------------------------------------------------------------------------------------ server */
@@ -140,6 +146,7 @@ struct wb_mock_server {
   char *recording;                         /* --from: its messages one behind the other */
   size_t *recording_end;
   size_t recording_count;
+  wb_mock_venue *venue; /* --from a log */
   wb_mock_source source[WB_MOCK_SOURCES_MAX];
   wb_mock_breaches breaches;
   uint64_t timer_due_ns[WB_MOCK_TIMERS]; /* of channels that come at an interval */

@@ -18,6 +18,14 @@ static bool ago(const char *text, int64_t *utc_ns) {
   return true;
 }
 
+bool wb_speed_parse(const char *text, double *speed) {
+  *speed = 0;
+  if (strcmp(text, "max") == 0) return true;
+  char *end;
+  *speed = strtod(text, &end);
+  return *text >= '0' && *text <= '9' && *speed > 0 && *speed < 1e9 && (strcmp(end, "x") == 0 || *end == 0);
+}
+
 bool wb_time_parse(const char *text, int64_t *utc_ns) {
   if (*text == '-') return ago(text + 1, utc_ns);
   static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d", "%s"};

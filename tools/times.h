@@ -13,4 +13,7 @@
 /* wb_time_parse reads one into nanoseconds since 1970. False if it is none. */
 bool wb_time_parse(const char *text, int64_t *utc_ns);
 
+/* wb_speed_parse reads how fast recorded time goes: "10x" or "10" is 10, "max" 0. False if it is neither. */
+bool wb_speed_parse(const char *text, double *speed);
+
 #endif

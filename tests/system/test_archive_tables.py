@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""`wirebook archive`: a log that grows as Parquet, each row once, whatever ends it. `test_archive_tables.py [NAME...]`."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+from duckdb_reader import DuckDB
+from harness import SLOW, WIREBOOK, Program, load, main, mock, node, wait_until
+from test_export import NPM, missing
+from test_node import THREE
+
+TABLES = ("deltas", "quotes", "trades", "frames")
+CHANNELS = "level2_batch,heartbeat,matches"
+
+
+def recorded(directory, *words, messages=6000, rate="max", to_node=("--rotate-bytes", "128k")):
+    exchange = mock("--product", THREE, "--messages", int(messages / SLOW), "--rate", rate, "--levels", 100, "--once", *words)
+    node(exchange.url, directory, "--product", THREE, "--channel", CHANNELS, "--once", *to_node).ends(0)
+    exchange.ends(0)
+
+
+def segments(place):
+    return sorted((os.path.join(folder, name) for folder, _, names in os.walk(f"{place}/data") for name in names if name.endswith(".wbseg")), key=os.path.basename)
+
+
+def archive(directory, *words, out="out"):
+    return Program("archive", f"{directory}/data", "-o", f"{directory}/{out}", "--product", THREE, *words)
+
+
+def made(directory, out="out"):
+    return sorted(os.path.relpath(os.path.join(folder, name), f"{directory}/{out}") for folder, _, names in os.walk(f"{directory}/{out}") for name in names
+                  if name.endswith(".parquet"))
+
+
+def is_the_whole(directory, out="out", code=0, tables=TABLES):
+    """The archive's rows are those of one export of the whole log: none is missing, none is there twice."""
+    database = DuckDB(f"{NPM}/@duckdb/node-bindings-linux-x64/libduckdb.so")
+    counts = {}
+    for table in tables:
+        Program("export", "--table", table, "--format", "parquet", "-o", f"{directory}/whole", "--product", THREE, f"{directory}/data").ends(code)
+        ours, whole = (f"SELECT * FROM read_parquet('{directory}/{place}/{table}/product=*/date=*/*.parquet', hive_partitioning=true)" for place in (out, "whole"))
+        counts[table] = int(database.rows(f"SELECT count(*) FROM ({ours})")[0][0])
+        for one, other in ((ours, whole), (whole, ours)):
+            assert database.rows(f"({one}) EXCEPT ALL ({other}) LIMIT 3") == [], table
+        assert counts[table] == int(database.rows(f"SELECT count(*) FROM ({whole})")[0][0]) > 0
+    database.close()
+    return counts
+
+
+def the_union_of_all_segments_is_one_export_of_the_whole(directory):
+    if missing():
+        return
+    recorded(directory, "--scenario", "dupsnapshot", "--scenario-after", 300, "--scenario-repeat")
+    recorded(directory, messages=500)  # another run
+    archive(directory, "--once").ends(0)
+    is_the_whole(directory)
+    files = made(directory)
+    units = {os.path.basename(name).split("-part-")[0] for name in files}
+    assert units <= {os.path.basename(path)[:-6] for path in segments(directory)} and len(units) > 4, units  # some hold what belongs to the next
+    before = {name: os.stat(f"{directory}/out/{name}").st_mtime_ns for name in files}
+    archive(directory, "--once").ends(0)
+    assert before == {name: os.stat(f"{directory}/out/{name}").st_mtime_ns for name in made(directory)}, "nothing is done twice"
+
+
+def it_goes_on_beside_a_node_that_rolls_segments(directory):
+    if missing():
+        return
+    exchange = mock("--product", THREE, "--rate", 100, "--levels", 100)
+    program = node(exchange.url, directory, "--product", THREE, "--channel", CHANNELS, "--lines", 2, "--rotate-bytes", "64k")
+    program.wait_for("connected to")
+    worker = archive(directory)
+
+    def units():
+        worker.pump(0.05)
+        assert worker.child.poll() is None, worker.out["stderr"]
+        return len({name.split("/")[-1].split("-part-")[0] for name in made(directory) if name.startswith("frames")})
+    wait_until(lambda: units() >= 3, "three segments archived")
+    worker.signal(signal.SIGTERM)
+    worker.ends(0)
+    stopped = units_of(directory)
+    worker = archive(directory)
+    wait_until(lambda: units() >= len(stopped) + 2, "two more behind them")
+    program.signal()
+    program.ends(0)
+    exchange.signal()
+    worker.signal()
+    worker.ends(0)
+    archive(directory, "--once").ends(0)
+    counts = is_the_whole(directory)
+    assert counts["frames"] == load(f"{directory}/report.json")["stored_frames"], counts
+
+
+def units_of(place):
+    return {os.path.basename(name).split("-part-")[0] for name in made(place)}
+
+
+def killed_at_any_instant_it_loses_and_doubles_no_row(directory):
+    if missing():
+        return
+    seed = random.randrange(1 << 32)
+    draw = random.Random(seed)
+    print(f"seed {seed}")
+    recorded(directory, messages=4000, to_node=("--rotate-bytes", "512k"))
+    kills = 0
+    for turn in range(60):
+        child = subprocess.Popen([WIREBOOK, "archive", f"{directory}/data", "-o", f"{directory}/out", "--product", THREE, "--once"], stderr=subprocess.PIPE)
+        try:
+            child.wait(draw.random() * 1.5 * SLOW if turn < 25 else None)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            kills += 1
+        said = child.communicate()[1]
+        assert child.returncode in (0, -signal.SIGKILL), said
+        if child.returncode == 0:
+            break
+    assert child.returncode == 0 and kills > 0, kills
+    is_the_whole(directory)
+    assert [name for name in os.listdir(f"{directory}/out/.archive") if name.startswith("work-")] == []
+
+
+def a_damaged_log_is_archived_as_far_as_it_is_whole_and_says_so(directory):
+    if missing():
+        return
+    recorded(directory)
+    with open(segments(directory)[2], "r+b") as file:
+        file.seek(os.path.getsize(file.name) // 2)
+        file.write(b"damage")
+    worker = archive(directory, "--once").ends(1)
+    assert "damaged data" in worker.out["stderr"] or "missing" in worker.out["stderr"], worker.out["stderr"]
+    is_the_whole(directory, code=1)
+
+
+def a_segment_that_is_gone_before_it_was_archived_is_told(directory):
+    if missing():
+        return
+    recorded(directory)
+    first, second, third, *_ = segments(directory)
+    os.makedirs(f"{directory}/aside")
+    later = [path for path in segments(directory) if path > second]
+    for path in later:
+        os.rename(path, f"{directory}/aside/{os.path.basename(path)}")
+    archive(directory, "--once").ends(0)
+    for path in later[1:]:
+        os.rename(f"{directory}/aside/{os.path.basename(path)}", path)
+    worker = archive(directory, "--once").ends(1)
+    assert "are not there any more" in worker.out["stderr"], worker.out["stderr"]
+    assert os.path.basename(segments(directory)[-1])[:-6] in units_of(directory)
+
+
+def one_folder_has_one_worker_and_one_set_of_options(directory):
+    if missing():
+        return
+    recorded(directory, messages=300)
+    archive(directory, "--once", "--table", "trades").ends(0)
+    assert {name.split("/")[0] for name in made(directory)} == {"trades"}
+    other = archive(directory, "--once", "--table", "trades,quotes").ends(2)
+    assert "was begun with other options" in other.out["stderr"], other.out["stderr"]
+    worker = archive(directory, "--table", "trades")
+    wait_until(lambda: os.path.exists(f"{directory}/out/.archive/work-{worker.child.pid}"), "the worker works")
+    second = archive(directory, "--once", "--table", "trades").ends(1)
+    assert "is being written by another archive" in second.out["stderr"], second.out["stderr"]
+    began = time.monotonic()
+    worker.signal(signal.SIGTERM)
+    worker.ends(0)
+    assert time.monotonic() - began < 5 * SLOW
+    with open(f"{directory}/out/.archive/books.json", "w") as file:
+        file.write("{")
+    assert "is no cursor" in archive(directory, "--once", "--table", "trades").ends(1).out["stderr"]
+
+
+def wrong_words_are_told(directory):
+    os.makedirs(f"{directory}/data")
+    for words, says in ((("archive",), "a folder with a log and --out"), (("archive", f"{directory}/data"), "--out"),
+                        (("archive", f"{directory}/data", "-o", f"{directory}/out", "--table", "bars"), "bars are made of trades"),
+                        (("archive", f"{directory}/data", "-o", f"{directory}/out", "--decimals", "19"), "--decimals"),
+                        (("archive", f"{directory}/data", "-o", f"{directory}/out", "--orders", "0"), "--orders")):
+        program = Program(*words).ends(2)
+        assert says in program.out["stderr"], program.out["stderr"]
+    Program("archive", f"{directory}/none", "-o", f"{directory}/out", "--once").ends(1)
+    Program("archive", f"{directory}/data", "-o", f"{directory}/out", "--once").ends(0)
+    assert "usage: wirebook archive" in Program("archive", "--help").ends(0).out["stdout"]
+
+
+if __name__ == "__main__":
+    main(globals())

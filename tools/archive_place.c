@@ -1,0 +1,197 @@
+#include "tools/archive_place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "io/folder.h"
+
+enum { FOLDERS_OPEN = 8, NODE_TEXT_BYTES = 33 };
+
+static int cannot(wb_error *error, const char *what, const char *path) {
+  return wb_error_set(error, WB_E_SYSTEM, errno, "archive", "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+static int no_memory(wb_error *error) { return wb_error_set(error, WB_E_MEMORY, ENOMEM, "archive", "no memory"); }
+
+static int removed(const char *path, const struct stat *about, int kind, struct FTW *at) {
+  (void)about, (void)kind, (void)at;
+  return remove(path);
+}
+
+static int remove_tree(const char *path) {
+  return nftw(path, removed, FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+static char *path_of(const char *folder, const char *name) {
+  char *path = NULL;
+  return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+/* ------------------------------------------------------------------------------------------------ open and close */
+
+/* A writer that outlived the one who started it may still fill a folder, so each has one of its own. */
+static int clear(const wb_archive_place *place, wb_error *error) {
+  DIR *home = opendir(place->home);
+  if (!home) return cannot(error, "read", place->home);
+  int result = 0;
+  for (const struct dirent *entry; result == 0 && (entry = readdir(home));) {
+    if (strncmp(entry->d_name, "work-", 5) != 0) continue;
+    char *path = path_of(place->home, entry->d_name);
+    if (!path) result = no_memory(error);
+    else if (remove_tree(path) != 0) result = cannot(error, "remove", path);
+    free(path);
+  }
+  closedir(home);
+  return result;
+}
+
+int wb_archive_place_open(wb_archive_place *place, const char *out, wb_error *error) {
+  *place = (wb_archive_place){.out = strdup(out), .home = path_of(out, ".archive"), .lock = -1};
+  if (!place->out || !place->home || asprintf(&place->work, "%s/work-%ld", place->home, (long)getpid()) < 0) {
+    place->work = NULL;
+    return no_memory(error);
+  }
+  errno = -wb_folder_make(place->home, true);
+  if (errno) return cannot(error, "make", place->home);
+  place->lock = open(place->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (place->lock < 0) return cannot(error, "open", place->home);
+  if (flock(place->lock, LOCK_EX | LOCK_NB) != 0)
+    return wb_error_set(error, WB_E_STATE, errno, "archive", "%s is being written by another archive", out);
+  int result = clear(place, error);
+  if (result) return result;
+  errno = -wb_folder_make(place->work, false);
+  return errno ? cannot(error, "make", place->work) : 0;
+}
+
+void wb_archive_place_close(wb_archive_place *place) {
+  if (place->lock >= 0) {
+    remove_tree(place->work);
+    close(place->lock);
+  }
+  free(place->out);
+  free(place->home);
+  free(place->work);
+}
+
+/* ------------------------------------------------------------------------------------------------ cursor */
+
+static void node_text(const uint8_t *node, char text[NODE_TEXT_BYTES]) {
+  for (int i = 0; i < 16; i++) sprintf(text + 2 * i, "%02x", node[i]);
+}
+
+static bool node_read(const char *text, uint8_t *node) {
+  if (!text || strlen(text) != NODE_TEXT_BYTES - 1 || strspn(text, "0123456789abcdef") != NODE_TEXT_BYTES - 1) return false;
+  for (int i = 0; i < 16; i++) {
+    unsigned byte;
+    sscanf(text + 2 * i, "%2x", &byte);
+    node[i] = (uint8_t)byte;
+  }
+  return true;
+}
+
+int wb_archive_cursor_read(const wb_archive_place *place, const char *name, const char *options, wb_archive_cursor *cursor,
+                           wb_error *error) {
+  *cursor = (wb_archive_cursor){.from_utc_ns = INT64_MIN};
+  char *path = path_of(place->home, name);
+  if (!path) return no_memory(error);
+  const char *node, *made;
+  json_int_t segment, next, created, from;
+  json_t *root = json_load_file(path, 0, NULL);
+  int result = 0;
+  if (access(path, F_OK) != 0 && errno == ENOENT) {
+    ;
+  } else if (json_unpack(root, "{s:s,s:s,s:I,s:I,s:I,s:I}", "options", &made, "node", &node, "segment", &segment, "next_number",
+                         &next, "created_utc_ns", &created, "from_utc_ns", &from) != 0 ||
+             !node_read(node, cursor->node)) {
+    result = wb_error_set(error, WB_E_DAMAGED, 0, "archive", "%s is no cursor", path);
+  } else if (strcmp(made, options) != 0) {
+    result = wb_error_set(error, WB_E_CONFIG, 0, "archive", "%s was begun with other options (%s): take another folder",
+                          place->out, made);
+  } else {
+    cursor->there = true;
+    cursor->segment = (uint64_t)segment;
+    cursor->next_number = (uint64_t)next;
+    cursor->created_utc_ns = created;
+    cursor->from_utc_ns = from;
+  }
+  json_decref(root);
+  free(path);
+  return result;
+}
+
+int wb_archive_cursor_write(const wb_archive_place *place, const char *name, const char *options,
+                            const wb_archive_cursor *cursor, wb_error *error) {
+  char node[NODE_TEXT_BYTES], *path = path_of(place->home, name), *temporary = NULL;
+  if (!path || asprintf(&temporary, "%s.tmp", path) < 0) {
+    free(path);
+    return no_memory(error);
+  }
+  node_text(cursor->node, node);
+  json_t *root = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I}", "options", options, "node", node, "segment",
+                           (json_int_t)cursor->segment, "next_number", (json_int_t)cursor->next_number, "created_utc_ns",
+                           (json_int_t)cursor->created_utc_ns, "from_utc_ns", (json_int_t)cursor->from_utc_ns);
+  FILE *file = root ? fopen(temporary, "we") : NULL;
+  bool good = file && json_dumpf(root, file, JSON_INDENT(1)) == 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
+  int result = good ? 0 : cannot(error, "write", temporary);
+  if (file) fclose(file);
+  if (result == 0 && rename(temporary, path) != 0) result = cannot(error, "replace", path);
+  if (result == 0 && (errno = -wb_folder_sync(place->home)) != 0) result = cannot(error, "sync", place->home);
+  json_decref(root);
+  free(path);
+  free(temporary);
+  return result;
+}
+
+/* ------------------------------------------------------------------------------------------------ files */
+
+static int is_wanted(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+
+static int move(const char *from, const char *folder, const char *unit, const char *file, wb_error *error) {
+  char *to = NULL;
+  if (asprintf(&to, "%s/%s-%s", folder, unit, file) < 0) return no_memory(error);
+  int result = rename(from, to) == 0 ? 0 : cannot(error, "make", to);
+  free(to);
+  return result;
+}
+
+/* The folders of products have folders of days in them, and those the files. */
+static int publish(const char *from, const char *to, unsigned depth, const char *unit, wb_error *error) {
+  struct dirent **entry = NULL;
+  int count = scandir(from, &entry, is_wanted, alphasort), result = count < 0 ? cannot(error, "read", from) : 0;
+  for (int i = 0; i < count; i++) {
+    char *source = path_of(from, entry[i]->d_name), *target = path_of(to, entry[i]->d_name);
+    if (result == 0 && (!source || !target)) result = no_memory(error);
+    if (result == 0 && depth) {
+      if ((errno = -wb_folder_make(target, true)) != 0) result = cannot(error, "make", target);
+      else result = publish(source, target, depth - 1, unit, error);
+    } else if (result == 0) {
+      result = move(source, to, unit, entry[i]->d_name, error);
+    }
+    free(source);
+    free(target);
+    free(entry[i]);
+  }
+  free(entry);
+  if (result == 0 && !depth && (errno = -wb_folder_sync(to)) != 0) result = cannot(error, "sync", to);
+  return result;
+}
+
+int wb_archive_place_publish(const wb_archive_place *place, wb_table_id table, const char *unit, wb_error *error) {
+  const char *name = wb_table_of(table)->name;
+  char *from = path_of(place->work, name), *to = path_of(place->out, name);
+  int result = from && to ? 0 : no_memory(error);
+  if (result == 0 && (errno = -wb_folder_make(to, true)) != 0) result = cannot(error, "make", to);
+  if (result == 0) result = publish(from, to, 2, unit, error);
+  if (result == 0 && remove_tree(from) != 0) result = cannot(error, "remove", from);
+  free(from);
+  free(to);
+  return result;
+}
