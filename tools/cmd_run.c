@@ -18,6 +18,7 @@
 #include "tools/console.h"
 #include "tools/market.h"
 #include "tools/products.h"
+#include "tools/service.h"
 
 static const wb_option options[] = {
     {"url", WB_OPTION_LIST, "WIREBOOK_URL", NULL, NULL, "URL",
@@ -333,7 +334,7 @@ static void timespec_in(struct timespec *t, uint64_t ns) {
 
 /* The control loop: signals, limits, console, log. Returns the exit code so far. */
 static int control(wb_node *node, const wb_config *config, wb_console *console, bool live, wb_log *log, int signals,
-                   wb_control *asked) {
+                   wb_control *asked, wb_service *service) {
   const uint64_t SECOND = UINT64_C(1000000000);
   uint64_t started_ns = wb_clock_ns(), limit_ns = (uint64_t)(wb_config_number(config, "seconds") * 1e9);
   uint64_t messages_max = wb_config_count(config, "messages"), grace_ns = (uint64_t)(wb_config_number(config, "grace") * 1e9);
@@ -341,11 +342,13 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
   wb_error error;
   while (!wb_node_ended(node, &error)) {
     uint64_t now_ns = wb_clock_ns();
+    wb_service_turn(service, now_ns);
     if (!stopped_ns) {
       wb_node_status status;
       if (messages_max) wb_node_status_get(node, &status);
       if ((limit_ns && now_ns - started_ns >= limit_ns) || (messages_max && status.messages >= messages_max)) {
         stopped_ns = now_ns;
+        wb_service_stopping(service);
         wb_node_stop(node);
       }
     } else if (now_ns - stopped_ns > grace_ns) {
@@ -373,6 +376,7 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
       _exit(128 + (int)info.ssi_signo);
     } else {
       stopped_ns = now_ns;
+      wb_service_stopping(service);
       wb_node_stop(node);
     }
   }
@@ -425,6 +429,8 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     if (signals >= 0) close(signals);
     return error.code == WB_E_CONFIG ? 2 : 1;
   }
+  wb_service service;
+  wb_service_open(&service, log);
   if (signals >= 0) settings_of->confine = confined(config, settings_of, &error);
   wb_node *node = settings_of->confine ? wb_node_open(settings_of, &error) : NULL;
   if (!node) {
@@ -432,6 +438,7 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     if (signals >= 0) close(signals);
     wb_confine_close(settings_of->confine);
     wb_control_close(asked);
+    wb_service_close(&service);
     return signals >= 0 && (error.code == WB_E_CONFIG || error.code == WB_E_LIMIT) ? 2 : 1;
   }
   char text[512];
@@ -447,10 +454,12 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     wb_confine_status_read(settings_of->confine, &confinement);
     wb_log_put(log, *confinement.lacking ? WB_LOG_WARNING : WB_LOG_INFO,
                wb_confine_describe(settings_of->confine, text, sizeof text));
-    code = control(node, config, console, live, log, signals, asked);
+    wb_service_start(&service, node, wb_clock_ns());
+    code = control(node, config, console, live, log, signals, asked, &service);
   } else {
     wb_log_put(log, WB_LOG_ERROR, error.detail);
   }
+  wb_service_stopping(&service);
   if (wb_node_finish(node, &error) != 0) {
     wb_log_put(log, WB_LOG_ERROR, error.detail);
     code = 1;
@@ -466,6 +475,7 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
   wb_control_close(asked);
   wb_node_close(node);
   wb_confine_close(settings_of->confine);
+  wb_service_close(&service);
   close(signals);
   return code;
 }
