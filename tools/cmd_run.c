@@ -29,6 +29,8 @@ static const wb_option options[] = {
      "dialect of the feed", false, false},
     {"connections", WB_OPTION_TEXT, "WIREBOOK_CONNECTIONS", "1", NULL, "N|auto",
      "connections that the products of each line are dealt over; auto: one for each 100 products, up to 8", false, false},
+    {"shard", WB_OPTION_TEXT, "WIREBOOK_SHARD", NULL, NULL, "N/M",
+     "carry the share of node N (0 to M-1) of M only, the products being dealt over them as over connections", false, false},
     {"weights", WB_OPTION_TEXT, NULL, NULL, NULL, "REPORT",
      "deal them by the messages that an earlier run's report tells of each (default: evenly)", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
@@ -289,7 +291,10 @@ static int products_of(const wb_config *config, wb_node_config *node, wb_error *
     node->product_room = (uint32_t)room;
   }
   node->products = wb_products_open_listed(wb_config_list(config, "product"), &source, "run", error);
-  return node->products ? spread(config, node, error) : WB_E_CONFIG;
+  if (!node->products) return WB_E_CONFIG;
+  const char *shard = wb_config_text(config, "shard");
+  if (shard && wb_products_shard(node->products, shard, wb_config_text(config, "weights"), error) != 0) return WB_E_CONFIG;
+  return spread(config, node, error);
 }
 
 static int settings(const wb_config *config, wb_node_config *node, char *mock_url, char *mock_rest, size_t mock_url_size,
