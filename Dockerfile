@@ -6,26 +6,25 @@
 FROM debian:bookworm AS build
 WORKDIR /src
 COPY tools/setup tools/setup
-RUN tools/setup run
+RUN tools/setup package
 COPY . .
-RUN cmake --preset release -B build/image -DWIREBOOK_TESTS=OFF && ninja -C build/image wirebook && strip build/image/wirebook
-
-# The libraries that the program was linked with, by the packages they came from.
-RUN ldd build/image/wirebook | awk '$3 ~ "^/" {print $3}' | xargs -n 1 realpath | sed 's|^/usr||' | sort -u \
-  | while read -r file; do dpkg-query -S "*$file" | head -n 1 | cut -d : -f 1; done | sort -u | tee build/packages
+RUN tools/package
 
 FROM debian:bookworm-slim
-COPY --from=build /src/build/packages /tmp/packages
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y --no-install-recommends ca-certificates </tmp/packages \
-  && rm -rf /var/lib/apt/lists/* /tmp/packages \
+LABEL org.opencontainers.image.title="wirebook" org.opencontainers.image.description="Low-latency market-data ingest node" \
+  org.opencontainers.image.licenses="GPL-2.0-or-later"
+COPY --from=build /src/build/package/packages/wirebook_*.deb /tmp/
+RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends /tmp/wirebook_*.deb \
+  && rm -rf /var/lib/apt/lists/* /tmp/wirebook_*.deb \
   && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin wirebook \
   && install -d -o wirebook -g wirebook /data /logs
-COPY --from=build /src/build/image/wirebook /usr/local/bin/wirebook
 COPY docker/entrypoint /usr/local/bin/entrypoint
-USER wirebook
+USER 10001:10001
 WORKDIR /data
 ENV WIREBOOK_DATA=/data
 VOLUME ["/data", "/logs"]
+# Of a node that listens (WIREBOOK_LISTEN); of one that does not, nothing is known.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD [ -z "$WIREBOOK_LISTEN" ] || wirebook health
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["entrypoint"]
 CMD ["run"]

@@ -431,7 +431,7 @@ void wb_config_usage(const wb_option *option, unsigned count) {
     if (option[i].otherwise && option[i].kind != WB_OPTION_SWITCH)
       n += (size_t)snprintf(more + n, sizeof more - n, " (default %s)", option[i].otherwise);
     if (option[i].environment) snprintf(more + n, sizeof more - n, " [%s]", option[i].environment);
-    if (strlen(flag) <= 28) printf("  %-28s %s%s\n", flag, option[i].help, more);
+    if (strlen(flag) < 28) printf("  %-28s %s%s\n", flag, option[i].help, more);
     else printf("  %s\n  %-28s %s%s\n", flag, "", option[i].help, more);
   }
   printf("  %-28s %s\n  %-28s %s\n", "--check-config", "print the effective settings and where each came from, then end",

@@ -191,6 +191,10 @@ void wb_node_status_get(wb_node *node, wb_node_status *status);
 /* Copies of the histograms, good enough while running, exact after finish. */
 void wb_node_latency(const wb_node *node, wb_hist *wire_to_book, wb_hist *exchange_to_book);
 
+/* wb_node_turns counts the turns that the book thread has had: it moves at least each few milliseconds while that thread runs, and stands still when it
+ * hangs. Any thread; one relaxed load. */
+uint64_t wb_node_turns(const wb_node *node);
+
 /* wb_node_lag copies the lag of a line, 0..line_count-1, behind the one that was first. */
 void wb_node_lag(const wb_node *node, unsigned line, wb_hist *lag);
 

@@ -171,6 +171,8 @@ void wb_node_latency(const wb_node *node, wb_hist *wire_to_book, wb_hist *exchan
   wb_hist_copy(exchange_to_book, &node->book.exchange_to_book);
 }
 
+uint64_t wb_node_turns(const wb_node *node) { return wb_load_relaxed(&node->thread[node->book_thread].loop.turns); }
+
 void wb_node_lag(const wb_node *node, unsigned line, wb_hist *lag) {
   if (node->arbiter_memory) wb_hist_copy(lag, &node->arbiter.line[line].lag);
   else wb_hist_init(lag);

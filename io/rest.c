@@ -294,11 +294,13 @@ static int read_answer(call *c) {
 static int ask(call *c, const wb_url *url) {
   char text[2048];
   bool port = strcmp(url->port, url->tls ? "443" : "80") != 0;
-  const char *agent = c->config->user_agent;
-  int bytes = snprintf(text, sizeof text,
-                       "GET %s HTTP/1.1\r\nHost: %s%s%s%s%s\r\n%s%s%sAccept: application/json\r\nConnection: close\r\n\r\n",
-                       url->target, url->host_is_ipv6 ? "[" : "", url->host, url->host_is_ipv6 ? "]" : "", port ? ":" : "",
-                       port ? url->port : "", agent ? "User-Agent: " : "", agent ? agent : "", agent ? "\r\n" : "");
+  const char *agent = c->config->user_agent, *token = c->config->token;
+  int bytes =
+      snprintf(text, sizeof text,
+               "GET %s HTTP/1.1\r\nHost: %s%s%s%s%s\r\n%s%s%s%s%s%sAccept: application/json\r\nConnection: close\r\n\r\n",
+               url->target, url->host_is_ipv6 ? "[" : "", url->host, url->host_is_ipv6 ? "]" : "", port ? ":" : "",
+               port ? url->port : "", agent ? "User-Agent: " : "", agent ? agent : "", agent ? "\r\n" : "",
+               token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "");
   if (bytes >= (int)sizeof text) return fail(c, WB_E_CONFIG, 0, "the request is too long");
   if (!c->tls) return send_all(c, (const uint8_t *)text, (size_t)bytes);
   int result = wb_tls_write(c->tls, (const uint8_t *)text, (size_t)bytes, c->error);

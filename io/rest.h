@@ -25,6 +25,7 @@ typedef struct wb_rest_config {
   uint64_t timeout_ns;         /* for the whole; 0: WB_REST_TIMEOUT_NS */
   size_t max_bytes;            /* of the body; 0: WB_REST_BYTES */
   const char *user_agent;      /* NULL: none is said */
+  const char *token;           /* said as Authorization: Bearer; NULL: none. Visible ASCII */
   struct wb_rest_names *names; /* NULL: of its own, which starts a thread */
   const uint32_t *stop;        /* W any, R the call: it gives up within 0.1 s when this is not 0; may be NULL */
 } wb_rest_config;

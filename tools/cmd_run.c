@@ -19,6 +19,7 @@
 #include "tools/console.h"
 #include "tools/market.h"
 #include "tools/products.h"
+#include "tools/service.h"
 
 static const wb_option options[] = {
     {"url", WB_OPTION_LIST, "WIREBOOK_URL", NULL, NULL, "URL",
@@ -28,6 +29,8 @@ static const wb_option options[] = {
      "dialect of the feed", false, false},
     {"connections", WB_OPTION_TEXT, "WIREBOOK_CONNECTIONS", "1", NULL, "N|auto",
      "connections that the products of each line are dealt over; auto: one for each 100 products, up to 8", false, false},
+    {"shard", WB_OPTION_TEXT, "WIREBOOK_SHARD", NULL, NULL, "N/M",
+     "carry the share of node N (0 to M-1) of M only, the products being dealt over them as over connections", false, false},
     {"weights", WB_OPTION_TEXT, NULL, NULL, NULL, "REPORT",
      "deal them by the messages that an earlier run's report tells of each (default: evenly)", false, false},
     {"product", WB_OPTION_LIST, "PRODUCT_ID", "BTC-USD", NULL, "ID",
@@ -288,7 +291,10 @@ static int products_of(const wb_config *config, wb_node_config *node, wb_error *
     node->product_room = (uint32_t)room;
   }
   node->products = wb_products_open_listed(wb_config_list(config, "product"), &source, "run", error);
-  return node->products ? spread(config, node, error) : WB_E_CONFIG;
+  if (!node->products) return WB_E_CONFIG;
+  const char *shard = wb_config_text(config, "shard");
+  if (shard && wb_products_shard(node->products, shard, wb_config_text(config, "weights"), error) != 0) return WB_E_CONFIG;
+  return spread(config, node, error);
 }
 
 static int settings(const wb_config *config, wb_node_config *node, char *mock_url, char *mock_rest, size_t mock_url_size,
@@ -348,7 +354,7 @@ static void timespec_in(struct timespec *t, uint64_t ns) {
 
 /* The control loop: signals, limits, console, log. Returns the exit code so far. */
 static int control(wb_node *node, const wb_config *config, wb_console *console, bool live, wb_log *log, int signals,
-                   wb_control *asked, wb_face *face) {
+                   wb_control *asked, wb_face *face, wb_service *service) {
   const uint64_t SECOND = UINT64_C(1000000000);
   uint64_t started_ns = wb_clock_ns(), limit_ns = (uint64_t)(wb_config_number(config, "seconds") * 1e9);
   uint64_t messages_max = wb_config_count(config, "messages"), grace_ns = (uint64_t)(wb_config_number(config, "grace") * 1e9);
@@ -356,11 +362,13 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
   wb_error error;
   while (!wb_node_ended(node, &error)) {
     uint64_t now_ns = wb_clock_ns();
+    wb_service_turn(service, now_ns);
     if (!stopped_ns) {
       wb_node_status status;
       if (messages_max) wb_node_status_get(node, &status);
       if ((limit_ns && now_ns - started_ns >= limit_ns) || (messages_max && status.messages >= messages_max)) {
         stopped_ns = now_ns;
+        wb_service_stopping(service);
         wb_node_stop(node);
       }
     } else if (now_ns - stopped_ns > grace_ns) {
@@ -391,6 +399,7 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
       _exit(128 + (int)info.ssi_signo);
     } else {
       stopped_ns = now_ns;
+      wb_service_stopping(service);
       wb_node_stop(node);
     }
   }
@@ -463,6 +472,8 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     if (signals >= 0) close(signals);
     return error.code == WB_E_CONFIG ? 2 : 1;
   }
+  wb_service service;
+  wb_service_open(&service, log);
   if (signals >= 0) settings_of->confine = confined(config, settings_of, &error);
   wb_node *node = settings_of->confine ? wb_node_open(settings_of, &error) : NULL;
   if (!node) {
@@ -471,6 +482,7 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     wb_confine_close(settings_of->confine);
     wb_control_close(asked);
     wb_face_close(face);
+    wb_service_close(&service);
     return signals >= 0 && (error.code == WB_E_CONFIG || error.code == WB_E_LIMIT) ? 2 : 1;
   }
   char text[512];
@@ -487,10 +499,12 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     wb_confine_status_read(settings_of->confine, &confinement);
     wb_log_put(log, *confinement.lacking ? WB_LOG_WARNING : WB_LOG_INFO,
                wb_confine_describe(settings_of->confine, text, sizeof text));
-    code = control(node, config, console, live, log, signals, asked, face);
+    wb_service_start(&service, node, wb_clock_ns());
+    code = control(node, config, console, live, log, signals, asked, face, &service);
   } else {
     wb_log_put(log, WB_LOG_ERROR, error.detail);
   }
+  wb_service_stopping(&service);
   wb_face_close(face);
   if (wb_node_finish(node, &error) != 0) {
     wb_log_put(log, WB_LOG_ERROR, error.detail);
@@ -507,6 +521,7 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
   wb_control_close(asked);
   wb_node_close(node);
   wb_confine_close(settings_of->confine);
+  wb_service_close(&service);
   close(signals);
   return code;
 }

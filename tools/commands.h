@@ -11,6 +11,7 @@ int wb_cmd_archive(int argc, char **argv);
 int wb_cmd_inspect(int argc, char **argv);
 int wb_cmd_top(int argc, char **argv);
 int wb_cmd_ctl(int argc, char **argv);
+int wb_cmd_health(int argc, char **argv);
 int wb_cmd_doctor(int argc, char **argv);
 
 #endif

@@ -17,6 +17,7 @@ static const struct {
     {"inspect", wb_cmd_inspect, "what a log holds: products, times, counts, gaps, damage"},
     {"top", wb_cmd_top, "live view of a running node, from its shared memory"},
     {"ctl", wb_cmd_ctl, "tell a running node which products come and go"},
+    {"health", wb_cmd_health, "whether a node on this machine is alive, or ready: for probes of containers"},
     {"doctor", wb_cmd_doctor, "what this machine offers and lacks for low latency, and what would mend it"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -145,18 +145,49 @@ static int weigh(const wb_products *products, const char *path, uint64_t *weight
   return 0;
 }
 
-int wb_products_deal(wb_products *products, unsigned connections, const char *report, wb_error *error) {
+/* Which of parts each product goes to, to be freed; NULL on failure. */
+static uint8_t *dealt(const wb_products *products, unsigned parts, const char *report, wb_error *error) {
   uint64_t *weight = calloc(products->count, sizeof *weight);
   uint32_t *order = calloc(products->count, sizeof *order);
   uint8_t *part = calloc(products->count, 1);
   int result = weight && order && part ? 0 : wb_error_set(error, WB_E_MEMORY, ENOMEM, "connections", "no memory");
   if (result == 0 && report) result = weigh(products, report, weight, error);
-  if (result == 0) {
-    wb_deal(weight, products->count, connections, order, part);
-    for (uint32_t i = 0; i < products->count; i++) products->product[i].part = part[i];
-  }
+  if (result == 0) wb_deal(weight, products->count, parts, order, part);
   free(weight);
   free(order);
+  if (result == 0) return part;
   free(part);
-  return result;
+  return NULL;
+}
+
+int wb_products_deal(wb_products *products, unsigned connections, const char *report, wb_error *error) {
+  uint8_t *part = dealt(products, connections, report, error);
+  if (!part) return error->code;
+  for (uint32_t i = 0; i < products->count; i++) products->product[i].part = part[i];
+  free(part);
+  return 0;
+}
+
+int wb_products_shard(wb_products *products, const char *shard, const char *report, wb_error *error) {
+  char *slash = "", *end = "";
+  unsigned long number = *shard >= '0' && *shard <= '9' ? strtoul(shard, &slash, 10) : 0;
+  unsigned long count = *slash == '/' && slash[1] >= '0' && slash[1] <= '9' ? strtoul(slash + 1, &end, 10) : 0;
+  if (*end || count < 1 || count > UINT8_MAX || number >= count)
+    return wb_error_set(error, WB_E_CONFIG, 0, "shard", "--shard '%s' is not N/M, M being 1 to %d and N 0 to M - 1", shard,
+                        UINT8_MAX);
+  uint8_t *part = dealt(products, (unsigned)count, report, error);
+  wb_product *all = part ? malloc(products->count * sizeof *all) : NULL;
+  if (!all) {
+    free(part);
+    return part ? wb_error_set(error, WB_E_MEMORY, ENOMEM, "shard", "no memory") : error->code;
+  }
+  uint32_t all_count = products->count;
+  memcpy(all, products->product, all_count * sizeof *all);
+  wb_products_init(products, products->product, products->capacity);
+  for (uint32_t i = 0; i < all_count; i++)
+    if (part[i] == number) wb_products_add_as(products, all[i].id, all[i].id_bytes, &all[i]);
+  free(all);
+  free(part);
+  if (products->count) return 0;
+  return wb_error_set(error, WB_E_CONFIG, 0, "shard", "--shard %s has none of the %u products", shard, all_count);
 }

@@ -27,4 +27,9 @@ wb_products *wb_products_open_listed(char *const *list, const wb_products_source
  * Returns 0 or WB_E_CONFIG (a report that is none). */
 int wb_products_deal(wb_products *products, unsigned connections, const char *report, wb_error *error);
 
+/* wb_products_shard keeps those that are the share of one of several nodes, and takes out the others: shard is "N/M", node N (0..M - 1) of M (1..255). Dealt as
+ * to connections; with the same list and the same report no two nodes have the same product, and none is left out. Before the table is anybody else's. Returns 0 or
+ * WB_E_CONFIG (no shard, no report, no product left), WB_E_MEMORY. */
+int wb_products_shard(wb_products *products, const char *shard, const char *report, wb_error *error);
+
 #endif

@@ -123,6 +123,8 @@ def what_cannot_be_chosen_is_refused_before_anything_is_opened(directory):
                         (["--connections", "0"], "must be auto or 1 to 1"), (["--connections", "2"], "must be auto or 1 to 1"),
                         (["--connections", "3", "--lines", "8", "--product", "A,B,C,D"], "must be auto or 1 to 2"), (["--connections", "x"], "must be auto"),
                         (["--product", "A,B", "--connections", "2", "--weights", f"{directory}/none.json"], "is no report"),
+                        (["--shard", "1"], "is not N/M"), (["--shard", "2/2"], "is not N/M"), (["--shard", "0/256"], "is not N/M"), (["--shard", "-1/2"], "is not N/M"),
+                        (["--shard", "0/2x"], "is not N/M"), (["--shard", "1/2"], "has none of the 1 products"),
                         (["--product-room", "5000"], "must be 0 to 4096"), (["--control", "x" * 200], "is no path")]:
         program = Program("run", "--no-store", "--once", "--url", "ws://127.0.0.1:1/", *words, cwd=directory).ends(2)
         assert hint in program.out["stderr"], (words, program.out["stderr"])
@@ -202,6 +204,25 @@ def connections_are_as_many_as_the_products_need_and_dealt_by_an_earlier_runs_me
         carried[note["line"]] |= set(note["products"])
     assert sorted(id for part in carried for id in part) == sorted(ids)
     assert all(len(part & set(ids[:3])) == 1 for part in carried), "the three heavy ones are apart"
+
+
+def nodes_that_share_products_have_each_once_and_the_busiest_apart(directory):
+    ids = [f"P{n:02}-USD" for n in range(11)]
+    exchange = mock("--product", ",".join(ids), "--rate", 50)
+    with open(f"{directory}/before.json", "w") as file:
+        json.dump({"products": {id: {"snapshots": 1, "updates": 1000 if n in (2, 5, 7) else n} for n, id in enumerate(ids)}}, file)
+    had = []
+    for shard in range(3):
+        os.makedirs(f"{directory}/{shard}")
+        watched = Watched(f"{directory}/{shard}", exchange.url, "--product", ",".join(ids), "--shard", f"{shard}/3", "--weights", f"{directory}/before.json",
+                          "--connections", 2)
+        report = watched.until(lambda report: all(product["state"] == "live" for product in report["products"].values()), "all live")
+        had.append(list(report["products"]))
+        watched.program.signal()
+        watched.program.ends(0)
+    exchange.signal()
+    assert sorted(id for share in had for id in share) == ids and all(share == sorted(share) for share in had), had
+    assert all(len({"P02-USD", "P05-USD", "P07-USD"} & set(share)) == 1 for share in had), had
 
 
 def a_connection_that_ends_takes_its_own_products_with_it_and_no_others(directory):

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LINES_MAX = 800
 LONGER = {}  # file: why it may be longer than LINES_MAX lines
 
-PROGRAMS = re.compile(r"tools/(quickstart|check|clean|setup)|\.ci/run|docker/entrypoint")
+PROGRAMS = re.compile(r"tools/(quickstart|check|clean|setup|manual|package)|\.ci/run|docker/entrypoint")
+DEBIAN = re.compile(r"tools/install/(postinst|prerm|postrm)")  # whose interpreter is /bin/sh, by Debian's policy
 CODE = re.compile(r".*\.(c|h|py|sh)|tools/[a-z]+|\.ci/run|docker/entrypoint")
 TEXT = re.compile(r".*\.(c|h|py|sh|md|txt|yml|yaml|json|jsonl|cmake|cnf)|.*/[A-Za-z]+|[A-Z]\w*")
 
@@ -35,7 +36,7 @@ def complaints(path, text, executable):
         lines = text.count("\n")
         if lines > LONGER.get(path, (LINES_MAX,))[0]:
             yield f"{path}: {lines} lines; make two rooms of it, or say in tests/tidy/house.py why not"
-    if (executable or PROGRAMS.fullmatch(path)) and not text.startswith("#!/usr/bin/env "):
+    if (executable or PROGRAMS.fullmatch(path)) and not text.startswith("#!/bin/sh\n" if DEBIAN.fullmatch(path) else "#!/usr/bin/env "):
         yield f"{path}: is executable, but does not begin with #!/usr/bin/env"
     if not executable and (text.startswith("#!") or PROGRAMS.fullmatch(path)):
         yield f"{path}: is a program, but not executable"
