@@ -1,0 +1,145 @@
+"""Options, environment and links: what the pages say there is, and what there is."""
+
+import os
+import re
+import subprocess
+import sys
+
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"), os.path.dirname(os.path.abspath(__file__))]
+import harness  # noqa: E402
+import pages  # noqa: E402
+
+EVERYWHERE = {"--help", "--check-config", "--config", "--version"}  # said once, in front of the tables
+ENVIRONMENT = re.compile(r"\b((?:WIREBOOK|MOCK|PRODUCT|DATA|USE|L2UPDATE)_[A-Z_]+)\b")
+# Options of other people's programs that the pages name.
+FOREIGN = {"--preset", "--build", "--install", "--prefix", "--security-opt", "--test-dir", "--output-on-failure", "--static", "--cflags", "--libs", "--wrap"}
+
+
+def help_of(*words):
+    done = subprocess.run([harness.WIREBOOK, *words, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, (words, done.stderr)
+    return done.stdout
+
+
+def commands():
+    found = re.findall(r"^  ([a-z]+)  ", help_of(), re.M)
+    assert {"run", "mock", "replay", "inspect"} <= set(found), found
+    return found
+
+
+def options_of(command):
+    """option: its environment, '' for none. An option begins its line of the help."""
+    found = {}
+    for line in re.split(r"\n(?=  -)", help_of(command)):
+        if option := re.match(r"\s+--(\[no-\])?([a-z][a-z0-9-]*)", line):
+            name = ("--no-" if option[1] else "--") + option[2]
+            environment = re.search(r"\[([A-Z][A-Z0-9_]+)\]", line)
+            found[name] = environment[1] if environment else ""
+    return found
+
+
+def table_of(command):
+    """The same of the table that a page has of the command's options."""
+    found = {}
+    for page, text in pages.pages().items():
+        for line in pages.section(text, f"Options of `{command}`"):
+            if line.startswith("| `--"):
+                cells = re.split(r"(?<!\\) \| ", line.strip("| "))
+                names = [name for code in re.findall(r"`([^`]*)`", cells[0]) for name in re.findall(r"--[a-z][a-z0-9-]*", code)]
+                environment = ENVIRONMENT.findall(cells[1])
+                for i, name in enumerate(names):
+                    assert name not in found, f"{page}: {name} of {command} stands there twice"
+                    found[name] = environment[i] if len(environment) > i else ""
+    return found
+
+
+def compared(command, there, told):
+    """What differs between what a command has and what its table says."""
+    for name in sorted(there.keys() | told.keys()):
+        if name in EVERYWHERE and name not in told:
+            continue
+        if name not in there:
+            yield f"{command}: the table has {name}, the program has not"
+        elif name not in told:
+            yield f"{command}: {name} is in no table"
+        elif there[name] != told[name]:
+            yield f"{command}: {name} is {there[name] or 'nothing'} in the environment, the table says {told[name] or 'nothing'}"
+
+
+def the_options_of_every_command_are_those_of_its_table(directory):
+    wrong = [line for command in commands() for line in compared(command, options_of(command), table_of(command))]
+    assert not wrong, "\n".join(wrong)
+    there = options_of("run")
+    assert len(there) > 50, there
+    for planted in ({**there, "--planted": ""}, {**there, "--depth": "WIREBOOK_PLANTED"}):
+        assert list(compared("run", planted, table_of("run"))) and list(compared("run", there, planted))
+
+
+def programs_options():
+    """All options that something of this repository takes."""
+    known = set(FOREIGN)
+    for command in commands():
+        known |= set(options_of(command))
+        known |= {name.replace("--no-", "--") for name in options_of(command)}
+    for folder in ("tools", "bench", "tests/sim", "tests/fuzz", "tests/model"):
+        for base, _, names in os.walk(f"{pages.ROOT}/{folder}"):
+            for name in names:
+                if "corpus" not in base and "node_modules" not in base and (not os.path.splitext(name)[1] or name.endswith((".py", ".c"))):
+                    with open(f"{base}/{name}", errors="replace") as file:
+                        known |= pages.options_in(file.read())
+    return known
+
+
+def every_option_that_a_page_names_is_one(directory):
+    known, named = programs_options(), {}
+    for page, text in pages.pages().items():
+        for number, line in enumerate(text.splitlines(), 1):
+            for code in re.findall(r"`([^`]+)`", line):
+                for option in pages.options_in(code):
+                    named.setdefault(option.rstrip("-"), f"{page}:{number}")
+    assert len(named) > 100, named
+    wrong = [f"{where}: {option}" for option, where in named.items() if option not in known and not any(other.startswith(option + "-") for other in known)]
+    assert not wrong, "no such options:\n" + "\n".join(wrong)
+    assert "--no-such-option" not in known
+
+
+def every_variable_that_a_page_names_is_read_somewhere(directory):
+    read = ""
+    for base, _, names in [entry for top in ("io", "tools", "tests", "docker", "bench") for entry in os.walk(f"{pages.ROOT}/{top}")] + [(pages.ROOT, (), ("docker-compose.yml", "CMakeLists.txt"))]:
+        for name in names:
+            if "corpus" not in base and "node_modules" not in base:
+                with open(f"{base}/{name}", errors="replace") as file:
+                    read += file.read()
+    named = {word for text in pages.pages().values() for word in re.findall(r"`(?:-D)?(WIREBOOK_[A-Z0-9_]+)\b", text)}
+    with open(f"{pages.ROOT}/io/wirebook.h") as file:
+        read += file.read()
+    assert len(named) > 20, named
+    wrong = sorted(word for word in named if word.removesuffix("_") not in read)
+    assert not wrong, f"nobody reads {wrong}"
+
+
+def broken_links(page, text):
+    blocks_less = "\n".join(pages.parse(page, text)[1])
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", blocks_less)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = os.path.normpath(os.path.join(pages.ROOT, os.path.dirname(page), name)) if name else f"{pages.ROOT}/{page}"
+        if not os.path.exists(path):
+            yield f"{page}: no {target}"
+        elif anchor:
+            with open(path) as file:
+                there = [pages.slug(title) for _, title in pages.headings(pages.parse(page, file.read())[1])]
+            if anchor not in there:
+                yield f"{page}: no {target}"
+
+
+def every_link_between_pages_leads_to_a_heading(directory):
+    wrong = [line for page, text in pages.pages().items() for line in broken_links(page, text)]
+    assert not wrong, "\n".join(wrong)
+    for planted in ("[x](nowhere.md)", "[x](#nowhere)", "[x](docs/operations.md#nowhere)"):
+        assert list(broken_links("README.md", planted)), planted
+
+
+if __name__ == "__main__":
+    harness.main(globals())
