@@ -1,4 +1,4 @@
-"""Options, environment and links: what the pages say there is, and what there is."""
+"""Options, environment, links and tables: what the pages say there is, and what there is."""
 
 import os
 import re
@@ -139,6 +139,27 @@ def every_link_between_pages_leads_to_a_heading(directory):
     assert not wrong, "\n".join(wrong)
     for planted in ("[x](nowhere.md)", "[x](#nowhere)", "[x](docs/operations.md#nowhere)"):
         assert list(broken_links("README.md", planted)), planted
+
+
+def broken_tables(page, text):
+    """Tables as Markdown has them: a head, a rule, rows of as many cells; a blank line ends one."""
+    prose, columns = pages.parse(page, text)[1], 0
+    for number, line in enumerate(prose, 1):
+        cells = len(re.split(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", line.strip().strip("|")))) if line.startswith("|") else 0
+        if cells and not columns and not re.fullmatch(r"\|(\s*:?-+:?\s*\|)+", prose[number].replace(" ", "") if number < len(prose) else ""):
+            yield f"{page}:{number}: a row without a table"
+        if cells and columns and cells != columns:
+            yield f"{page}:{number}: {cells} cells, not {columns}"
+        columns = cells
+        if line.startswith("#") and number > 1 and prose[number - 2].strip():
+            yield f"{page}:{number}: a heading wants a blank line in front of it"
+
+
+def every_table_is_whole(directory):
+    wrong = [line for page, text in pages.pages().items() for line in broken_tables(page, text)]
+    assert not wrong, "\n".join(wrong)
+    for planted in ("| a |\n", "| a | b |\n|---|---|\n| c |\n", "| a |\n|---|\n\n| b |\n", "text\n# Heading\n"):
+        assert list(broken_tables("planted", planted)), planted
 
 
 if __name__ == "__main__":

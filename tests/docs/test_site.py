@@ -9,10 +9,11 @@ import sys
 import urllib.parse
 import xml.etree.ElementTree as tree
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"), os.path.dirname(os.path.abspath(__file__))]
 import harness  # noqa: E402
+import pages  # noqa: E402
+from pages import ROOT  # noqa: E402
 
-ROOT = os.path.normpath(os.path.join(harness.HERE, "..", ".."))
 SITE = os.environ.get("WIREBOOK_SITE", f"{ROOT}/build/docs")
 HEADERS = ("io/wirebook.h", "io/wirebook_shm.h")
 LOADED = {"script": "src", "img": "src", "iframe": "src", "object": "data", "embed": "src", "source": "src"}
@@ -72,9 +73,9 @@ def read(path):
 
 def dead(folder):
     """What is wrong with the links of the HTML in a folder."""
-    pages = {name: Page(read(f"{folder}/{name}")) for name in os.listdir(folder) if name.endswith(".html")}
+    site = {name: Page(read(f"{folder}/{name}")) for name in os.listdir(folder) if name.endswith(".html")}
     wrong = []
-    for name, page in pages.items():
+    for name, page in site.items():
         for target in page.links + page.loads:
             if re.match(r"[a-z]+:|//", target):
                 if target in page.loads and not target.startswith("javascript:"):
@@ -84,7 +85,7 @@ def dead(folder):
             path = urllib.parse.unquote(path.partition("?")[0]) or name
             if not os.path.exists(f"{folder}/{path}"):
                 wrong.append(f"{name}: no {path}")
-            elif anchor and path in pages and anchor not in pages[path].ids:
+            elif anchor and path in site and anchor not in site[path].ids:
                 wrong.append(f"{name}: {path} has no #{anchor}")
     # What the navigation and the search lead to stands in scripts.
     for base, _, names in os.walk(folder):
@@ -92,15 +93,15 @@ def dead(folder):
             text = read(f"{base}/{script}")
             for path, anchor in re.findall(r"""["']((?:\.\./)?[\w-]+\.html)(?:#(\w+))?["']""", text) if script.endswith(".js") else ():
                 path = os.path.normpath(os.path.join(os.path.relpath(base, folder), path)) if path.startswith("../") else path
-                if path not in pages or anchor and anchor not in pages[path].ids:
+                if path not in site or anchor and anchor not in site[path].ids:
                     wrong.append(f"{script}: no {path}#{anchor}")
             wrong += [f"{script} loads {found}" for found in re.findall(r"""(?:url\(["']?|@import\s+["'])((?:https?:)?//[^"')]+)""", text)]
-    return wrong, len(pages), sum(len(page.links) for page in pages.values())
+    return wrong, len(site), sum(len(page.links) for page in site.values())
 
 
 def every_link_of_the_site_leads_to_a_place_on_it_and_nothing_is_loaded_from_elsewhere(directory):
-    wrong, pages, links = dead(f"{SITE}/html")
-    assert pages > 40 and links > 1000, f"only {pages} pages with {links} links"
+    wrong, count, links = dead(f"{SITE}/html")
+    assert count > 40 and links > 1000, f"only {count} pages with {links} links"
     assert not wrong, "\n".join(wrong[:40])
     for planted in ('<a href="nowhere.html">', '<a href="#nowhere">', '<script src="https://example.com/x.js">', '<img src="nowhere.png">'):
         with open(f"{directory}/index.html", "w") as file:
@@ -109,13 +110,15 @@ def every_link_of_the_site_leads_to_a_place_on_it_and_nothing_is_loaded_from_els
 
 
 def every_page_is_in_the_navigation_and_names_are_found_by_search(directory):
-    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "docs/*.md", "*.md"], capture_output=True, text=True)
-    pages = [name for name in listed.stdout.split() if name.startswith("docs/") or "/" not in name]
-    if listed.returncode or not pages:  # not a clone
-        pages = [f"docs/{name}" for name in os.listdir(f"{ROOT}/docs") if name.endswith(".md")]
-    tree_of_pages = "".join(read(f"{SITE}/html/{name}") for name in os.listdir(f"{SITE}/html") if name.endswith(".js"))
-    ids = {page: "page_" + re.sub(r"\W", "_", page.removesuffix(".md")) for page in pages if page != "README.md"}
-    missing = [page for page, name in ids.items() if f"{name.replace('_', '__')}.html" not in tree_of_pages and f"{name}.html" not in tree_of_pages]
+    beneath = {name: set() for name in ("README.md", "docs/adr/README.md")}
+    for name, title in zip(beneath, ("Documentation", "Decisions")):
+        section = "\n".join(pages.section(read(f"{ROOT}/{name}"), title))
+        beneath[name] = {os.path.normpath(os.path.join(os.path.dirname(name), target)) for target in re.findall(r"\]\(([^)#]+)\)", section)}
+    lost = pages.pages().keys() - {"README.md"} - set.union(*beneath.values())
+    assert not lost, f"neither in the README's section Documentation nor among the decisions: {sorted(lost)}"
+    entries = "".join(read(f"{SITE}/html/{name}") for name in os.listdir(f"{SITE}/html") if name.endswith(".js"))
+    ids = {page: "page_" + re.sub(r"\W", "_", page.removesuffix(".md")) for page in pages.pages() if page != "README.md"}
+    missing = [page for page, name in ids.items() if f"{name}.html" not in entries]
     assert len(ids) > 15 and not missing, f"not in the navigation: {missing}"
     found = "".join(read(f"{SITE}/html/search/{name}") for name in os.listdir(f"{SITE}/html/search") if name.endswith(".js"))
     for word in ("wirebook_open", "wirebook_shm_view_read", "wb_codec", "wb_frame"):
