@@ -1,0 +1,8 @@
+#include "io/face_modules.h"
+
+const wb_face_module *const wb_face_modules[] = {
+    &wb_face_health,
+    &wb_face_metrics,
+    &wb_face_products,
+    NULL,
+};
