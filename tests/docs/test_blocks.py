@@ -12,7 +12,7 @@ import tempfile
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"), os.path.dirname(os.path.abspath(__file__))]
 import harness  # noqa: E402
 import pages  # noqa: E402
-from shell import BUILD, Shell, World, scratch  # noqa: E402
+from shell import BUILD, ENVIRONMENT, Shell, World, scratch  # noqa: E402
 
 # Why a block of commands is not run; nothing else is a reason.
 REASONS = {
@@ -152,7 +152,7 @@ def unrun(statement):
         yield from (f"there is no service {name}" for name in named if not name.startswith("-") and name not in services)
     if match := re.match(r"wirebook [a-z]+\b", words):
         checked = subprocess.run(["bash", "-c", words.strip() + " --check-config"], capture_output=True, text=True, timeout=30,
-                                 env={**os.environ, "PATH": f"{os.path.dirname(harness.WIREBOOK)}:{os.environ['PATH']}"})
+                                 env={**ENVIRONMENT, "PATH": f"{os.path.dirname(harness.WIREBOOK)}:{os.environ['PATH']}"})
         if checked.returncode:
             yield f"--check-config: {checked.stdout}{checked.stderr}"
 

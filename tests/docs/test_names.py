@@ -1,4 +1,4 @@
-"""Options, environment, links and tables: what the pages say there is, and what there is."""
+"""What the pages name is there: options, environment, files, tests, places that links lead to. And their tables are whole."""
 
 import os
 import re
@@ -116,6 +116,71 @@ def every_variable_that_a_page_names_is_read_somewhere(directory):
     assert len(named) > 20, named
     wrong = sorted(word for word in named if word.removesuffix("_") not in read)
     assert not wrong, f"nobody reads {wrong}"
+
+
+def codes(page, text):
+    """(number, what stands between backticks) of a page, a block's lines aside."""
+    return [(number, code) for number, line in enumerate(pages.parse(page, text)[1], 1) for code in re.findall(r"`([^`]+)`", line)]
+
+
+def wrong_commands(page, text, known):
+    for number, code in codes(page, text):
+        if command := re.match(r"wirebook ([a-z]+)\b(?! COMMAND)", code):
+            if command[1] not in known:
+                yield f"{page}:{number}: there is no {command[0]}"
+            else:
+                strange = pages.options_in(code) - known[command[1]] - EVERYWHERE
+                yield from (f"{page}:{number}: `{code}`: no {option}" for option in strange)
+
+
+def every_command_in_the_text_takes_the_options_that_it_is_given(directory):
+    known = {command: set(options_of(command)) | {name.replace("--no-", "--") for name in options_of(command)} for command in commands()}
+    wrong = [line for page, text in pages.pages().items() for line in wrong_commands(page, text, known)]
+    assert not wrong, "\n".join(wrong)
+    for planted in ("`wirebook run --planted`", "`wirebook nothing`", "`wirebook top --levels 3`"):
+        assert list(wrong_commands("planted", planted, known)), planted
+
+
+def missing_files(page, text):
+    for number, code in codes(page, text):
+        for path in re.findall(r"(?<![\w./~$-])((?:engine|io|tools|tests|bench|docker|docs|\.ci)/[\w./-]*[a-z0-9])(?![\w*<{]|/?[*<{]|/[A-Z]+\b)", code):
+            if not any(os.path.exists(f"{pages.ROOT}/{path}{ending}") for ending in ("", ".c", ".h", ".py")):
+                yield f"{page}:{number}: there is no {path}"
+
+
+def every_file_that_a_page_names_is_there(directory):
+    wrong = [line for page, text in pages.pages().items() for line in missing_files(page, text)]
+    assert not wrong, "\n".join(wrong)
+    assert list(missing_files("planted", "in `io/nothing.c`")) and not list(missing_files("planted", "`io/ws`, `tests/unit/<folder>/x.c`, `io/sink_*`"))
+
+
+def missing_tests(page, text, there):
+    for number, code in codes(page, text):
+        code = code.replace("...", "*").replace("…", "*")
+        if code.startswith("wb_"):
+            continue
+        if re.fullmatch(r"(unit|stress|sim|model|fuzz|bench|tidy|system|docs)\.[a-z0-9_*]+", code):
+            form = re.compile(re.escape(code).replace("\\*", ".*"))
+        elif re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+){4,}_?\*?", code) or re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+){2,}_\*", code):
+            form = re.compile(r"(\w+\.)?" + re.escape(code).replace("\\*", ".*"))
+        else:
+            continue
+        if not any(form.fullmatch(name) for name in there):
+            yield f"{page}:{number}: there is no test {code}"
+
+
+def every_test_that_a_page_names_is_one(directory):
+    listed = subprocess.run(["ctest", "--test-dir", os.environ["WIREBOOK_BUILD"], "-N"], capture_output=True, text=True, check=True).stdout
+    there = set(re.findall(r"Test +#\d+: (\S+)", listed))
+    for base, _, names in os.walk(f"{pages.ROOT}/tests/unit"):
+        for name in names:
+            with open(f"{base}/{name}") as file:
+                there |= set(re.findall(r"^\w*Test\(\w+, (\w+)", file.read(), re.M))
+    assert len(there) > 300, there
+    wrong = [line for page, text in pages.pages().items() for line in missing_tests(page, text, there)]
+    assert not wrong, "\n".join(wrong)
+    for planted in ("`unit.planted`", "`a_test_that_nobody_has_written`", "`a_planted_one_...`"):
+        assert list(missing_tests("planted", planted, there)), planted
 
 
 def broken_links(page, text):
