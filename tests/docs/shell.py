@@ -13,6 +13,7 @@ import harness
 from pages import ROOT
 
 LIMIT = 60
+FACE = "127.0.0.1:8080"  # where the pages have a node listen; here it is a free port
 BUILD = os.environ.get("WIREBOOK_BUILD", f"{ROOT}/build/release")
 ENVIRONMENT = {key: value for key, value in os.environ.items()
                if not key.startswith(("WIREBOOK_", "MOCK_", "PRODUCT_ID", "DATA_STORE", "USE_MOCKED", "L2UPDATE"))}
@@ -71,7 +72,7 @@ class Shell:
         self.child = subprocess.Popen(["bash", "--norc", "--noprofile", "-s"], cwd=directory or world.directory, env=world.environment, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         os.set_blocking(self.child.stdout.fileno(), False)
-        self.said, self.jobs = "", 0
+        self.said, self.jobs, self.face = "", 0, None
 
     def type(self, text):
         self.child.stdin.write(text.encode() + b"\n")
@@ -111,7 +112,12 @@ class Shell:
 
     def run(self, statement):
         """Runs one statement to its end, or, where it is one for the background, until it is at work. Returns its output; its failure is an error."""
-        since, background = len(self.said), bool(re.search(r"&\s*(#.*)?$", statement))
+        since, background, listens = len(self.said), bool(re.search(r"&\s*(#.*)?$", statement)), f"--listen {FACE}" in statement
+        if listens:
+            statement = statement.replace(FACE, "127.0.0.1:0")
+        elif FACE in statement:
+            assert self.face, f"`{statement}`: no node listens"
+            statement = statement.replace(FACE, self.face)
         settings = self.settings(statement, background)
         for name in ("WIREBOOK_URL", "WIREBOOK_CONFIG", "MOCK_PORT"):
             self.type(f"export {name}={settings[name]}" if name in settings else f"unset {name}")
@@ -121,6 +127,8 @@ class Shell:
             self.type(statement)
             self.jobs += 1
             self.until("connected to|listening on", since)
+            if listens:
+                self.face = self.until(r"listening at \w+://(\S+)", since)[1]
             return ""
         if re.match(r"wirebook mock\b", statement):
             return self.serve(statement, since)
