@@ -23,7 +23,7 @@ REASONS = {
     "place": "names folders, hosts or programs that the reader's machine has",
     "build": "is about a build that is not this one",
 }
-LANGUAGES = {"sh", "console", "text", "json", "yaml", "python", "c"}
+LANGUAGES = {"sh", "console", "text", "json", "yaml", "python", "c", "sql"}
 COMMAND = re.compile(r"^\s*(\$ |wirebook [a-z]|tools/|bench/|build/|docker |cmake |sudo |apt|curl |promtool )")
 
 
@@ -42,7 +42,7 @@ def every_block_says_what_it_is_and_hides_no_commands(directory):
         for block in blocks:
             if block.language not in LANGUAGES:
                 wrong.append(f"{block}: language {block.language!r}")
-            if block.language == "sh" and block.mark and block.mark not in REASONS:
+            if block.language in ("sh", "sql") and block.mark and block.mark not in REASONS:
                 wrong.append(f"{block}: {block.mark!r} is no reason")
             if block.language == "text" and any(COMMAND.match(line) for line in block.text.splitlines()):
                 wrong.append(f"{block}: a command in a block of text is run by nobody")
@@ -211,7 +211,7 @@ def mock_report(directory):
 def settings_in_yaml_are_taken_as_they_stand(directory):
     blocks = pages.blocks("yaml")
     for block in blocks:
-        assert block.mark in ("", "prometheus"), f"{block}: what is {block.mark!r}?"
+        assert block.mark in ("", "prometheus", "kubernetes"), f"{block}: what is {block.mark!r}?"
         with open(f"{directory}/config.yaml", "w") as file:
             file.write(block.text)
         if not block.mark:
@@ -222,6 +222,9 @@ def settings_in_yaml_are_taken_as_they_stand(directory):
 def python_runs(directory):
     def work(world):
         for number, block in enumerate(blocks):
+            if block.mark == "place":  # what it needs may not be here
+                compile(block.text, str(block), "exec")
+                continue
             place = scratch(world, f"python{number}")
             words = [world.segment] if block.mark == "SEGMENT" else []
             assert block.mark in ("", "SEGMENT"), f"{block}: what is {block.mark!r}?"
