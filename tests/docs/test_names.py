@@ -44,7 +44,7 @@ def table_of(command):
     for page, text in pages.pages().items():
         for line in pages.section(text, f"Options of `{command}`"):
             if line.startswith("| `--"):
-                cells = re.split(r"(?<!\\) \| ", line.strip("| "))
+                cells = re.split(r"\s*(?<!\\)\|\s*", line.strip().strip("|"))
                 names = [name for code in re.findall(r"`([^`]*)`", cells[0]) for name in re.findall(r"--[a-z][a-z0-9-]*", code)]
                 environment = ENVIRONMENT.findall(cells[1])
                 for i, name in enumerate(names):
