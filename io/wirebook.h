@@ -188,6 +188,7 @@ WIREBOOK_API void wirebook_close(wirebook *node);
 
 /* ------------------------------------------------------------------------------------------------ reading */
 
+/* Products have indexes 0 .. wirebook_product_count - 1, which stay what they are as long as the node is open. */
 WIREBOOK_API uint32_t wirebook_product_count(const wirebook *node);
 WIREBOOK_API const char *wirebook_product_id(const wirebook *node, uint32_t product); /* NULL out of range */
 WIREBOOK_API int wirebook_product_find(const wirebook *node, const char *id);         /* or -1 */

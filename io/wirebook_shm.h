@@ -126,6 +126,7 @@ typedef struct wirebook_shm {
   uint64_t next; /* of the ring, for wirebook_shm_next */
 } wirebook_shm;
 
+/* wirebook_shm_close unmaps what wirebook_shm_open mapped; again, or after an open that failed, it does nothing. */
 static inline void wirebook_shm_close(wirebook_shm *shm) {
   if (shm->base) munmap((void *)(uintptr_t)shm->base, shm->bytes);
   memset(shm, 0, sizeof *shm);
@@ -169,6 +170,7 @@ static inline int wirebook_shm_alive(const wirebook_shm *shm) {
          (now_ns < alive_ns || now_ns - alive_ns < WIREBOOK_SHM_DEAD_NS);
 }
 
+/* wirebook_shm_count returns how many products there are by now; it only grows. */
 static inline uint32_t wirebook_shm_count(const wirebook_shm *shm) {
   return __atomic_load_n(&shm->head->product_count, __ATOMIC_ACQUIRE);
 }

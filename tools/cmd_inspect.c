@@ -98,7 +98,7 @@ static void usage(FILE *to) {
         "  --to TIME      only frames received before TIME          (with --frames)\n"
         "  --kind KINDS   only frames of these kinds, comma or repeat (with --frames):\n"
         "                 text binary ping pong close http partial oversize violation connect disconnect sent resync gap\n"
-        "                 stall end\n"
+        "                 stall end products answer\n"
         "  --help\n"
         "\n" WB_TIMES_HELP "Exit code: 0; 1 damage was found, or nothing could be read; 2 wrong usage.\n",
         to);
