@@ -20,6 +20,7 @@ void wb_publish_book_close(wb_publish_book *book) {
   if (book->book) wb_arena_close(book->book, book->bytes);
   free(book->message.at);
   free(book->batch.at);
+  free(book->touch);
   memset(book, 0, sizeof *book);
 }
 
@@ -35,10 +36,26 @@ static int add(wb_publish_changes *changes, const wb_delta *delta) {
   return 0;
 }
 
+static int touch(wb_publish_book *book, const wb_delta *delta) {
+  if (book->touch_count == book->touch_room) {
+    uint32_t room = book->touch_room ? 2 * book->touch_room : ROOM;
+    wb_publish_touch *at = room <= CHANGES_MAX ? realloc(book->touch, room * sizeof *at) : NULL;
+    if (!at) return WB_E_FULL;
+    book->touch = at;
+    book->touch_room = room;
+  }
+  book->touch[book->touch_count] = (wb_publish_touch){.price = delta->price,
+                                                      .was = wb_book_size(book->book, (wb_side)delta->side, delta->price),
+                                                      .order = book->touch_count,
+                                                      .side = delta->side};
+  book->touch_count++;
+  return 0;
+}
+
 static void lose(wb_publish_book *book) {
   book->whole = false;
   book->open = false;
-  book->message.count = book->batch.count = 0;
+  book->message.count = book->touch_count = 0;
 }
 
 int wb_publish_book_load(wb_publish_book *book, const wb_shm_copy *copy) {
@@ -72,6 +89,7 @@ static int cut(wb_publish_book *book, wb_side side) {
   for (uint32_t i = book->depth; level && i < count && result == 0; i++) {
     const wb_delta gone = {.price = level[i].price, .side = side};
     result = add(&book->message, &gone);
+    if (result == 0) result = touch(book, &gone);
   }
   free(level);
   wb_book_truncate(book->book, side, book->depth);
@@ -79,11 +97,14 @@ static int cut(wb_publish_book *book, wb_side side) {
 }
 
 static int apply(wb_publish_book *book) {
+  int result = 0;
   book->open = false;
   book->time_ns = book->open_ns;
-  int result = wb_book_apply(book->book, book->message.at, book->message.count, NULL);
+  for (uint32_t i = 0; i < book->message.count && result == 0; i++) {
+    result = touch(book, &book->message.at[i]);
+    if (result == 0) result = wb_book_apply(book->book, &book->message.at[i], 1, NULL);
+  }
   for (unsigned side = 0; side < 2 && result == 0; side++) result = cut(book, (wb_side)side);
-  for (uint32_t i = 0; i < book->message.count && result == 0; i++) result = add(&book->batch, &book->message.at[i]);
   if (result != 0) lose(book);
   return result == 0;
 }
@@ -104,22 +125,23 @@ int wb_publish_book_take(wb_publish_book *book, const wirebook_shm_change *chang
 }
 
 static int by_level(const void *a, const void *b) {
-  const wb_delta *x = a, *y = b;
+  const wb_publish_touch *x = a, *y = b;
   if (x->side != y->side) return x->side < y->side ? -1 : 1;
-  return (x->price > y->price) - (x->price < y->price);
+  if (x->price != y->price) return x->price < y->price ? -1 : 1;
+  return (x->order > y->order) - (x->order < y->order);
 }
 
 uint32_t wb_publish_book_batch(wb_publish_book *book) {
-  wb_publish_changes *batch = &book->batch;
-  uint32_t kept = 0;
-  if (batch->count) qsort(batch->at, batch->count, sizeof *batch->at, by_level);
-  for (uint32_t i = 0; i < batch->count; i++) {
-    if (kept && by_level(&batch->at[kept - 1], &batch->at[i]) == 0) continue;
-    batch->at[kept] = batch->at[i];
-    batch->at[kept].size = wb_book_size(book->book, (wb_side)batch->at[i].side, batch->at[i].price);
-    kept++;
+  const wb_publish_touch *touch = book->touch, *first = touch;
+  book->batch.count = 0;
+  if (book->touch_count) qsort(book->touch, book->touch_count, sizeof *book->touch, by_level);
+  for (uint32_t i = 0; i < book->touch_count; i++) {
+    if (touch[i].side != first->side || touch[i].price != first->price) first = &touch[i];
+    if (i + 1 < book->touch_count && touch[i + 1].side == first->side && touch[i + 1].price == first->price) continue;
+    wb_delta delta = {.price = first->price, .side = first->side};
+    delta.size = wb_book_size(book->book, (wb_side)first->side, first->price);
+    if (delta.size != first->was && add(&book->batch, &delta) != 0) lose(book);
   }
-  return batch->count = kept;
+  book->touch_count = 0;
+  return book->batch.count;
 }
-
-void wb_publish_book_settled(wb_publish_book *book) { book->batch.count = 0; }

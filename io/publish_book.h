@@ -16,6 +16,14 @@ typedef struct wb_publish_changes {
   uint32_t count, room;
 } wb_publish_changes;
 
+/* A level that changed; a level may have several of these, in their order. */
+typedef struct wb_publish_touch {
+  uint64_t price;
+  uint64_t was; /* its size before */
+  uint32_t order;
+  uint8_t side;
+} wb_publish_touch;
+
 typedef struct wb_publish_book {
   wb_book *book;
   size_t bytes;
@@ -25,9 +33,11 @@ typedef struct wb_publish_book {
   int64_t time_ns;            /* of the last message */
   uint64_t from;              /* the ring's position from which on changes are applied */
   wb_publish_changes message; /* what the last message changed, in its order, what was cut off included */
-  wb_publish_changes batch;   /* sides and prices that changed since the last wb_publish_book_batch */
-  bool open;                  /* the message is not whole yet, and not in the book */
-  int64_t open_ns;            /* its time */
+  wb_publish_changes batch;   /* what wb_publish_book_batch has found */
+  wb_publish_touch *touch;    /* since then */
+  uint32_t touch_count, touch_room;
+  bool open;       /* the message is not whole yet, and not in the book */
+  int64_t open_ns; /* its time */
 } wb_publish_book;
 
 /* wb_publish_book_open makes an empty one that is not whole. 0 or WB_E_MEMORY. close is for what was opened, or is all zero. */
@@ -41,9 +51,7 @@ int wb_publish_book_load(wb_publish_book *book, const wb_shm_copy *copy);
  * not be whole any more. */
 int wb_publish_book_take(wb_publish_book *book, const wirebook_shm_change *change);
 
-/* wb_publish_book_batch brings what changed since the last call into `batch`: each level once, by side and price, with the size that it has now. Returns
- * the count; wb_publish_book_settled forgets them. */
+/* wb_publish_book_batch puts into `batch` what is different since the last call, or the load: each level once, by side and price. Returns the count. */
 uint32_t wb_publish_book_batch(wb_publish_book *book);
-void wb_publish_book_settled(wb_publish_book *book);
 
 #endif

@@ -9,8 +9,8 @@ enum {
   LEVEL2 = 1 << WB_PUBLISH_LEVEL2 | 1 << WB_PUBLISH_LEVEL2_BATCH,
   TICKERS = 1 << WB_PUBLISH_TICKER | 1 << WB_PUBLISH_TICKER_BATCH,
   READ_MAX = 1 << 16,        /* records a turn */
-  SNAPSHOT_ROOM = 1 << 20,   /* a peer with more than this in its queue waits for its snapshots */
   SNAPSHOTS_BYTES = 8 << 20, /* formatted a turn, then others have theirs */
+  LEVEL_BYTES = 32,          /* of a snapshot, as a rule */
   REQUESTS_PER_SECOND = 100,
 };
 static const uint64_t SECOND_NS = 1000000000, BATCH_NS = 50000000, TICKER_BATCH_NS = 5000000000, COPY_NS = 250000000,
@@ -98,6 +98,12 @@ static void update(wb_publisher *p, uint32_t product, wb_publish_channel channel
   if (!changes->count || !p->row[product].live || !anybody(p, product, channel)) return;
   wb_publish_product about = book_product(p, product);
   publish(p, product, channel, wb_publish_update(&about, changes->at, changes->count, p->row[product].book.time_ns, p->text));
+}
+
+/* What has changed since the last batch. */
+static void flush(wb_publisher *p, uint32_t product) {
+  wb_publish_book *book = &p->row[product].book;
+  if (book->whole && wb_publish_book_batch(book)) update(p, product, WB_PUBLISH_LEVEL2_BATCH, &book->batch);
 }
 
 static bool live_view(const wb_publisher *p, uint32_t product, wirebook_shm_view *view) {
@@ -288,10 +294,14 @@ static void take_book(wb_publisher *p, uint32_t product, const wirebook_shm_chan
   wirebook_shm_view view;
   if (change->kind == WIREBOOK_SHM_STATE) {
     bool live = live_view(p, product, &view);
-    if (row->live && !live) restart(p, product);
+    if (row->live && !live) {
+      flush(p, product);
+      restart(p, product);
+    }
     row->live = live;
     return;
   }
+  if (change->kind == WIREBOOK_SHM_SNAPSHOT) flush(p, product);
   bool whole = row->book.whole, done = wb_publish_book_take(&row->book, change);
   if (whole && !row->book.whole) restart(p, product);
   if (done) update(p, product, WB_PUBLISH_LEVEL2, &row->book.message);
@@ -351,7 +361,8 @@ static void load(wb_publisher *p, const wb_shm_copy *copy) {
   for (again.next = copy->position; again.next < p->ring.next && wirebook_shm_next(&again, &change, &lost) && !lost;)
     if (change.product == copy->product) wb_publish_book_take(&row->book, &change);
   if (lost) row->book.whole = false;
-  wb_publish_book_settled(&row->book);
+  wb_publish_book_batch(&row->book);
+  restart(p, copy->product);
 }
 
 static void ask(wb_publisher *p, uint64_t now_ns) {
@@ -381,15 +392,24 @@ static size_t snapshot(wb_publisher *p, uint32_t product) {
   return wb_publish_snapshot(&about, (const wb_level *const *)p->level, count, book->time_ns, p->text);
 }
 
+/* Whether a snapshot of some size fits, and half of the queue for what follows. */
+static bool has_room(const wb_publisher *p, const wb_publisher_client *client, size_t bytes) {
+  size_t queued = p->config.port.queued(p->config.port.self, client->peer);
+  return !queued || queued + bytes <= p->config.queue_bytes_max / 2;
+}
+
 /* Returns the bytes of the snapshot: 0 if nobody gets one. */
 static size_t deliver(wb_publisher *p, uint32_t product) {
   product_row *row = &p->row[product];
-  size_t bytes = 0;
+  uint64_t levels = wb_book_level_counts(row->book.book);
+  size_t bytes = 0, about = ((levels & UINT32_MAX) + (levels >> 32)) * LEVEL_BYTES;
   for (uint32_t i = 0; row->waiting && i < p->client_count; i++) {
     wb_publisher_client *client = p->client[i];
-    if (client->ended || !client->waits[product] || p->config.port.queued(p->config.port.self, client->peer) > SNAPSHOT_ROOM)
-      continue;
-    if (!bytes) bytes = snapshot(p, product);
+    if (client->ended || !client->waits[product] || !has_room(p, client, about)) continue;
+    if (!bytes) {
+      flush(p, product); /* so that a batch begins where this snapshot is */
+      bytes = snapshot(p, product);
+    }
     client->waits[product] = 0;
     row->waiting--;
     put(p, client, p->text, bytes);
@@ -398,16 +418,7 @@ static size_t deliver(wb_publisher *p, uint32_t product) {
 }
 
 static void batches(wb_publisher *p) {
-  for (uint32_t i = p->followed_count; i-- > 0;) {
-    uint32_t product = p->followed[i];
-    wb_publish_book *book = &p->row[product].book;
-    if (!book->batch.count) continue;
-    if (anybody(p, product, WB_PUBLISH_LEVEL2_BATCH)) {
-      wb_publish_book_batch(book);
-      update(p, product, WB_PUBLISH_LEVEL2_BATCH, &book->batch);
-    }
-    wb_publish_book_settled(book);
-  }
+  for (uint32_t i = 0; i < p->followed_count; i++) flush(p, p->followed[i]);
 }
 
 /* By the exchange's clock, as its last message showed it. */

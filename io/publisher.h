@@ -6,7 +6,7 @@
  *           ring lapped this reader. Never an update that its book is not ready for. While a product is not live its subscribers hear nothing of it.
  * Numbers:  sequence is the number of the raw frame that the product's last change or trade came in.
  * Cost:     a message is formatted once for all its subscribers, and not at all for none.
- * Full:     a peer that port.put refuses is ended with 1008 ErrSlowConsume. A snapshot waits until little else is queued for its peer.
+ * Full:     a peer that port.put refuses is ended with 1008 ErrSlowConsume. A snapshot waits until there is room for it, or nothing else is queued.
  * Limits:   client_count_max clients; WB_PUBLISH_REQUEST_BYTES_MAX a request, of which 100 a second, in bursts of as many (1008 ErrSlowRead); a first
  *           subscribe within 5 s (1008). What is no JSON ends with 1008, no UTF-8 with 1007.
  * Memory:   allocated as clients come and products are subscribed to. Threads: one. */
@@ -37,6 +37,7 @@ typedef struct wb_publisher_config {
   const wb_products *products; /* of the node, which may add to it; outlives the publisher */
   const wirebook_shm *books;   /* of the node; read on from where its ring is now */
   uint32_t client_count_max;
+  size_t queue_bytes_max;   /* of a client: port.put takes no more, but for one message where nothing is queued */
   uint32_t level_count_max; /* of a side of a book */
 } wb_publisher_config;
 

@@ -219,6 +219,7 @@ static rig *rig_open_with(size_t ring_bytes) {
                                 .products = &r->products,
                                 .books = &r->books,
                                 .client_count_max = RIG_CLIENTS,
+                                .queue_bytes_max = 4 << 20,
                                 .level_count_max = RIG_LEVELS};
   r->publisher = wb_publisher_open(&config, &error);
   RIG_CHECK(r->publisher != NULL);
