@@ -68,7 +68,7 @@ static void take(wb_face_client *client, const wb_face_request *request) {
   if (!wb_face_socket(client, &handler, new)) new->face = NULL;
 }
 
-static void *begin(wb_face *face, wb_error *error) {
+static void *open_publisher(wb_face *face, wb_error *error) {
   state *s = calloc(1, sizeof *s);
   if (!s) {
     wb_error_set(error, WB_E_MEMORY, 0, "listen", "no memory");
@@ -93,7 +93,7 @@ static void tick(void *self, uint64_t now_ns) {
   wb_publisher_turn(s->publisher, now_ns, wb_clock_utc_ns());
 }
 
-static void finish(void *self) {
+static void close_publisher(void *self) {
   state *s = self;
   for (unsigned i = 0; i < s->count; i++) s->peer[i]->face = NULL;
   sweep(s);
@@ -103,4 +103,5 @@ static void finish(void *self) {
 
 static const wb_face_route routes[] = {{"UPGRADE", "/", take}, {"UPGRADE", "/ws", take}, {"GET", "/ws", take}, {0}};
 
-const wb_face_module wb_face_publish = {.name = "publish", .route = routes, .open = begin, .tick = tick, .close = finish};
+const wb_face_module wb_face_publish = {
+    .name = "publish", .route = routes, .open = open_publisher, .tick = tick, .close = close_publisher};

@@ -116,6 +116,7 @@ wb_node *wb_face_node(const wb_face *face);
 typedef struct wb_face_status {
   uint64_t taken_ns;
   wb_node_status node;
+  int64_t free_bytes; /* of the disk of the data folder; -1: not known */
   wb_hist wire_to_book, exchange_to_book;
   wb_hist lag[WB_LINE_COUNT_MAX];
 } wb_face_status;
