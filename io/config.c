@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTIONS_MAX = 64, RANK_DEFAULT = 0, RANK_FILE = 1, RANK_ENVIRONMENT = 2, RANK_FLAG = 3 };
+enum { OPTIONS_MAX = 128, RANK_DEFAULT = 0, RANK_FILE = 1, RANK_ENVIRONMENT = 2, RANK_FLAG = 3 };
 
 typedef struct value {
   char **item; /* NULL-terminated; one for all kinds but lists */

@@ -524,3 +524,67 @@ int wb_http_upgrade_answer(const char *key, const char *extensions, char *text, 
                accept, extensions ? "Sec-WebSocket-Extensions: " : "", extensions ? extensions : "", extensions ? "\r\n" : "");
   return print_result(printed, size);
 }
+
+static int call_refused(wb_http_call *call, unsigned status, int code, wb_error *error, const char *text) {
+  call->refusal = status;
+  return wb_error_set(error, code, 0, "request", "%s", text);
+}
+
+/* No more digits than a body could have bytes. */
+static bool body_bytes(span text, size_t *bytes) {
+  if (!text.bytes || text.bytes > 15) return false;
+  for (size_t i = 0; i < text.bytes; i++) {
+    if (!is_digit(text.at[i])) return false;
+    *bytes = *bytes * 10 + (size_t)(text.at[i] - '0');
+  }
+  return true;
+}
+
+int wb_http_call_read(const char *bytes, size_t count, size_t head_bytes_max, wb_http_call *call, wb_error *error) {
+  *call = (wb_http_call){0};
+  http_parser parser;
+  head h;
+  int result = head_read(&parser, HTTP_REQUEST, bytes, count, head_bytes_max, &h, error);
+  if (result < 0) call->refusal = result == WB_E_TOO_LARGE ? 431 : 400;
+  if (result <= 0) return result;
+  call->head_bytes = h.bytes;
+  call->method = http_method_str(parser.method);
+  if (parser.http_major != 1 || parser.http_minor != 1)
+    return call_refused(call, 505, WB_E_UNSUPPORTED, error, "the request is not HTTP/1.1");
+  size_t method_bytes = strlen(call->method);
+  if (h.target.at != bytes + method_bytes + 1 || strncmp(h.target.at + h.target.bytes, " HTTP/1.1\r\n", 11) != 0)
+    return call_refused(call, 400, WB_E_PROTOCOL, error, "the request line must be: method, blank, target, blank, version");
+  if (h.target.at[0] != '/') return call_refused(call, 400, WB_E_PROTOCOL, error, "the target must begin with '/'");
+  for (size_t i = 0; i < h.target.bytes; i++)
+    if (!is_visible(h.target.at[i]) || h.target.at[i] == '#')
+      return call_refused(call, 400, WB_E_PROTOCOL, error, "a character in the target that does not belong there");
+  if (h.header[HOST].count != 1) return call_refused(call, 400, WB_E_PROTOCOL, error, "there must be one Host");
+  if (h.header[TRANSFER_ENCODING].count)
+    return call_refused(call, 501, WB_E_UNSUPPORTED, error, "a body comes with Content-Length here");
+  if (h.header[CONTENT_LENGTH].count > 1 ||
+      (h.header[CONTENT_LENGTH].count && !body_bytes(h.header[CONTENT_LENGTH].value, &call->body_bytes)))
+    return call_refused(call, 400, WB_E_PROTOCOL, error, "Content-Length is no number");
+  call->target = (wb_http_text){h.target.at, h.target.bytes};
+  call->host = (wb_http_text){h.header[HOST].value.at, h.header[HOST].value.bytes};
+  call->close = h.connection_close;
+  call->upgrade = parser.method == HTTP_GET && !call->body_bytes && h.upgrade_websocket && h.connection_upgrade &&
+                  h.header[VERSION].count == 1 && span_is(h.header[VERSION].value, "13") && h.header[KEY].count == 1 &&
+                  key_valid(h.header[KEY].value);
+  if (call->upgrade) memcpy(call->key, h.header[KEY].value.at, WB_WS_KEY_BYTES);
+  return 1;
+}
+
+wb_http_text wb_http_header(const char *text, size_t bytes, const char *name) {
+  const char *end = text + bytes, *line = memchr(text, '\n', bytes);
+  while (line && ++line < end) {
+    const char *after = memchr(line, '\r', (size_t)(end - line));
+    const char *colon = after ? memchr(line, ':', (size_t)(after - line)) : NULL;
+    if (!colon) break;
+    if (span_is((span){line, (size_t)(colon - line)}, name)) {
+      span value = span_trim((span){colon + 1, (size_t)(after - colon - 1)});
+      return (wb_http_text){value.at, value.bytes};
+    }
+    line = after + 1;
+  }
+  return (wb_http_text){0};
+}

@@ -1,4 +1,4 @@
-/* http1.h - the HTTP/1.1 upgrade to WebSocket, both ends, bytes in and bytes out; heads are parsed by http-parser,
+/* http1.h - the HTTP/1.1 upgrade to WebSocket, both ends, and the heads of other requests, bytes in and bytes out; heads are parsed by http-parser,
  * and stricter than it: lines end in CRLF, no folded lines, no control bytes, names are tokens.
  *
  * Shape:   stateless: each call gets all the bytes that came so far and starts from the first.
@@ -75,5 +75,30 @@ typedef struct wb_http_request {
 } wb_http_request;
 int wb_http_upgrade_read(const char *bytes, size_t count, wb_http_request *request, wb_error *error);
 int wb_http_upgrade_answer(const char *key, const char *extensions, char *text, size_t size);
+
+/* A request of any kind, as a server sees it; text lies in the bytes that were read. */
+typedef struct wb_http_text {
+  const char *at; /* NULL: not there */
+  size_t bytes;
+} wb_http_text;
+
+typedef struct wb_http_call {
+  unsigned refusal;   /* after an error: the status to answer with (400, 413, 431, 501, 505) */
+  const char *method; /* static */
+  size_t head_bytes, body_bytes;
+  wb_http_text target; /* in origin form */
+  wb_http_text host;
+  bool upgrade; /* to version 13 of WebSocket, with key */
+  bool close;   /* the connection is to end after the answer */
+  char key[WB_WS_KEY_BYTES + 1];
+} wb_http_call;
+
+/* wb_http_call_read reads the head of a request: 1 whole and good (the body, body_bytes of it, follows the head), 0 more needed, else WB_E_PROTOCOL,
+ * WB_E_TOO_LARGE (head_bytes_max, at most WB_HTTP_HEAD_BYTES_MAX) or WB_E_UNSUPPORTED with refusal set; error may be NULL. HTTP/1.1 only; one Host; a body
+ * comes with Content-Length. */
+int wb_http_call_read(const char *bytes, size_t count, size_t head_bytes_max, wb_http_call *call, wb_error *error);
+
+/* wb_http_header finds a field of a head that wb_http_call_read found good: its value without blanks around it, of the first if there are several. */
+wb_http_text wb_http_header(const char *head, size_t head_bytes, const char *name);
 
 #endif

@@ -75,6 +75,7 @@ struct wb_node {
   wb_level *capture;
   uint32_t *capture_count;
   wb_view_data *capture_view;
+  wb_book_whole whole;
   void *codec_state;
   uint8_t *batch;
 

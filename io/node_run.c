@@ -159,14 +159,15 @@ static int open_books(wb_node *node, wb_error *error) {
   node->pool_memory = wb_arena_open_huge(node->pool_bytes, error);
   node->product = lines_alloc(count * sizeof *node->product);
   node->mid2 = lines_alloc((size_t)count * config->mid_window * sizeof *node->mid2);
-  if (config->shm_name)
+  bool shared = config->shm_name || config->listens;
+  if (shared)
     node->shm = wb_shm_open(&(wb_shm_config){.name = config->shm_name,
                                              .product_max = count,
                                              .depth = config->depth,
                                              .depth_ns = config->shm_depth_ns,
                                              .observer = config->observer},
                             error);
-  if (config->shm_name && !node->shm) return error->code;
+  if (shared && !node->shm) return error->code;
   const wb_observer *observer = node->shm ? wb_shm_observer(node->shm, &node->book, config->products) : config->observer;
   node->views = node->shm ? wb_shm_views(node->shm) : lines_alloc(count * sizeof *node->views);
   node->capture = calloc((size_t)2 * count * config->depth, sizeof *node->capture);
@@ -380,8 +381,7 @@ static int open_archiver(wb_node *node, wb_error *error) {
   archive.dir = node->config.data_dir;
   archive.feed = node->config.codec->name;
   archive.host = &node->host;
-  for (unsigned i = 0; i < wb_node_layouts[node->layout].hot; i++)
-    if (node->thread[i].cpu >= 0) archive.avoid.cpu[archive.avoid.count++] = (uint16_t)node->thread[i].cpu;
+  wb_node_hot_cpus(node, &archive.avoid);
   node->archiver = wb_archiver_open(&archive, error);
   return node->archiver ? 0 : WB_E_CONFIG;
 }
@@ -391,8 +391,7 @@ static void wake_ingest(void *self) { wb_source_ws_wake(((wb_node *)self)->live)
 static int open_rest(wb_node *node, wb_error *error) {
   wb_source_rest_config rest = {
       .frames = &node->frames[node->config.line_count], .host = &node->host, .wake = wake_ingest, .self = node};
-  for (unsigned i = 0; i < wb_node_layouts[node->layout].hot; i++)
-    if (node->thread[i].cpu >= 0) rest.avoid.cpu[rest.avoid.count++] = (uint16_t)node->thread[i].cpu;
+  wb_node_hot_cpus(node, &rest.avoid);
   return wb_node_level3_connect(&node->level3, &node->config, &rest, error);
 }
 
@@ -631,6 +630,7 @@ void wb_node_close(wb_node *node) {
   }
   if (node->commands_memory) wb_mirror_close(node->commands_memory, COMMANDS_BYTES);
   if (node->messages_memory) wb_mirror_close(node->messages_memory, MESSAGES_BYTES);
+  if (node->whole.level) wb_arena_close(node->whole.level, 2 * (size_t)node->whole.room * sizeof *node->whole.level);
   wb_shm_close(node->shm); /* reads the books once more */
   if (node->books) wb_arena_close(node->books, node->books_bytes);
   if (node->pool_memory) wb_arena_close(node->pool_memory, node->pool_bytes);

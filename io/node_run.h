@@ -19,10 +19,12 @@
 #include "engine/topo/loop.h"
 #include "io/archiver.h"
 #include "io/confine.h"
+#include "io/cpu.h"
 #include "io/extension.h"
 #include "io/host.h"
 #include "io/login.h"
 #include "io/sink_segment.h"
+#include "io/wirebook_shm.h"
 
 typedef struct wb_node wb_node;
 
@@ -83,6 +85,7 @@ typedef struct wb_node_config {
   const wb_observer *observer; /* NULL: nobody; outlives the node */
   const char *shm_name;        /* shared memory (io/shm.h), NULL: none */
   uint64_t shm_depth_ns;
+  bool listens;                     /* for wb_node_reader: shared memory even without a name */
   const wb_witness_config *witness; /* NULL: wb_witness_default. With several lines unknown is off: they take turns in a book */
   wb_book_config book;
   uint32_t order_count_max;             /* level 3: orders a book; 0: see wb_orders_config */
@@ -133,6 +136,16 @@ const wb_book_product *wb_node_product(const wb_node *node, uint32_t product);
  * the views of the same moment. */
 bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view);
 
+/* wb_node_book copies the whole book of a product in the same way: some ns a level on the book thread. NULL where wb_node_capture gives false, or memory is
+ * short. Valid until the next call. */
+const wb_book_whole *wb_node_book(wb_node *node, uint32_t product);
+
+/* wb_node_reader opens a reader of the node's shared memory (named, or `listens`), which ends with the node and is not to be closed. false: there is none. */
+bool wb_node_reader(const wb_node *node, wirebook_shm *reader);
+
+/* wb_node_hot_cpus lists the CPUs that hot threads are pinned to: what is cold keeps off them. */
+void wb_node_hot_cpus(const wb_node *node, wb_cpu_list *list);
+
 /* Of the last capture: tapes of all products, and of level 3 what became of their orders, else NULL. */
 const wb_tape *wb_node_tapes(const wb_node *node);
 const wb_level3_view *wb_node_orders(const wb_node *node);
@@ -152,7 +165,7 @@ typedef struct wb_node_status {
   uint64_t elapsed_ns;
   uint64_t messages, bytes, changes, applied, errors;
   uint64_t unknown; /* messages of types and channels that the codec does not know */
-  uint64_t reconnects, resyncs, stored_frames, synced_frames, stored_bytes, store_errors;
+  uint64_t reconnects, resyncs, stored_frames, synced_frames, stored_bytes, store_errors, segments;
   uint64_t rejected[WB_REJECT_COUNT];
   unsigned line_count; /* replay: 0, or the lines of a log of redundant ones */
   wb_node_line line[WB_LINE_COUNT_MAX];

@@ -4,28 +4,80 @@
 
 #include "engine/base/deal.h"
 #include "engine/ring/atomic.h"
+#include "io/memory.h"
 #include "io/node_private.h"
+
+enum { WHOLE_LEVELS_MIN = 1024 };
 
 const wb_view *wb_node_view(const wb_node *node, uint32_t product) { return &node->views[product]; }
 
 const wb_book_product *wb_node_product(const wb_node *node, uint32_t product) { return &node->product[product]; }
 
-bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view) {
-  *level = node->capture;
-  *count = node->capture_count;
-  *view = node->capture_view;
-  if (node->finished || !node->started) {
-    wb_book_stage_capture_now(&node->book);
-    return true;
-  }
-  wb_book_stage_capture_ask(&node->book);
-  wb_loop_wake(&node->thread[node->book_thread].loop);
+static bool capture_ready(const wb_node *node) {
   uint64_t due_ns = wb_clock_ns() + UINT64_C(1000000000);
   while (!wb_book_stage_capture_ready(&node->book)) {
     if (wb_clock_ns() > due_ns) return false;
     sched_yield();
   }
   return true;
+}
+
+/* An answer that came too late for whoever asked has still to come before the next one is asked for. */
+static bool capture(wb_node *node, wb_book_whole *whole) {
+  bool runs = node->started && !node->finished;
+  if (runs && !capture_ready(node)) return false;
+  node->book.whole = whole;
+  if (!runs) {
+    wb_book_stage_capture_now(&node->book);
+    return true;
+  }
+  wb_book_stage_capture_ask(&node->book);
+  wb_loop_wake(&node->thread[node->book_thread].loop);
+  return capture_ready(node);
+}
+
+bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view) {
+  *level = node->capture;
+  *count = node->capture_count;
+  *view = node->capture_view;
+  return capture(node, NULL);
+}
+
+static bool whole_room(wb_book_whole *whole, uint64_t levels) {
+  if (whole->room >= levels) return true;
+  uint64_t room = levels + levels / 4 + WHOLE_LEVELS_MIN;
+  if (room > UINT32_MAX) return false;
+  wb_level *larger = wb_arena_open(2 * room * sizeof *larger, NULL);
+  if (!larger) return false;
+  wb_memory_populate(larger, 2 * room * sizeof *larger); /* here, and not by the book thread */
+  if (whole->level) wb_arena_close(whole->level, 2 * (size_t)whole->room * sizeof *larger);
+  *whole = (wb_book_whole){.level = larger, .room = (uint32_t)room};
+  return true;
+}
+
+const wb_book_whole *wb_node_book(wb_node *node, uint32_t product) {
+  wb_book_whole *whole = &node->whole;
+  wb_view_data view;
+  wb_view_read(&node->views[product], &view);
+  uint64_t levels = view.bid_levels > view.ask_levels ? view.bid_levels : view.ask_levels;
+  for (unsigned tries = 0; tries < 3; tries++, levels = 2 * (uint64_t)whole->room) {
+    if ((node->started && !capture_ready(node)) || !whole_room(whole, levels + 1)) return NULL;
+    whole->product = product;
+    if (!capture(node, whole)) return NULL;
+    if (whole->count[WB_SIDE_BID] < whole->room && whole->count[WB_SIDE_ASK] < whole->room) return whole;
+  }
+  return NULL;
+}
+
+bool wb_node_reader(const wb_node *node, wirebook_shm *reader) {
+  if (node->shm) wb_shm_reader(node->shm, reader);
+  return node->shm;
+}
+
+void wb_node_hot_cpus(const wb_node *node, wb_cpu_list *list) {
+  list->count = 0;
+  for (unsigned i = 0; i < wb_node_layouts[node->layout].hot; i++)
+    if (node->thread[i].cpu >= 0) list->cpu[list->count++] = (uint16_t)node->thread[i].cpu;
 }
 
 const wb_tape *wb_node_tapes(const wb_node *node) { return node->tapes + node->config.products->count; }
@@ -93,6 +145,7 @@ void wb_node_status_get(wb_node *node, wb_node_status *status) {
     status->synced_frames = sink.frames_synced;
     status->stored_bytes = sink.bytes_written;
     status->store_errors = sink.errors;
+    status->segments = sink.segments;
     status->dropped_frames = wb_load_relaxed(&node->spill.dropped_frames);
     status->dropped_bytes = wb_load_relaxed(&node->spill.dropped_bytes);
     status->gaps = wb_load_relaxed(&node->spill.gaps);

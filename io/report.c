@@ -100,7 +100,7 @@ static json_t *product(const wb_view_data *view, const wb_level *bid, uint32_t b
   return object;
 }
 
-static json_t *latency(const wb_hist *hist) {
+json_t *wb_report_latency(const wb_hist *hist) {
   json_t *object = json_object();
   if (!hist->count) return object;
   static const struct {
@@ -163,7 +163,7 @@ static json_t *confinement(const wb_confine *confine) {
 /* A replay knows nothing of a line's connections but what came of its messages. */
 static json_t *line_of(const wb_node_line *line, const wb_hist *lag) {
   json_t *object = json_pack("{s:s, s:I, s:I, s:I, s:o}", "line", line->name, "duplicates", (json_int_t)line->duplicates,
-                             "wins", (json_int_t)line->wins, "late", (json_int_t)line->late, "lag_ns", latency(lag));
+                             "wins", (json_int_t)line->wins, "late", (json_int_t)line->late, "lag_ns", wb_report_latency(lag));
   if (!*line->url) return object;
   json_object_set_new(object, "url", json_string(line->url));
   json_object_set_new(object, "products", json_integer(line->products));
@@ -175,7 +175,7 @@ static json_t *line_of(const wb_node_line *line, const wb_hist *lag) {
   return object;
 }
 
-static json_t *build(wb_node *node, wb_error *error) {
+json_t *wb_report_build(wb_node *node, wb_error *error) {
   const wb_node_config *config = wb_node_config_of(node);
   const wb_level *level;
   const uint32_t *count;
@@ -229,8 +229,8 @@ static json_t *build(wb_node *node, wb_error *error) {
   }
   json_object_set_new(report, "lines", lines);
   json_t *latencies = json_object();
-  json_object_set_new(latencies, "wire_to_book", latency(&hist[0]));
-  json_object_set_new(latencies, "exchange_to_book", latency(&hist[1]));
+  json_object_set_new(latencies, "wire_to_book", wb_report_latency(&hist[0]));
+  json_object_set_new(latencies, "exchange_to_book", wb_report_latency(&hist[1]));
   json_object_set_new(report, "latency_ns", latencies);
   free(hist);
   json_t *products = json_object();
@@ -250,7 +250,7 @@ static json_t *build(wb_node *node, wb_error *error) {
 }
 
 int wb_report_write(wb_node *node, const char *path, wb_error *error) {
-  json_t *report = build(node, error);
+  json_t *report = wb_report_build(node, error);
   if (!report) return WB_E_STATE;
   int result = 0;
   if (strcmp(path, "-") == 0) {

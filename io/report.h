@@ -9,6 +9,10 @@
  * rename; "-" is stdout). Returns 0 or a negative error with *error. */
 int wb_report_write(wb_node *node, const char *path, wb_error *error);
 
+/* wb_report_build takes a capture and gives the report as an object of jansson's; NULL with *error. wb_report_latency: that of a histogram. */
+struct json_t *wb_report_build(wb_node *node, wb_error *error);
+struct json_t *wb_report_latency(const wb_hist *hist);
+
 /* wb_report_mid and wb_report_mid_average print a view's mid and mid average as exact decimals (an average whose decimal
  * expansion has no end is rounded half-even to 10 places, or to the product's own if those are more). "" where there is none.
  * text: WB_DECIMAL_TEXT_BYTES. */

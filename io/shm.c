@@ -223,8 +223,10 @@ static int make(wb_shm *shm, wb_error *error) {
   head.ring_at = up(head.depths_at + products * head.depth_bytes, 4096);
   head.bytes = up(head.ring_at + ring, 4096);
   shm->bytes = head.bytes;
-  unlink(shm->made);
-  int fd = open(shm->made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+  const char *name = shm->config.name;
+  if (name) unlink(shm->made);
+  int fd =
+      name ? open(shm->made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640) : memfd_create("wirebook", MFD_CLOEXEC);
   if (fd < 0) return wb_error_set(error, WB_E_SYSTEM, errno, "shm", "cannot make %s: %s", shm->made, strerror(errno));
   void *base = MAP_FAILED;
   int failed = posix_fallocate(fd, 0, (off_t)shm->bytes); /* so that no touch ends in SIGBUS later */
@@ -232,7 +234,7 @@ static int make(wb_shm *shm, wb_error *error) {
   if (!failed && base == MAP_FAILED) failed = errno;
   close(fd);
   if (failed) {
-    unlink(shm->made);
+    if (name) unlink(shm->made);
     return wb_error_set(error, WB_E_SYSTEM, failed, "shm", "no %zu bytes of shared memory for %s: %s", shm->bytes, shm->path,
                         strerror(failed));
   }
@@ -243,7 +245,7 @@ static int make(wb_shm *shm, wb_error *error) {
 }
 
 wb_shm *wb_shm_open(const wb_shm_config *config, wb_error *error) {
-  if (!named_well(config->name)) {
+  if (config->name && !named_well(config->name)) {
     wb_error_set(error, WB_E_CONFIG, 0, "shm", "a name of shared memory has 1 to %d letters, digits, '-', '_' or '.'",
                  NAME_MAX_BYTES);
     return NULL;
@@ -257,9 +259,9 @@ wb_shm *wb_shm_open(const wb_shm_config *config, wb_error *error) {
     return NULL;
   }
   shm->config = *config;
-  snprintf(shm->path, sizeof shm->path, "/dev/shm/%s", config->name);
-  snprintf(shm->made, sizeof shm->made, "/dev/shm/.%s.%ld", config->name, (long)getpid());
-  if (in_use(shm, error) == 0 && make(shm, error) == 0) return shm;
+  snprintf(shm->path, sizeof shm->path, "/dev/shm/%s", config->name ? config->name : "");
+  snprintf(shm->made, sizeof shm->made, "/dev/shm/.%s.%ld", config->name ? config->name : "", (long)getpid());
+  if ((!config->name || in_use(shm, error) == 0) && make(shm, error) == 0) return shm;
   wb_shm_close(shm);
   return NULL;
 }
@@ -278,9 +280,15 @@ const wb_observer *wb_shm_observer(wb_shm *shm, const wb_book_stage *stage, cons
   return &shm->observer;
 }
 
+void wb_shm_reader(const wb_shm *shm, wirebook_shm *reader) {
+  *reader =
+      (wirebook_shm){.base = shm->base, .head = shm->head, .bytes = shm->bytes, .next = wb_load_acquire(&shm->head->ring_next)};
+}
+
 int wb_shm_show(wb_shm *shm, wb_error *error) {
   products(shm);
   wb_store_release(&shm->head->magic, WIREBOOK_SHM_MAGIC);
+  if (!shm->config.name) return 0;
   shm->shown = renameat2(AT_FDCWD, shm->made, AT_FDCWD, shm->path, RENAME_NOREPLACE) == 0;
   return shm->shown ? 0
                     : wb_error_set(error, errno == EEXIST ? WB_E_STATE : WB_E_SYSTEM, errno, "shm", "cannot make %s: %s",
@@ -292,7 +300,7 @@ void wb_shm_close(wb_shm *shm) {
   if (shm->base) {
     if (shm->stage) depths(shm);
     __atomic_store_n(&shm->head->ended, 1, __ATOMIC_RELEASE);
-    unlink(shm->shown ? shm->path : shm->made);
+    if (shm->config.name) unlink(shm->shown ? shm->path : shm->made);
     munmap(shm->base, shm->bytes);
   }
   free(shm->changed);

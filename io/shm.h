@@ -1,4 +1,4 @@
-/* shm.h - the writer of io/wirebook_shm.h: a file in /dev/shm that other processes read the books from.
+/* shm.h - the writer of io/wirebook_shm.h: a file in /dev/shm that other processes read the books from, or the same in memory of this process alone.
  *
  * What:    the views of the books lie in the file themselves, so that they cost nothing more; depths and the ring of changes are written by an observer
  *          of the book stage: some ns a change, and a copy of the depth of what changed each depth_ns.
@@ -9,11 +9,12 @@
 
 #include "engine/port.h"
 #include "engine/stages/book_stage.h"
+#include "io/wirebook_shm.h"
 
 typedef struct wb_shm wb_shm;
 
 typedef struct wb_shm_config {
-  const char *name;            /* 1..63 of letters, digits, '-', '_', '.' */
+  const char *name;            /* 1..63 of letters, digits, '-', '_', '.'; NULL: no file, for wb_shm_reader alone */
   uint32_t product_max;        /* room for so many */
   uint32_t depth;              /* levels a side */
   uint64_t depth_ns;           /* how often a depth is written at most */
@@ -30,7 +31,10 @@ wb_view *wb_shm_views(wb_shm *shm);
 /* wb_shm_observer is for the stages' config; stage is what it watches, products its ids. */
 const wb_observer *wb_shm_observer(wb_shm *shm, const wb_book_stage *stage, const wb_products *products);
 
-/* wb_shm_show puts the file under its name. Returns 0, or WB_E_STATE when another node was faster. */
+/* wb_shm_reader opens a reader in this process, which must not be closed: it ends with wb_shm_close. */
+void wb_shm_reader(const wb_shm *shm, wirebook_shm *reader);
+
+/* wb_shm_show puts the file under its name, if it has one. Returns 0, or WB_E_STATE when another node was faster. */
 int wb_shm_show(wb_shm *shm, wb_error *error);
 
 /* wb_shm_close writes what is behind, says that it ended, and removes the file; before the books are freed, on any thread when theirs has ended. NULL is

@@ -313,6 +313,14 @@ wb_tls_context *wb_tls_server_open(const char *certificate_file, const char *key
   return NULL;
 }
 
+int wb_tls_server_demand(wb_tls_context *context, const char *ca_file, wb_error *error) {
+  int code = wolfSSL_CTX_load_verify_locations(context->ctx, ca_file, NULL);
+  wolfSSL_CTX_set_verify(context->ctx, WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+  if (code == WOLFSSL_SUCCESS) return 0;
+  return wb_error_set(error, WB_E_CONFIG, 0, "TLS authorities", "%.160s: %s", ca_file,
+                      code == WOLFSSL_BAD_FILE ? "cannot be read" : failure_text(code));
+}
+
 void wb_tls_context_close(wb_tls_context *context) {
   if (!context) return;
   wolfSSL_CTX_free(context->ctx);

@@ -33,6 +33,9 @@ wb_tls_context *wb_tls_client_open(const char *ca_file, bool insecure, wb_error 
 /* wb_tls_server_open: PEM files of the chain (leaf first) and its key. NULL on failure: WB_E_CONFIG for a file that cannot be used
  * and for a key of another certificate. */
 wb_tls_context *wb_tls_server_open(const char *certificate_file, const char *key_file, wb_error *error);
+
+/* wb_tls_server_demand makes a server take only clients with a certificate of an authority in ca_file (PEM). 0 or WB_E_CONFIG. */
+int wb_tls_server_demand(wb_tls_context *context, const char *ca_file, wb_error *error);
 void wb_tls_context_close(wb_tls_context *context);
 
 /* wb_tls_open makes a connection of the context, which must outlive it. host: name or IP literal (without brackets) that the

@@ -11,6 +11,7 @@
 #include "io/confine.h"
 #include "io/control.h"
 #include "io/cpu.h"
+#include "io/face.h"
 #include "io/http1.h"
 #include "io/report.h"
 #include "io/source_rest.h"
@@ -108,6 +109,19 @@ static const wb_option options[] = {
      "shared memory for other processes (wirebook top NAME, wirebook_shm.h)", false, false},
     {"shm-depth-ms", WB_OPTION_COUNT, NULL, "10", NULL, "MS", "how old depths in shared memory may be, 0 to 1000", false,
      false},
+    {"listen", WB_OPTION_TEXT, "WIREBOOK_LISTEN", NULL, NULL, "ADDR:PORT",
+     "HTTP face: state, metrics, books, as docs/api.md says; beyond loopback with a token or clients' certificates", false,
+     false},
+    {"listen-token-file", WB_OPTION_TEXT, "WIREBOOK_LISTEN_TOKEN_FILE", NULL, NULL, "FILE",
+     "token that requests must bear, readable by its owner only (or WIREBOOK_LISTEN_TOKEN)", false, false},
+    {"listen-cert", WB_OPTION_TEXT, NULL, NULL, NULL, "FILE", "TLS: chain of certificates (PEM), with --listen-key", false,
+     false},
+    {"listen-key", WB_OPTION_TEXT, NULL, NULL, NULL, "FILE", "TLS: key of --listen-cert (PEM)", false, false},
+    {"listen-client-ca", WB_OPTION_TEXT, NULL, NULL, NULL, "FILE", "TLS: clients must have a certificate of this authority",
+     false, false},
+    {"listen-origin", WB_OPTION_TEXT, NULL, NULL, NULL, "ORIGIN", "pages from there may read, too (https://host; * for any)",
+     false, false},
+    {"listen-rate", WB_OPTION_COUNT, NULL, "100", NULL, "N", "requests a second of one address, 1 to 10000", false, false},
     {"silence", WB_OPTION_NUMBER, NULL, "10", NULL, "SECONDS", "reconnect when nothing was received for so long", false, false},
     {"grace", WB_OPTION_NUMBER, NULL, "10", NULL, "SECONDS", "time to drain and store after a signal", false, false},
     {"console", WB_OPTION_CHOICE, NULL, "auto", "auto|live|plain|off", NULL, "live view, plain lines, or nothing", false,
@@ -280,7 +294,7 @@ static int products_of(const wb_config *config, wb_node_config *node, wb_error *
 static int settings(const wb_config *config, wb_node_config *node, char *mock_url, char *mock_rest, size_t mock_url_size,
                     wb_error *error) {
   static wb_witness_config witness;
-  uint64_t depth, window, sync_ms, shm_depth_ms, rest_rate;
+  uint64_t depth, window, sync_ms, shm_depth_ms, rest_rate, listen_rate;
   unsigned operands;
   char *const *operand = wb_config_operands(config, &operands);
   if (operands) return wb_error_set(error, WB_E_CONFIG, 0, "option", "'%s' is no option", operand[0]);
@@ -292,6 +306,7 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
       limited(config, "mid-window", 1, WB_MID_WINDOW_MAX, &window, error) != 0 ||
       limited(config, "sync-ms", 1, 3600000, &sync_ms, error) != 0 ||
       limited(config, "shm-depth-ms", 0, 1000, &shm_depth_ms, error) != 0 ||
+      limited(config, "listen-rate", 1, 10000, &listen_rate, error) != 0 ||
       limited(config, "rest-rate", 1, WB_REST_PER_SECOND_MAX, &rest_rate, error) != 0 ||
       wb_market_settings(config, node, error) != 0 ||
       wb_witness_config_read(&witness, wb_config_list(config, "witness"), error) != 0)
@@ -333,7 +348,7 @@ static void timespec_in(struct timespec *t, uint64_t ns) {
 
 /* The control loop: signals, limits, console, log. Returns the exit code so far. */
 static int control(wb_node *node, const wb_config *config, wb_console *console, bool live, wb_log *log, int signals,
-                   wb_control *asked) {
+                   wb_control *asked, wb_face *face) {
   const uint64_t SECOND = UINT64_C(1000000000);
   uint64_t started_ns = wb_clock_ns(), limit_ns = (uint64_t)(wb_config_number(config, "seconds") * 1e9);
   uint64_t messages_max = wb_config_count(config, "messages"), grace_ns = (uint64_t)(wb_config_number(config, "grace") * 1e9);
@@ -361,9 +376,12 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
     if (limit_ns && !stopped_ns && started_ns + limit_ns - now_ns < wait_ns) wait_ns = started_ns + limit_ns - now_ns;
     struct timespec timeout;
     timespec_in(&timeout, wait_ns);
-    struct pollfd fd[2] = {{.fd = signals, .events = POLLIN}, {.fd = asked ? wb_control_fd(asked) : -1, .events = POLLIN}};
-    if (ppoll(fd, 2, &timeout, NULL) <= 0) continue;
+    struct pollfd fd[3] = {{.fd = signals, .events = POLLIN},
+                           {.fd = asked ? wb_control_fd(asked) : -1, .events = POLLIN},
+                           {.fd = face ? wb_face_fd(face) : -1, .events = POLLIN}};
+    if (ppoll(fd, 3, &timeout, NULL) <= 0) continue;
     if (fd[1].revents) wb_control_serve(asked, node);
+    if (fd[2].revents) wb_face_serve(face);
     struct signalfd_siginfo info;
     if (!fd[0].revents || read(signals, &info, sizeof info) != sizeof info) continue;
     if (info.ssi_signo == SIGUSR1) {
@@ -415,6 +433,18 @@ static wb_confine *confined(const wb_config *config, const wb_node_config *node,
   return wb_confine_open(&confine, error);
 }
 
+static wb_face *listening(const wb_config *config, wb_log *log, wb_error *error) {
+  const wb_face_config face = {.listen = wb_config_text(config, "listen"),
+                               .token_file = wb_config_text(config, "listen-token-file"),
+                               .certificate = wb_config_text(config, "listen-cert"),
+                               .key = wb_config_text(config, "listen-key"),
+                               .client_ca = wb_config_text(config, "listen-client-ca"),
+                               .origin = wb_config_text(config, "listen-origin"),
+                               .rate = (uint32_t)wb_config_count(config, "listen-rate"),
+                               .log = log};
+  return wb_face_open(&face, error);
+}
+
 static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log, int signals) {
   wb_error error;
   settings_of->log = log;
@@ -425,6 +455,14 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     if (signals >= 0) close(signals);
     return error.code == WB_E_CONFIG ? 2 : 1;
   }
+  settings_of->listens = wb_config_text(config, "listen");
+  wb_face *face = settings_of->listens ? listening(config, log, &error) : NULL;
+  if (settings_of->listens && !face) {
+    fprintf(stderr, "wirebook run: %s\n", error.detail);
+    wb_control_close(asked);
+    if (signals >= 0) close(signals);
+    return error.code == WB_E_CONFIG ? 2 : 1;
+  }
   if (signals >= 0) settings_of->confine = confined(config, settings_of, &error);
   wb_node *node = settings_of->confine ? wb_node_open(settings_of, &error) : NULL;
   if (!node) {
@@ -432,25 +470,28 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     if (signals >= 0) close(signals);
     wb_confine_close(settings_of->confine);
     wb_control_close(asked);
+    wb_face_close(face);
     return signals >= 0 && (error.code == WB_E_CONFIG || error.code == WB_E_LIMIT) ? 2 : 1;
   }
   char text[512];
   wb_node_describe(node, text, sizeof text);
   wb_log_put(log, WB_LOG_INFO, text);
+  if (face) wb_log_putf(log, WB_LOG_INFO, "listening at %s", wb_face_url(face, text, sizeof text));
   if (settings_of->login) wb_log_put(log, WB_LOG_INFO, wb_login_describe(settings_of->login, text, sizeof text));
   const char *wanted = wb_config_text(config, "console");
   bool live = strcmp(wanted, "live") == 0 || (strcmp(wanted, "auto") == 0 && isatty(STDOUT_FILENO));
   wb_console *console = strcmp(wanted, "off") == 0 ? NULL : wb_console_open(node, live);
   int code = 1;
-  if (wb_node_start(node, &error) == 0) {
+  if ((!face || wb_face_start(face, node, &error) == 0) && wb_node_start(node, &error) == 0) {
     wb_confine_status confinement;
     wb_confine_status_read(settings_of->confine, &confinement);
     wb_log_put(log, *confinement.lacking ? WB_LOG_WARNING : WB_LOG_INFO,
                wb_confine_describe(settings_of->confine, text, sizeof text));
-    code = control(node, config, console, live, log, signals, asked);
+    code = control(node, config, console, live, log, signals, asked, face);
   } else {
     wb_log_put(log, WB_LOG_ERROR, error.detail);
   }
+  wb_face_close(face);
   if (wb_node_finish(node, &error) != 0) {
     wb_log_put(log, WB_LOG_ERROR, error.detail);
     code = 1;

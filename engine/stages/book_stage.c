@@ -755,8 +755,19 @@ int wb_book_stage_work(void *self) {
   return (int)count;
 }
 
+static void whole_now(const wb_book_stage *stage, wb_book_whole *whole) {
+  const wb_book_product *product = &stage->product[whole->product];
+  wb_view_read(product->view, &whole->view);
+  for (unsigned side = 0; side < 2; side++)
+    whole->count[side] = wb_book_levels(product->book, (wb_side)side, whole->level + (size_t)side * whole->room, whole->room);
+}
+
 void wb_book_stage_capture_now(wb_book_stage *stage) {
   uint32_t depth = stage->config.depth;
+  if (stage->whole) {
+    whole_now(stage, stage->whole);
+    return;
+  }
   if (stage->config.level3) wb_level3_capture(stage->config.level3);
   if (stage->config.tape)
     memcpy(stage->config.tape + stage->product_count, stage->config.tape, stage->product_count * sizeof *stage->config.tape);

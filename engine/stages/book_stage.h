@@ -86,6 +86,14 @@ typedef struct wb_book_stage_config {
   const wb_witness_config *witness; /* NULL: wb_witness_default */
 } wb_book_stage_config;
 
+/* A whole book, copied on request: room levels of bids, then as many of asks, best first. */
+typedef struct wb_book_whole {
+  wb_level *level;
+  uint32_t product, room;
+  uint32_t count[2]; /* room: there are more */
+  wb_view_data view; /* of the same moment */
+} wb_book_whole;
+
 typedef struct wb_book_stage {
   wb_book_stage_config config;
   wb_book_product *product;
@@ -114,6 +122,7 @@ typedef struct wb_book_stage {
   wb_level *capture;          /* product_count * 2 * depth levels: bids then asks of each product */
   uint32_t *capture_count;    /* product_count * 2 */
   wb_view_data *capture_view; /* product_count: the views of the same moment */
+  wb_book_whole *whole;       /* W that thread, before it asks: instead of a capture, this book alone; NULL: a capture */
 } wb_book_stage;
 
 /* wb_book_stage_init. product: zeroed array, with book and view already set by the caller, of as many as there is room for; so is capture: that * 2 *

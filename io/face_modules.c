@@ -1,0 +1,6 @@
+#include "io/face_modules.h"
+
+const wb_face_module *const wb_face_modules[] = {
+    &wb_face_health,
+    NULL,
+};
