@@ -2,5 +2,6 @@
 
 const wb_face_module *const wb_face_modules[] = {
     &wb_face_health,
+    &wb_face_dashboard,
     NULL,
 };

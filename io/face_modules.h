@@ -4,6 +4,7 @@
 
 #include "io/face_route.h"
 
+extern const wb_face_module wb_face_dashboard; /* /, /dashboard/...: io/dashboard.h */
 extern const wb_face_module wb_face_health; /* /healthz, /readyz, /api/v1/status */
 
 #endif

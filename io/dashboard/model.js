@@ -137,7 +137,7 @@ export class Model {
     this.byteRate = before ? rate(delta(report.bytes, before.bytes)) : null;
     this.history.push(at, this.rate);
     for (const [name, ring] of Object.entries(this.latencies)) {
-      const recent = report.latency_recent?.[name];
+      const recent = report.latency_recent_ns?.[name];
       const { p50, p99, p99_9, max } = recent?.count ? recent : {};
       ring.push(at, p50, p99, p99_9, max);
     }

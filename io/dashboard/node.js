@@ -37,27 +37,28 @@ export function drawLatencies(report) {
 }
 
 export function drawStore(report) {
-  const store = report.store ?? {};
+  const { store, disk, archive } = report;
   const facts = {
-    Folder: store.data ?? store.folder,
-    Segment: store.segment,
-    Written: store.written_bytes !== undefined ? bytes(store.written_bytes) : undefined,
-    "Free on disk": store.free_bytes !== undefined ? bytes(store.free_bytes) : undefined,
-    Frames: count(report.stored_frames),
+    Folder: disk?.folder,
+    Written: disk && `${bytes(disk.written_bytes)}, ${plural(disk.segments, "segment")}`,
+    "Free on disk": disk && bytes(disk.free_bytes),
+    "Frames stored": count(report.stored_frames),
     "Not yet synced": count(report.stored_frames - report.synced_frames),
-    Dropped: report.store ? `${plural(store.dropped_frames, "frame")}, ${bytes(store.dropped_bytes)}` : undefined,
-    Gaps: report.store ? count(store.gaps) : undefined,
-    "Spill at most": report.store ? bytes(store.spill_bytes_max) : undefined,
-    Compressed: report.archive ? plural(report.archive.compressed, "segment") : undefined,
+    Dropped: store && `${plural(store.dropped_frames, "frame")}, ${bytes(store.dropped_bytes)}`,
+    Gaps: store && count(store.gaps),
+    "Spill at most": store && bytes(store.spill_bytes_max),
+    "Disk errors": disk && count(disk.errors),
+    Compressed: archive && plural(archive.compressed, "segment"),
   };
-  const shown = report.store ? Object.entries(facts).filter(([, value]) => value !== undefined) : [["Log", "off"]];
+  const bad = { Dropped: store?.dropped_frames, Gaps: store?.gaps, "Disk errors": disk?.errors };
+  const shown = store ? Object.entries(facts).filter(([, value]) => value !== undefined) : [["Log", "off"]];
   const list = by("store");
   while (list.children.length > shown.length) list.lastChild.remove();
   shown.forEach(([name, value], i) => {
     const tile = list.children[i] ?? list.appendChild(make("div", {}, make("dt"), make("dd")));
     text(tile.firstChild, name);
     text(tile.lastChild, String(value));
-    attribute(tile.lastChild, "class", (name === "Dropped" && store.dropped_frames) || (name === "Gaps" && store.gaps) ? "ask" : "");
+    attribute(tile.lastChild, "class", bad[name] ? "ask" : "");
   });
 }
 
