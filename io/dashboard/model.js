@@ -85,7 +85,7 @@ export class Model {
   // event takes what the stream brings. Events and products that it does not know are passed by.
   event(name, object, nowMs) {
     if (name === "status") this.#status(object, nowMs);
-    else if (name === "state") this.#state(this.product(object.product_id), object.state, object.reason ?? "", Date.parse(object.since ?? object.time), nowMs);
+    else if (name === "state") this.#state(this.product(object.product_id), object.state, object.reason ?? "", Date.parse(object.time), nowMs);
     else if (name === "book") this.#book(this.product(object.product_id), object);
     else if (name === "trade") {
       const { trades } = this.product(object.product_id);
@@ -111,7 +111,7 @@ export class Model {
 
   #state(product, state, reason, sinceMs, nowMs) {
     if (product.state === state && product.reason === reason) {
-      if (Number.isFinite(sinceMs)) product.sinceMs = sinceMs;
+      if (Number.isFinite(sinceMs) && !(Math.abs(product.sinceMs - sinceMs) < 2000)) product.sinceMs = sinceMs;
       return;
     }
     const first = product.state === null;
@@ -147,7 +147,7 @@ export class Model {
     for (const [id, now] of Object.entries(products)) {
       const product = this.product(id);
       const was = before?.products?.[id];
-      this.#state(product, now.state, now.reason ?? "", Date.parse(now.since_utc), nowMs);
+      this.#state(product, now.state, now.reason ?? "", nowMs - now.for_s * 1000, nowMs);
       product.report = now;
       product.widen(now.best_bid, now.best_bid_size);
       product.widen(now.best_ask, now.best_ask_size);

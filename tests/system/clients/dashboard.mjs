@@ -24,7 +24,15 @@ const told = {
     await page.goto(url);
   },
   reload: () => page.reload(),
-  wait: (expression, ms) => page.waitForFunction(expression, undefined, { timeout: ms }).then((handle) => handle.jsonValue()),
+  // Looks at each frame; not by the browser's own way, which the page's policy forbids.
+  wait: (expression, ms) =>
+    page.evaluate(`(async () => {
+      for (const end = performance.now() + ${ms}; ; await new Promise((done) => requestAnimationFrame(done))) {
+        const value = (${expression});
+        if (value) return value;
+        if (performance.now() > end) throw new Error("never happened");
+      }
+    })()`),
   evaluate: (expression) => page.evaluate(expression),
   press: (key) => page.keyboard.press(key),
   type: (text) => page.keyboard.type(text),

@@ -118,6 +118,9 @@ model.event("state", { product_id: "A", state: "live", reason: "", time: "1970-0
 model.event("state", { product_id: "A", state: "live", reason: "", time: "1970-01-01T00:00:03.6Z" }, 3600);
 assert.deepEqual(said(model).slice(0, 2), ["good A live", "warn A resyncing: message rejected: bad_number"]);
 assert.equal(model.products.get("A").sinceMs, 3600);
+model.event("status", status(3.7, { A: product({ updates: 120, resyncs: 1, for_s: 0.2 }), B: product({ updates: 12, for_s: 500 }) }), 3700);
+assert.equal(model.products.get("A").sinceMs, 3600, "what differs by less than two clocks may is left");
+assert.equal(model.products.get("B").sinceMs, 3700 - 500000);
 model.event("status", status(4, { A: product({ updates: 150, resyncs: 1 }), B: product({ updates: 20, alarms: { ticker: 2 }, lost_trades: 1 }) },
   { rejected: { bad_number: 1 }, lines: [{ line: "A", state: "live", reconnects: 0, stalls: 0 }], store: { dropped_frames: 0 } }), 4000);
 assert.deepEqual(said(model).slice(0, 4),
