@@ -284,7 +284,9 @@ void wb_face_route_take(wb_face_client *client, const wb_http_call *call, uint64
   }
   if (mark) memcpy(query, mark + 1, query_bytes);
   query[query_bytes] = 0;
-  wb_face_request request = {.method = client->head_only ? "GET" : call->method,
+  wb_face_request request = {.method = call->upgrade       ? "UPGRADE"
+                                       : client->head_only ? "GET"
+                                                           : call->method,
                              .path = call->target.at,
                              .head = client->head,
                              .head_bytes = call->head_bytes,
@@ -446,6 +448,7 @@ int wb_face_fd(const wb_face *face) { return face->bell; }
 wb_face *wb_face_of(const wb_face_client *client) { return client->face; }
 uint64_t wb_face_asked_ns(const wb_face_client *client) { return client->asked_ns; }
 const wirebook_shm *wb_face_books(const wb_face *face) { return &face->books; }
+wb_node *wb_face_node(const wb_face *face) { return face->node; }
 const wb_node_config *wb_face_config_of(const wb_face *face) { return wb_node_config_of(face->node); }
 void wb_face_counts_read(const wb_face *face, wb_face_counts *counts) { *counts = face->counts; }
 

@@ -15,8 +15,15 @@ enum { HISTS = 4, NOW = 2 };
 
 /* ------------------------------------------------------------------------------------------------ the control thread */
 
+static int64_t free_bytes(const wb_face *face) {
+  const char *folder = wb_node_config_of(face->node)->data_dir;
+  struct statvfs about;
+  return folder && statvfs(folder, &about) == 0 ? (int64_t)(about.f_bavail * about.f_frsize) : -1;
+}
+
 static void take_status(wb_face *face) {
   wb_face_status *status = face->status;
+  status->free_bytes = free_bytes(face);
   wb_node_status_get(face->node, &status->node);
   wb_node_latency(face->node, &status->wire_to_book, &status->exchange_to_book);
   for (unsigned i = 0; i < status->node.line_count; i++) wb_node_lag(face->node, i, &status->lag[i]);
@@ -51,15 +58,14 @@ static json_t *recent(wb_face *face, uint64_t now_ns) {
 
 static json_t *disk(const wb_face *face) {
   const wb_node_config *config = wb_node_config_of(face->node);
-  struct statvfs about;
   wb_node_status status;
   if (!config->data_dir) return json_null();
   wb_node_status_get(face->node, &status);
-  bool known = statvfs(config->data_dir, &about) == 0;
+  int64_t room = free_bytes(face);
   return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I}", "folder", config->data_dir, "free_bytes",
-                   known ? json_integer((json_int_t)(about.f_bavail * about.f_frsize)) : json_null(), "written_bytes",
-                   (json_int_t)status.stored_bytes, "frames", (json_int_t)status.stored_frames, "segments",
-                   (json_int_t)status.segments, "errors", (json_int_t)status.store_errors);
+                   room >= 0 ? json_integer(room) : json_null(), "written_bytes", (json_int_t)status.stored_bytes, "frames",
+                   (json_int_t)status.stored_frames, "segments", (json_int_t)status.segments, "errors",
+                   (json_int_t)status.store_errors);
 }
 
 static void take_report(wb_face *face) {

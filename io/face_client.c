@@ -403,7 +403,8 @@ int wb_face_put(wb_face_client *client, const void *bytes, size_t count) {
   if (stream && !count) return 0;
   size_t header_bytes = stream ? (size_t)snprintf((char *)header, sizeof header, "%zx\r\n", count)
                                : wb_ws_header(header, WB_WS_TEXT, true, count, NULL);
-  if (count > WB_FACE_QUEUE_BYTES_MAX || unsent(client) + header_bytes + count > WB_FACE_QUEUE_BYTES_MAX) return WB_E_FULL;
+  size_t queued = unsent(client);
+  if (queued && queued + header_bytes + count > WB_FACE_QUEUE_BYTES_MAX) return WB_E_FULL;
   if (!put(client, header, header_bytes) || !put(client, bytes, count) || (stream && !put(client, "\r\n", 2)))
     return WB_E_CLOSED;
   client->face->counts.messages_out++;

@@ -87,7 +87,7 @@ void wb_face_stream(wb_face_client *client, const char *type, const char *fields
  * function of the handler is called. Pings and their answers, closes and silence are seen to. */
 bool wb_face_socket(wb_face_client *client, const wb_face_handler *handler, void *self);
 
-/* wb_face_put: 0; WB_E_FULL, nothing was put; WB_E_CLOSED, it is ending. */
+/* wb_face_put: 0; WB_E_FULL, nothing was put; WB_E_CLOSED, it is ending. Where nothing is queued a message of any size is taken. */
 int wb_face_put(wb_face_client *client, const void *bytes, size_t count);
 
 /* wb_face_queued: bytes that were put and have not been sent. */
@@ -109,10 +109,14 @@ const wirebook_shm *wb_face_books(const wb_face *face);
 /* wb_face_config_of is the node's. Its table of products is the control thread's: names and count are in wb_face_books. */
 const wb_node_config *wb_face_config_of(const wb_face *face);
 
+/* wb_face_node is for wb_node_copy_ask and wb_node_copy alone, which one module uses. */
+wb_node *wb_face_node(const wb_face *face);
+
 /* The node's counts and histograms of one moment. */
 typedef struct wb_face_status {
   uint64_t taken_ns;
   wb_node_status node;
+  int64_t free_bytes; /* of the disk of the data folder; -1: not known */
   wb_hist wire_to_book, exchange_to_book;
   wb_hist lag[WB_LINE_COUNT_MAX];
 } wb_face_status;
@@ -145,7 +149,7 @@ const wb_face_book *wb_face_book_since(wb_face *face, uint32_t product, uint64_t
 /* ------------------------------------------------------------------------------------------------ modules */
 
 typedef struct wb_face_route {
-  const char *method; /* "GET" is HEAD, too */
+  const char *method; /* "GET" is HEAD, too; "UPGRADE" is a GET that asks for a WebSocket */
   const char *path;   /* "/products/ * /book", without the blanks: a '*' stands for one part of a path */
   void (*take)(wb_face_client *client, const wb_face_request *request);
 } wb_face_route;

@@ -165,6 +165,7 @@ static int open_books(wb_node *node, wb_error *error) {
                                              .product_max = count,
                                              .depth = config->depth,
                                              .depth_ns = config->shm_depth_ns,
+                                             .copy_levels = config->listens ? wb_node_levels_max(node) : 0,
                                              .observer = config->observer},
                             error);
   if (shared && !node->shm) return error->code;

@@ -23,6 +23,7 @@
 #include "io/extension.h"
 #include "io/host.h"
 #include "io/login.h"
+#include "io/shm.h"
 #include "io/sink_segment.h"
 #include "io/wirebook_shm.h"
 
@@ -149,6 +150,12 @@ void wb_node_hot_cpus(const wb_node *node, wb_cpu_list *list);
 /* Of the last capture: tapes of all products, and of level 3 what became of their orders, else NULL. */
 const wb_tape *wb_node_tapes(const wb_node *node);
 const wb_level3_view *wb_node_orders(const wb_node *node);
+
+/* wb_node_copy_ask asks for a copy of a product's book, wb_node_copy returns it once it is made (io/shm.h), of a node that listens; from one thread at a time,
+ * never waiting. wb_node_levels_max is how many levels a side of a book may have. */
+void wb_node_copy_ask(wb_node *node, uint32_t product);
+const wb_shm_copy *wb_node_copy(const wb_node *node);
+uint32_t wb_node_levels_max(const wb_node *node);
 
 typedef struct wb_node_line {
   char name[16];     /* "A", "B2" */

@@ -74,6 +74,18 @@ bool wb_node_reader(const wb_node *node, wirebook_shm *reader) {
   return node->shm;
 }
 
+uint32_t wb_node_levels_max(const wb_node *node) {
+  uint32_t levels = node->config.book.level_count_max;
+  return levels ? levels : WB_BOOK_LEVELS_DEFAULT;
+}
+
+void wb_node_copy_ask(wb_node *node, uint32_t product) {
+  wb_shm_copy_ask(node->shm, product);
+  wb_loop_wake(&node->thread[node->book_thread].loop);
+}
+
+const wb_shm_copy *wb_node_copy(const wb_node *node) { return wb_shm_copy_ready(node->shm); }
+
 void wb_node_hot_cpus(const wb_node *node, wb_cpu_list *list) {
   list->count = 0;
   for (unsigned i = 0; i < wb_node_layouts[node->layout].hot; i++)

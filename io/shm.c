@@ -11,9 +11,17 @@
 
 #include "engine/ring/atomic.h"
 #include "io/host.h"
+#include "io/memory.h"
 #include "io/wirebook_shm.h"
 
-enum { NAME_MAX_BYTES = 63, RING_BYTES = 1 << 20, AHEAD = 8, ALIVE_NS = 100000000, PATH_BYTES = 128 };
+enum {
+  NAME_MAX_BYTES = 63,
+  RING_BYTES = 1 << 20,
+  AHEAD = 8,
+  ALIVE_NS = 100000000,
+  PATH_BYTES = 128,
+  COPY_WARM_BYTES = 1 << 20
+};
 
 #define ALIKE(ours, theirs)                                                                                                    \
   _Static_assert(offsetof(wb_view_data, ours) == offsetof(wirebook_shm_view, theirs),                                          \
@@ -52,6 +60,10 @@ struct wb_shm {
   uint16_t *changed; /* products whose depth is behind */
   uint8_t *is_changed;
   uint32_t changed_count;
+  uint64_t copy_asked; /* W who asks, R book [M2] */
+  uint64_t copy_done;  /* W book, R who asks [M2] */
+  wb_shm_copy copy;    /* product: W who asks, the rest: W book; each before the word above */
+  wb_level *levels;    /* of the copy: copy_levels bids, then as many asks */
 };
 
 static size_t up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
@@ -169,10 +181,46 @@ static void depths(wb_shm *shm) {
   shm->changed_count = 0;
 }
 
+/* ------------------------------------------------------------------------------------------------ copies */
+
+/* A large update may be in the book in part. */
+static bool between_messages(const wb_shm *shm) {
+  const wirebook_shm_change *last =
+      (const void *)(shm->base + shm->head->ring_at + ((shm->next - 1) & (shm->head->ring_records - 1)) * sizeof *last);
+  return !shm->next || last->kind != WIREBOOK_SHM_CHANGE || last->last;
+}
+
+static void copy_made(wb_shm *shm, uint64_t asked) {
+  wb_shm_copy *copy = &shm->copy;
+  const wb_book_product *p = &shm->stage->product[copy->product];
+  for (unsigned side = 0; side < 2; side++) {
+    wb_level *level = shm->levels + side * (size_t)shm->config.copy_levels;
+    copy->level[side] = level;
+    copy->count[side] = wb_book_levels(p->book, (wb_side)side, level, shm->config.copy_levels);
+  }
+  copy->position = shm->next;
+  copy->time_ns = p->view->data.time_ns;
+  copy->depth = p->depth;
+  copy->price_decimals = p->price_decimals;
+  copy->size_decimals = p->size_decimals;
+  wb_store_release(&shm->copy_done, asked); /* M2: the copy is seen before its number */
+}
+
+void wb_shm_copy_ask(wb_shm *shm, uint32_t product) {
+  shm->copy.product = product;
+  wb_store_release(&shm->copy_asked, shm->copy_asked + 1); /* M2: the product is seen before the number */
+}
+
+const wb_shm_copy *wb_shm_copy_ready(const wb_shm *shm) {
+  return shm->copy_asked && wb_load_acquire(&shm->copy_done) == shm->copy_asked ? &shm->copy : NULL; /* M2 */
+}
+
 static void on_settled(void *self, uint64_t now_ns) {
   wb_shm *shm = self;
   const wb_observer *other = shm->config.observer;
   if (other && other->settled) other->settled(other->self, now_ns);
+  uint64_t asked = wb_load_acquire(&shm->copy_asked); /* M2 */
+  if (__builtin_expect(asked != shm->copy_done, 0) && between_messages(shm)) copy_made(shm, asked);
   if (now_ns >= shm->alive_due_ns) {
     shm->alive_due_ns = now_ns + ALIVE_NS;
     wb_store_relaxed(&shm->head->alive_ns, now_ns);
@@ -259,6 +307,15 @@ wb_shm *wb_shm_open(const wb_shm_config *config, wb_error *error) {
     return NULL;
   }
   shm->config = *config;
+  size_t copy_bytes = 2 * (size_t)config->copy_levels * sizeof *shm->levels;
+  if (copy_bytes) shm->levels = wb_arena_open(copy_bytes, error);
+  if (copy_bytes && !shm->levels) {
+    wb_shm_close(shm);
+    return NULL;
+  }
+  for (unsigned side = 0; side < 2 && copy_bytes; side++)
+    wb_memory_populate(shm->levels + side * (size_t)config->copy_levels,
+                       copy_bytes / 2 < COPY_WARM_BYTES ? copy_bytes / 2 : COPY_WARM_BYTES);
   snprintf(shm->path, sizeof shm->path, "/dev/shm/%s", config->name ? config->name : "");
   snprintf(shm->made, sizeof shm->made, "/dev/shm/.%s.%ld", config->name ? config->name : "", (long)getpid());
   if ((!config->name || in_use(shm, error) == 0) && make(shm, error) == 0) return shm;
@@ -303,6 +360,7 @@ void wb_shm_close(wb_shm *shm) {
     if (shm->config.name) unlink(shm->shown ? shm->path : shm->made);
     munmap(shm->base, shm->bytes);
   }
+  if (shm->levels) wb_arena_close(shm->levels, 2 * (size_t)shm->config.copy_levels * sizeof *shm->levels);
   free(shm->changed);
   free(shm->is_changed);
   free(shm);

@@ -69,6 +69,12 @@ uint64_t wb_hist_percentile(const wb_hist *hist, double percentile) {
   return hist->max;
 }
 
+uint64_t wb_hist_count_upto(const wb_hist *hist, uint64_t value_ns) {
+  uint64_t count = 0;
+  for (unsigned i = 0, last = bucket_of(value_ns); i <= last; i++) count += hist->bucket[i];
+  return count;
+}
+
 void wb_hist_copy(wb_hist *to, const wb_hist *from) {
   to->count = load(&from->count);
   to->max = load(&from->max);

@@ -31,6 +31,9 @@ void wb_hist_record_all(wb_hist *hist, const uint64_t *value_ns, uint32_t n);
  * above max; 0 for an empty histogram. O(buckets). */
 uint64_t wb_hist_percentile(const wb_hist *hist, double percentile);
 
+/* wb_hist_count_upto returns how many values are at most value_ns, to the width of a bucket. O(buckets). */
+uint64_t wb_hist_count_upto(const wb_hist *hist, uint64_t value_ns);
+
 void wb_hist_copy(wb_hist *to, const wb_hist *from);
 void wb_hist_merge(wb_hist *into, const wb_hist *from);
 

@@ -8,7 +8,7 @@
 #include "engine/book/tick.h"
 #include "engine/book/window.h"
 
-enum { WINDOW_TICKS_DEFAULT = 1 << 18, LEVEL_COUNT_DEFAULT = 1 << 18, LEVEL_COUNT_MAX = 1 << 22 };
+enum { WINDOW_TICKS_DEFAULT = 1 << 18, LEVEL_COUNT_MAX = 1 << 22 };
 
 /* The window is placed by the eighth best level (of large sides), so that a few lone orders far off do not drag it along, with
  * a quarter of it on the better side. */
@@ -65,7 +65,7 @@ static void *carve(char *memory, size_t *bytes, size_t count, size_t each) {
 static bool sizes_of(const wb_book_config *config, uint32_t *ticks, uint32_t *levels) {
   if (!config) return false;
   *ticks = config->window_ticks ? config->window_ticks : WINDOW_TICKS_DEFAULT;
-  *levels = config->level_count_max ? config->level_count_max : LEVEL_COUNT_DEFAULT;
+  *levels = config->level_count_max ? config->level_count_max : WB_BOOK_LEVELS_DEFAULT;
   return *ticks >= WB_WINDOW_TICKS_MIN && *ticks <= WB_WINDOW_TICKS_MAX && !(*ticks & (*ticks - 1)) &&
          *levels <= LEVEL_COUNT_MAX;
 }

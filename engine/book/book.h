@@ -24,7 +24,8 @@
 typedef struct wb_book wb_book;
 
 /* window_ticks: ticks of each side's window, power of two 1024..2^19 (0: default, 2^18). level_count_max: levels a side,
- * 1..2^22 (0: default, 2^18). */
+ * 1..2^22 (0: WB_BOOK_LEVELS_DEFAULT). */
+enum { WB_BOOK_LEVELS_DEFAULT = 1 << 18 };
 typedef struct wb_book_config {
   uint32_t window_ticks;
   uint32_t level_count_max;

@@ -220,11 +220,13 @@ static __attribute__((noinline)) bool arbitrate(wb_book_stage *stage, const wb_m
 }
 
 /* What a message says of the whole book, once its changes are in it. Returns whether its checksum is another, and then both in *finding. */
-static __attribute__((noinline)) bool contradicted(const wb_book_stage *stage, wb_book *book, const wb_message *message,
-                                                   wb_evidence *finding) {
+static __attribute__((noinline)) bool contradicted(const wb_book_stage *stage, wb_book_product *product,
+                                                   const wb_message *message, wb_evidence *finding) {
+  wb_book *book = product->book;
   const wb_codec *codec = stage->config.codec;
   wb_level level[2][WB_CHECKSUM_LEVELS_MAX];
   uint32_t count[2];
+  product->depth = message->u.book.depth;
   for (unsigned side = 0; side < 2; side++)
     if (message->u.book.depth) wb_book_truncate(book, (wb_side)side, message->u.book.depth);
   if (!message->u.book.checked || !codec || !codec->checksum ||
@@ -264,7 +266,7 @@ static void take_update(wb_book_stage *stage, const wb_message *message) {
     return;
   }
   wb_evidence finding;
-  bool wrong = says_of_book(message) && contradicted(stage, product->book, message, &finding);
+  bool wrong = says_of_book(message) && contradicted(stage, product, message, &finding);
   if (stage->config.arbiter)
     wb_arbiter_applied(stage->config.arbiter, message->product, message->line, message->hash, message->time_ns,
                        message->recv_ns);
@@ -326,7 +328,7 @@ static void take_snapshot(wb_book_stage *stage, const wb_message *message) {
   product->crossed_since_ns = 0;
   product->replaced = true;
   wb_evidence finding;
-  bool wrong = says_of_book(message) && contradicted(stage, product->book, message, &finding);
+  bool wrong = says_of_book(message) && contradicted(stage, product, message, &finding);
   applied(stage, product, message, 0, 0, 0);
   wb_stage_tell(stage, message);
   if (wrong) wb_stage_alarm(stage, message->product, message->line, WB_ALARM_CHECKSUM, &finding, message->recv_ns);

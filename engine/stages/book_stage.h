@@ -61,6 +61,7 @@ typedef struct wb_book_product {
   int64_t added_utc_ns, removed_utc_ns;
   uint64_t snapshots_gone; /* of the snapshots: those of before it was removed */
   uint16_t lines;          /* a bit for each line that has said that it carries the product */
+  uint16_t depth;          /* levels a side that its last message spoke of; 0: all */
 } wb_book_product;
 _Static_assert(offsetof(wb_book_product, witness) + offsetof(wb_witness, time_ns[1]) <= WB_CACHE_LINE_BYTES,
                "an update touches one line");

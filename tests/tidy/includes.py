@@ -49,7 +49,7 @@ FOREIGN = [
     (r"zlib\.h|zstd(_errors)?\.h", r"io/(deflate|recording|log_reader|sink_\w+)\.[ch]"),
     (r"seccomp\.h", r"io/confine_calls\.c"),
     (r"wirebook(_shm)?\.h", r"tools/examples/.*"),
-    (r"jansson\.h", r"io/(report(_\w+)?|node_\w+|face_\w+)\.[ch]|tools/.*"),
+    (r"jansson\.h", r"io/(report(_\w+)?|node_\w+|face_\w+|publish_request)\.[ch]|tools/.*"),
 ]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>|(\S.*))', re.M)
