@@ -3,6 +3,7 @@
 import { decimals } from "./text.js";
 
 export const HISTORY_SECONDS = 900;
+const STATUS_SECONDS_MIN = 0.5; // a stream begins with a status: what comes sooner after another makes no rate
 const ALARMS_MAX = 300;
 const TRADES_MAX = 60;
 const BARS_MAX = 600;
@@ -85,7 +86,7 @@ export class Model {
   // event takes what the stream brings. Events and products that it does not know are passed by.
   event(name, object, nowMs) {
     if (name === "status") this.#status(object, nowMs);
-    else if (name === "state") this.#state(this.product(object.product_id), object.state, object.reason ?? "", Date.parse(object.time), nowMs);
+    else if (name === "state") this.#state(this.product(object.product_id), object.state, object.reason ?? "", Date.parse(object.since), nowMs);
     else if (name === "book") this.#book(this.product(object.product_id), object);
     else if (name === "trade") {
       const { trades } = this.product(object.product_id);
@@ -127,6 +128,7 @@ export class Model {
   #status(report, nowMs) {
     const started = this.report?.started_utc;
     const before = started === report.started_utc ? this.report : null;
+    if (before && report.elapsed_s - before.elapsed_s < STATUS_SECONDS_MIN) return;
     if (started && !before) this.alarm(nowMs, "warn", "node", "was started anew");
     this.report = report;
     const seconds = before ? report.elapsed_s - before.elapsed_s : 0;
@@ -142,6 +144,7 @@ export class Model {
       ring.push(at, p50, p99, p99_9, max);
     }
 
+    const refused = Object.keys(report.rejected ?? {}).filter((reason) => delta(report.rejected[reason], before?.rejected?.[reason]) > 0);
     const products = report.products ?? {};
     for (const id of this.products.keys()) if (!(id in products)) this.products.delete(id);
     for (const [id, now] of Object.entries(products)) {
@@ -154,7 +157,7 @@ export class Model {
       product.rate = was ? rate(delta(now.snapshots, was.snapshots) + delta(now.updates, was.updates)) : null;
       product.history.push(at, number(now.mid), number(now.spread), product.rate);
       this.#bars(product, now.bars);
-      if (was) this.#compare(product, now, was, nowMs);
+      if (was) this.#compare(product, now, was, refused, nowMs);
       product.told = false;
     }
     if (before) this.#node(report, before, nowMs);
@@ -170,13 +173,17 @@ export class Model {
   }
 
   // What a product went through between two statuses, and no state tells.
-  #compare(product, now, was, nowMs) {
+  #compare(product, now, was, refused, nowMs) {
     for (const [kind, n] of Object.entries(now.alarms ?? {})) {
       const more = delta(n, was.alarms?.[kind]);
       if (more > 0) this.alarm(nowMs, "warn", product.id, `witness ${kind}: ${more === 1 ? "an alarm" : `${more} alarms`}`);
     }
     const resyncs = delta(now.resyncs, was.resyncs);
-    if (resyncs > 0 && !product.told) this.alarm(nowMs, "warn", product.id, resyncs === 1 ? "was fetched anew" : `was fetched anew ${resyncs} times`);
+    if (resyncs > 0 && !product.told) {
+      const times = resyncs === 1 ? "" : ` ${resyncs} times`;
+      const because = delta(now.rejected, was.rejected) > 0 ? `: message rejected: ${refused.join(" or ")}` : "";
+      this.alarm(nowMs, "warn", product.id, `was fetched anew${times}${because}`);
+    }
     const lost = delta(now.lost_trades, was.lost_trades);
     if (lost > 0) this.alarm(nowMs, "warn", product.id, lost === 1 ? "a trade is missing" : `${lost} trades are missing`);
   }

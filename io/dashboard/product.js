@@ -50,10 +50,8 @@ export function drawTrades(product) {
   by("trades-panel").hidden = !sums && !product.trades.length;
   text(by("trades-sums"), sums ? `${count(sums.count)} since start · volume ${sums.volume} · bought less sold ${sums.signed_flow} · vwap ${sums.vwap ?? "–"}` : "");
   const n = (value) => ({ text: value, class: "n" });
-  rows(by("trades").tBodies[0], product.trades, (trade) => [
-    (trade.time ?? "").slice(11, 23),
-    { text: trade.side ?? "–", class: trade.side === "buy" ? "bid" : "ask" },
-    n(padded(trade.price, product.places)),
-    n(padded(trade.size, product.sizePlaces)),
-  ]);
+  rows(by("trades").tBodies[0], product.trades, ({ time, side, price, size }) => {
+    const taker = side === "buy" ? "sell" : "buy"; // side is the maker's, as in the exchange's feed
+    return [(time ?? "").slice(11, 23), { text: taker, class: taker === "buy" ? "bid" : "ask" }, n(padded(price, product.places)), n(padded(size, product.sizePlaces))];
+  });
 }

@@ -108,22 +108,6 @@ export class Source {
     }
   }
 
-  // A node without events is asked for its status once a second.
-  async #poll(abort, came, alive) {
-    for (let first = true; ; first = false) {
-      const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
-      const response = await fetch(new URL("api/v1/status", document.baseURI), { headers, signal: abort.signal, cache: "no-store", credentials: "omit" });
-      if (!response.ok) throw new Error(`the node answered ${response.status}`);
-      const report = await response.json(), product_id = new URLSearchParams(this.#query).get("product");
-      alive();
-      if (first) this.#handlers.up(), came();
-      this.#handlers.event("status", report);
-      const product = report.products[product_id];
-      if (product) this.#handlers.event("book", { product_id, bids: product.bids, asks: product.asks });
-      await new Promise((done) => setTimeout(done, 1000));
-    }
-  }
-
   async #stream(abort, came) {
     let quiet;
     const alive = () => {
@@ -132,7 +116,6 @@ export class Source {
     };
     try {
       const response = await this.#open(abort.signal, alive, () => clearTimeout(quiet));
-      if (response.status === 404) return await this.#poll(abort, came, alive);
       if (!response.ok) throw new Error(`the node answered ${response.status}`);
       alive();
       const events = new EventReader(), text = new TextDecoder(), body = response.body.getReader();

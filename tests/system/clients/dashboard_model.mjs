@@ -111,24 +111,27 @@ assert.equal(model.products.get("A").rate, 50);
 assert.equal(model.rate, 110);
 assert.equal(model.byteRate, 1024);
 assert.equal(said(model)[0], "good B live");
+model.event("status", status(3.1, { A: product({ updates: 100 }), B: product({ updates: 10 }) }, { messages: 220, bytes: 2048 }), 3100);
+assert.equal(model.rate, 110, "a status that comes at once after another says nothing of rates");
 
 // A state that came as an event is told once, and a resync that it told of is not told again.
-model.event("state", { product_id: "A", state: "resyncing", reason: "message rejected: bad_number", time: "1970-01-01T00:00:03.5Z" }, 3500);
-model.event("state", { product_id: "A", state: "live", reason: "", time: "1970-01-01T00:00:03.6Z" }, 3600);
-model.event("state", { product_id: "A", state: "live", reason: "", time: "1970-01-01T00:00:03.6Z" }, 3600);
+model.event("state", { product_id: "A", state: "resyncing", reason: "message rejected: bad_number", since: "1970-01-01T00:00:03.5Z" }, 3500);
+model.event("state", { product_id: "A", state: "live", reason: "", since: "1970-01-01T00:00:03.6Z" }, 3600);
+model.event("state", { product_id: "A", state: "live", reason: "", since: "1970-01-01T00:00:03.6Z" }, 3600);
 assert.deepEqual(said(model).slice(0, 2), ["good A live", "warn A resyncing: message rejected: bad_number"]);
 assert.equal(model.products.get("A").sinceMs, 3600);
 model.event("status", status(3.7, { A: product({ updates: 120, resyncs: 1, for_s: 0.2 }), B: product({ updates: 12, for_s: 500 }) }), 3700);
 assert.equal(model.products.get("A").sinceMs, 3600, "what differs by less than two clocks may is left");
 assert.equal(model.products.get("B").sinceMs, 3700 - 500000);
-model.event("status", status(4, { A: product({ updates: 150, resyncs: 1 }), B: product({ updates: 20, alarms: { ticker: 2 }, lost_trades: 1 }) },
+model.event("status", status(4.2, { A: product({ updates: 150, resyncs: 1 }), B: product({ updates: 20, alarms: { ticker: 2 }, lost_trades: 1 }) },
   { rejected: { bad_number: 1 }, lines: [{ line: "A", state: "live", reconnects: 0, stalls: 0 }], store: { dropped_frames: 0 } }), 4000);
 assert.deepEqual(said(model).slice(0, 4),
   ["bad node a message was rejected: bad_number", "warn B a trade is missing", "warn B witness ticker: 2 alarms", "good A live"]);
-model.event("status", status(5, { A: product({ updates: 150, resyncs: 3 }), B: product({ updates: 20, alarms: { ticker: 2 }, lost_trades: 1 }) },
-  { rejected: { bad_number: 1 }, lines: [{ line: "A", state: "connecting", reconnects: 1, stalls: 2 }], store: { dropped_frames: 7 } }), 5000);
-assert.deepEqual(said(model).slice(0, 4),
-  ["bad log 7 frames were dropped: the disk is behind", "warn line A stopped receiving 2 times", "bad line A connecting", "warn A was fetched anew 2 times"]);
+model.event("status", status(5, { A: product({ updates: 150, resyncs: 3, rejected: 2 }), B: product({ updates: 20, alarms: { ticker: 2 }, lost_trades: 1 }) },
+  { rejected: { bad_number: 1, bad_json: 2 }, lines: [{ line: "A", state: "connecting", reconnects: 1, stalls: 2 }], store: { dropped_frames: 7 } }), 5000);
+assert.deepEqual(said(model).slice(0, 5),
+  ["bad log 7 frames were dropped: the disk is behind", "warn line A stopped receiving 2 times", "bad line A connecting", "bad node 2 messages were rejected: bad_json",
+    "warn A was fetched anew 2 times: message rejected: bad_json"]);
 
 // A node that was started anew begins at nothing; a product that is no longer there goes.
 model.gone(6000, "refused");
