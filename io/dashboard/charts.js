@@ -11,17 +11,21 @@ const FONT = '11px system-ui, "DejaVu Sans", sans-serif';
 
 const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC");
 
-// A chart of uPlot in an element: make(colours) gives its options without sizes. Sized with its element, made anew by theme().
+// A chart of uPlot in an element: make() gives its options without sizes. Made anew by theme(). Sizes are told by an observer: to ask for them
+// while others write would lay out the page each time.
 class Plot {
   #make;
   #plot = null;
   #data = null;
+  #width = 0;
+  #height = 0;
+  #legend = 0;
+  #observer = new ResizeObserver((entries) => this.#sized(entries));
 
   constructor(id, make) {
     this.element = by(id);
     this.#make = make;
-    this.theme();
-    new ResizeObserver(() => this.#fit()).observe(this.element);
+    this.#observer.observe(this.element);
   }
 
   theme() {
@@ -32,37 +36,35 @@ class Plot {
 
   draw(data) {
     this.#data = data;
-    const width = this.element.clientWidth, height = this.element.clientHeight;
-    if (!width) return; // in a panel that is hidden
-    if (this.#plot) {
-      this.#plot.setData(data);
-      this.#last();
-      return;
-    }
-    const options = { width, height, ...this.#make() };
+    if (!this.#width) return; // in a panel that is hidden
+    if (this.#plot) this.#plot.setData(data);
+    else this.#begin();
+    this.#last();
+  }
+
+  #begin() {
+    const options = { width: this.#width, height: this.#height - this.#legend, ...this.#make() };
     const axis = { stroke: colour("soft"), font: FONT, grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
     options.axes = options.axes.map((each) => ({ ...axis, ...each, grid: { ...axis.grid, ...each.grid } }));
-    this.#plot = new uPlot(options, data, this.element);
+    this.#plot = new uPlot(options, this.#data, this.element);
     this.#plot.over.addEventListener("mouseleave", () => this.#last());
-    this.#last();
+    const legend = this.element.querySelector(".u-legend");
+    if (legend) this.#observer.observe(legend);
   }
 
   // The legend tells the last values while nothing points at others.
   #last() {
-    if (this.#plot.cursor.left >= 0) return;
-    this.#plot.setLegend({ idx: this.#data[0].length - 1 });
-    this.#fit(); // it may have become higher
+    if (this.#plot.cursor.left < 0) this.#plot.setLegend({ idx: this.#data[0].length - 1 });
   }
 
-  #fit() {
-    const { clientWidth: width, clientHeight: height } = this.element;
-    if (!this.#plot) {
-      if (this.#data && width) this.draw(this.#data);
-      return;
+  #sized(entries) {
+    for (const { target, borderBoxSize: [{ inlineSize, blockSize }] } of entries) {
+      if (target === this.element) [this.#width, this.#height] = [Math.floor(inlineSize), Math.floor(blockSize)];
+      else if (target.isConnected) this.#legend = Math.ceil(blockSize);
     }
-    const legend = this.element.querySelector(".u-legend");
-    const room = height - (legend?.offsetHeight ?? 0);
-    if (width && (this.#plot.width !== width || this.#plot.height !== room)) this.#plot.setSize({ width, height: room });
+    const width = this.#width, height = this.#height - this.#legend;
+    if (!this.#plot) this.#data && this.draw(this.#data);
+    else if (width && (this.#plot.width !== width || this.#plot.height !== height)) this.#plot.setSize({ width, height });
   }
 }
 
