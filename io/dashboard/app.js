@@ -115,6 +115,9 @@ const source = new Source({
     by("gone").hidden = false;
     text(by("gone"), `The node does not answer since ${new Date(goneSince).toISOString().slice(11, 19)} UTC: ${reason}. What is shown is what it said last; the page tries again by itself.`);
   },
+  unknown() {
+    if (list.chosen) choose(null); // the first status tells what there is
+  },
   token(wrong) {
     link("waiting", "waiting for a token");
     text(by("token-wrong"), wrong ? "The node does not take that token." : "");

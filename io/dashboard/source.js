@@ -2,14 +2,12 @@
 
 const LINE_CHARS_MAX = 32 << 20; // far above a status of 400 products; what is longer is no status
 
-// EventReader takes the text of a stream in pieces cut anywhere and gives its whole events: { event, data, id }, data not yet parsed.
+// EventReader takes the text of a stream in pieces cut anywhere and gives its whole events: { event, data }, data not yet parsed.
 export class EventReader {
   #rest = "";
   #event = "";
   #data = [];
   #held = 0;
-  id = "";
-  retryMs = null;
 
   push(text) {
     const events = [];
@@ -31,7 +29,7 @@ export class EventReader {
 
   #line(line, events) {
     if (line === "") {
-      if (this.#data.length) events.push({ event: this.#event || "message", data: this.#data.join("\n"), id: this.id });
+      if (this.#data.length) events.push({ event: this.#event || "message", data: this.#data.join("\n") });
       this.#event = "";
       this.#data = [];
       this.#held = 0;
@@ -43,23 +41,39 @@ export class EventReader {
     const value = colon < 0 ? "" : line.slice(colon + (line[colon + 1] === " " ? 2 : 1));
     if (name === "event") this.#event = value;
     else if (name === "data") this.#data.push(value), (this.#held += value.length);
-    else if (name === "id" && !value.includes("\0")) this.id = value;
-    else if (name === "retry" && /^\d{1,6}$/.test(value)) this.retryMs = Number(value);
   }
 }
 
 const QUIET_MS = 6000; // the node says its status once a second
 const RETRY_MS_MIN = 500;
 const RETRY_MS_MAX = 5000;
-const TOKEN = "wirebook.token";
 
-// Source keeps one stream open and opens it again when it ends. handlers: event(name, object), up(), down(why), token(wrong): promise of a token.
+// The token, as long as the tab is open; where storage is off, as long as the page.
+const kept = {
+  get() {
+    try {
+      return sessionStorage.getItem("wirebook.token") ?? "";
+    } catch {
+      return "";
+    }
+  },
+  set(token) {
+    try {
+      sessionStorage.setItem("wirebook.token", token);
+    } catch {
+      // it is asked for again
+    }
+  },
+};
+
+// Source keeps one stream open and opens it again when it ends. handlers: event(name, object), up(), down(why), unknown(): the node has no such product,
+// token(wrong): promise of a token.
 export class Source {
   #handlers;
   #query = "";
   #abort = null;
   #wake = null;
-  #token = sessionStorage.getItem(TOKEN) ?? "";
+  #token = kept.get();
 
   constructor(handlers) {
     this.#handlers = handlers;
@@ -103,7 +117,7 @@ export class Source {
       response.body?.cancel();
       asking();
       this.#token = await this.#handlers.token(this.#token !== "");
-      sessionStorage.setItem(TOKEN, this.#token);
+      kept.set(this.#token);
       if (signal.aborted) throw signal.reason;
     }
   }
@@ -116,6 +130,7 @@ export class Source {
     };
     try {
       const response = await this.#open(abort.signal, alive, () => clearTimeout(quiet));
+      if (response.status === 404) this.#handlers.unknown();
       if (!response.ok) throw new Error(`the node answered ${response.status}`);
       alive();
       const events = new EventReader(), text = new TextDecoder(), body = response.body.getReader();

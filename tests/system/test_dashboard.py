@@ -16,6 +16,7 @@ ROOT = os.path.abspath(f"{HERE}/../..")
 PAGES = f"{ROOT}/io/dashboard"
 MODULES = f"{ROOT}/build/npm/node_modules"
 PICTURES = f"{os.environ.get('WIREBOOK_BUILD', ROOT + '/build')}/dashboard"
+GONE = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")  # what a browser complains of when its peer ends
 TOKEN = "a-token-of-the-tests-0123456789"
 STILL = ("--rate", 0.001)  # a mock that sends a snapshot, and then nothing for a long time
 
@@ -261,7 +262,7 @@ def a_product_that_never_came_shows_its_state_and_reason_and_since_when(director
 
 def the_page_says_when_the_node_goes_and_comes_back_by_itself(directory):
     program, source = served(directory, exchange=STILL)
-    with Browser(program.page, allowed=("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")) as page:
+    with Browser(program.page, allowed=GONE) as page:
         page.live()
         port = urllib.parse.urlsplit(program.page).port
         program.signal()
@@ -274,6 +275,18 @@ def the_page_says_when_the_node_goes_and_comes_back_by_itself(directory):
         page.wait("document.querySelector('#live').textContent === '2 of 2'")
         said = page.evaluate("[...document.querySelectorAll('#alarms tbody td:last-child')].map(({ textContent }) => textContent)")
         assert any(text.startswith("does not answer") for text in said) and "was started anew" in said, said
+
+
+def a_node_that_comes_back_with_other_products_is_shown(directory):
+    program, _ = served(directory, products="BTC,ETH", exchange=STILL)
+    other = mock("--product", "LTC,SOL", *STILL)
+    with Browser(program.page, allowed=(*GONE, "404")) as page:
+        page.live()
+        program.signal()
+        program.ends(0)
+        listening(other.url, directory, "--product", "LTC,SOL", port=urllib.parse.urlsplit(program.page).port)
+        page.wait("document.querySelector('#product-title').textContent === 'LTC-USD' && document.querySelectorAll('#products tbody tr').length === 2 && "
+                  "document.querySelectorAll('#bids tbody tr').length === 20 && document.querySelector('#gone').hidden")
 
 
 def the_page_says_when_the_node_hangs(directory):

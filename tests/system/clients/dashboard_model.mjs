@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 
 const [folder, seed] = [process.argv[2], Number(process.argv[3])];
-globalThis.sessionStorage = { getItem: () => null };
 const load = (name) => import(pathToFileURL(`${folder}/${name}`));
 const { EventReader } = await load("source.js");
 const { Model, Ring } = await load("model.js");
@@ -20,19 +19,17 @@ const random = (below) => {
 
 function slowly(stream) {
   const events = [], fields = { event: "", data: [] };
-  let id = "";
   const lines = stream.replaceAll("\r\n", "\n").replaceAll("\r", "\n").split("\n");
   lines.pop();
   for (const line of lines) {
     if (line === "") {
-      if (fields.data.length) events.push({ event: fields.event || "message", data: fields.data.join("\n"), id });
+      if (fields.data.length) events.push({ event: fields.event || "message", data: fields.data.join("\n") });
       fields.event = "";
       fields.data = [];
     } else {
       const [, name, value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line);
       if (name === "data") fields.data.push(value);
       else if (name === "event") fields.event = value;
-      else if (name === "id" && !value.includes("\0")) id = value;
     }
   }
   return events;
