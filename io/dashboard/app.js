@@ -113,7 +113,7 @@ const source = new Source({
     }
     link("down", "not connected");
     by("gone").hidden = false;
-    text(by("gone"), `The node does not answer since ${new Date(goneSince).toISOString().slice(11, 19)} UTC: ${reason}. What is shown is what it said last; the page tries again by itself.`);
+    text(by("gone"), `The node has not answered since ${new Date(goneSince).toISOString().slice(11, 19)} UTC: ${reason}. What is shown is what it said last; the page tries again by itself.`);
   },
   unknown() {
     if (list.chosen) choose(null); // the first status tells what there is

@@ -95,7 +95,7 @@ export class Source {
         this.#handlers.down("the node ended the stream");
       } catch (error) {
         if (abort.signal.reason === "watch") continue;
-        this.#handlers.down(abort.signal.reason === "quiet" ? "the node says nothing any more" : error.message);
+        this.#handlers.down(abort.signal.reason === "quiet" ? "the node says nothing any more" : error instanceof TypeError ? "it cannot be reached" : error.message);
       }
       await new Promise((done) => {
         const timer = setTimeout(done, wait);

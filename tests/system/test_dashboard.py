@@ -268,7 +268,7 @@ def the_page_says_when_the_node_goes_and_comes_back_by_itself(directory):
         program.signal()
         program.ends(0)
         page.wait("!document.querySelector('#gone').hidden && document.querySelector('#link').dataset.state === 'down'")
-        assert "does not answer since" in page.text("#gone")
+        assert "has not answered since" in page.text("#gone")
         assert page.text("#best-bid") != "–", "what it said last is still there"
         listening(source.url, directory, "--product", "BTC,ETH", port=port)
         page.wait("document.querySelector('#gone').hidden && document.querySelector('#link').dataset.state === 'up'")
