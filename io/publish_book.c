@@ -100,10 +100,15 @@ static int apply(wb_publish_book *book) {
   int result = 0;
   book->open = false;
   book->time_ns = book->open_ns;
-  for (uint32_t i = 0; i < book->message.count && result == 0; i++) {
-    result = touch(book, &book->message.at[i]);
-    if (result == 0) result = wb_book_apply(book->book, &book->message.at[i], 1, NULL);
+  uint32_t count = book->message.count, kept = 0;
+  for (uint32_t i = 0; i < count && result == 0; i++) {
+    const wb_delta delta = book->message.at[i];
+    result = touch(book, &delta);
+    if (result != 0) break;
+    if (delta.size || book->touch[book->touch_count - 1].was) book->message.at[kept++] = delta;
+    result = wb_book_apply(book->book, &delta, 1, NULL);
   }
+  book->message.count = kept;
   for (unsigned side = 0; side < 2 && result == 0; side++) result = cut(book, (wb_side)side);
   if (result != 0) lose(book);
   return result == 0;

@@ -29,12 +29,13 @@ typedef struct wb_publish_book {
   size_t bytes;
   bool whole;
   uint8_t price_decimals, size_decimals;
-  uint16_t depth;             /* levels a side that are kept; 0: all */
-  int64_t time_ns;            /* of the last message */
-  uint64_t from;              /* the ring's position from which on changes are applied */
-  wb_publish_changes message; /* what the last message changed, in its order, what was cut off included */
-  wb_publish_changes batch;   /* what wb_publish_book_batch has found */
-  wb_publish_touch *touch;    /* since then */
+  uint16_t depth;  /* levels a side that are kept; 0: all */
+  int64_t time_ns; /* of the last message */
+  uint64_t from;   /* the ring's position from which on changes are applied */
+  wb_publish_changes
+      message; /* what the last message changed, in its order: with what was cut off, without what it took out and was not there */
+  wb_publish_changes batch; /* what wb_publish_book_batch has found */
+  wb_publish_touch *touch;  /* since then */
   uint32_t touch_count, touch_room;
   bool open;       /* the message is not whole yet, and not in the book */
   int64_t open_ns; /* its time */

@@ -466,7 +466,7 @@ void wb_publisher_turn(wb_publisher *p, uint64_t now_ns, int64_t utc_ns) {
   }
   for (uint32_t i = 0; i < p->client_count; i++) {
     wb_publisher_client *client = p->client[i];
-    if (!client->subscribed && !client->ended && now_ns - client->joined_ns > SUBSCRIBE_NS)
+    if (!client->subscribed && !client->ended && now_ns > client->joined_ns + SUBSCRIBE_NS)
       end(p, client, 1008, "no subscribe in time");
   }
 }

@@ -226,7 +226,7 @@ static rig *rig_open_with(size_t ring_bytes) {
   return r;
 }
 
-static void rig_close(rig *r) {
+static inline void rig_close(rig *r) {
   for (unsigned i = 0; i < RIG_CLIENTS; i++) {
     if (r->client[i].at) rig_leave(&r->client[i]);
     for (unsigned n = 0; n < RIG_TEXTS; n++) free(r->client[i].text[n]);
