@@ -277,10 +277,7 @@ void wb_face_route_take(wb_face_client *client, const wb_http_call *call, uint64
     wb_face_refuse(client, 421, "this is not the host of that name");
     return;
   }
-  if (!authorized(face, wb_http_header(client->head, call->head_bytes, "Authorization"))) {
-    wb_face_refuse(client, 401, "a token is needed");
-    return;
-  }
+  bool known = authorized(face, wb_http_header(client->head, call->head_bytes, "Authorization"));
   if (query_bytes >= sizeof query) {
     wb_face_refuse(client, 414, "the query is too long");
     return;
@@ -302,12 +299,16 @@ void wb_face_route_take(wb_face_client *client, const wb_http_call *call, uint64
     for (const wb_face_route *route = wb_face_modules[m]->route; route->path; route++) {
       if (!leads_to(route->path, call->target.at, path_bytes, &request)) continue;
       other = route->method;
-      if (strcmp(route->method, request.method) != 0) continue;
+      if (strcmp(route->method, request.method) != 0 || (!known && !wb_face_modules[m]->open_to_all)) continue;
       request.self = face->module[m];
       route->take(client, &request);
       if (client->state == WB_FACE_ANSWERING && !client->answered) wb_face_refuse(client, 500, "no answer");
       return;
     }
+  if (!known) {
+    wb_face_refuse(client, 401, "a token is needed");
+    return;
+  }
   if (!other) {
     wb_face_refuse(client, 404, "NotFound");
     return;

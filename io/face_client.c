@@ -284,7 +284,7 @@ static void answer_head(wb_face_client *client, unsigned status, const char *typ
   put_text(client, line);
   if (count == SIZE_MAX) snprintf(line, sizeof line, "Transfer-Encoding: chunked\r\n");
   else snprintf(line, sizeof line, "Content-Length: %zu\r\n", count);
-  put_text(client, line);
+  if (status != 304) put_text(client, line); /* which has no body, and says nothing of the one that was meant */
   if (!fields || !strstr(fields, "Cache-Control:")) put_text(client, "Cache-Control: no-store\r\n");
   if (fields) put_text(client, fields);
   if (origin) {

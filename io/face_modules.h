@@ -4,10 +4,11 @@
 
 #include "io/face_route.h"
 
-extern const wb_face_module wb_face_health;   /* /healthz, /readyz, /api/v1/status */
-extern const wb_face_module wb_face_metrics;  /* /metrics */
-extern const wb_face_module wb_face_products; /* /api/v1/products, and the same at the exchange's own paths */
-extern const wb_face_module wb_face_publish;  /* WebSocket at / and /ws */
-extern const wb_face_module wb_face_events;   /* /api/v1/events */
+extern const wb_face_module wb_face_health;    /* /healthz, /readyz, /api/v1/status */
+extern const wb_face_module wb_face_metrics;   /* /metrics */
+extern const wb_face_module wb_face_products;  /* /api/v1/products, and the same at the exchange's own paths */
+extern const wb_face_module wb_face_publish;   /* WebSocket at / and /ws */
+extern const wb_face_module wb_face_events;    /* /api/v1/events */
+extern const wb_face_module wb_face_dashboard; /* the dashboard at /, its files at /dashboard/ */
 
 #endif

@@ -161,6 +161,7 @@ typedef struct wb_face_module {
   void *(*open)(wb_face *face, wb_error *error); /* NULL with *error: the face does not start */
   void (*tick)(void *self, uint64_t now_ns);
   void (*close)(void *self);
+  bool open_to_all; /* its routes need no token: there is nothing in what they answer that is anybody's own */
 } wb_face_module;
 
 /* In the order in which their routes are looked at; ends with NULL. */

@@ -233,6 +233,8 @@ json_t *wb_report_build(wb_node *node, wb_error *error) {
   json_object_set_new(latencies, "exchange_to_book", wb_report_latency(&hist[1]));
   json_object_set_new(report, "latency_ns", latencies);
   free(hist);
+  bool live = status.line_count && *status.line[0].url; /* a replay's clock is that of its records */
+  uint64_t now_ns = wb_clock_ns();
   json_t *products = json_object();
   const wb_level3_view *orders = wb_node_orders(node);
   uint32_t levels_measured = config->imbalance_levels < config->depth ? config->imbalance_levels : config->depth;
@@ -240,6 +242,8 @@ json_t *wb_report_build(wb_node *node, wb_error *error) {
     const wb_sides sides = {level + (size_t)2 * i * config->depth, level + ((size_t)2 * i + 1) * config->depth, count[2 * i],
                             count[2 * i + 1]};
     json_t *one = product(&view[i], sides.bid, sides.bid_count, sides.ask, sides.ask_count);
+    if (live && view[i].state_since_ns && now_ns >= view[i].state_since_ns)
+      json_object_set_new(one, "for_s", json_real((double)((now_ns - view[i].state_since_ns) / 1000000) / 1000));
     wb_report_measures(one, &view[i], &sides, levels_measured, config->depth_bps);
     wb_report_trades(one, &wb_node_tapes(node)[i]);
     wb_report_orders(one, orders ? &orders[i] : NULL);

@@ -279,7 +279,7 @@ def health_and_readiness_follow_the_books(directory):
 
 def what_the_face_has_not_is_refused_with_a_message(directory):
     face, _ = still(directory)
-    for path, status in {"/": 404, "/nothing": 404, "/products/": 404, "/products/NO-USD": 404, "/products/NO-USD/book": 404, "/products/BTC-USD/": 404,
+    for path, status in {"/nothing": 404, "/products/": 404, "/products/NO-USD": 404, "/products/NO-USD/book": 404, "/products/BTC-USD/": 404,
                          "/products/BTC-USD/books": 404, "/products/BTC-USD/book?level=0": 400, "/products/BTC-USD/book?level=3": 400,
                          "/products/BTC-USD/book?level=x": 400, "/products/BTC-USD/book?level=2&depth=0": 400, "/products/BTC-USD/trades?limit=0": 400,
                          "/products/BTC-USD/trades?limit=1001": 400, "/products/BTC-USD/candles?granularity=61": 400,

@@ -15,13 +15,14 @@ LONGER = {}  # file: why it may be longer than LINES_MAX lines
 
 PROGRAMS = re.compile(r"tools/(quickstart|check|clean|setup|manual|package)|\.ci/run|docker/entrypoint")
 DEBIAN = re.compile(r"tools/install/(postinst|prerm|postrm)")  # whose interpreter is /bin/sh, by Debian's policy
-CODE = re.compile(r".*\.(c|h|py|sh)|tools/[a-z]+|\.ci/run|docker/entrypoint")
-TEXT = re.compile(r".*\.(c|h|py|sh|md|txt|yml|yaml|json|jsonl|cmake|cnf)|.*/[A-Za-z]+|[A-Z]\w*")
+CODE = re.compile(r".*\.(c|h|py|sh|js|mjs|css|html)|tools/[a-z]+|\.ci/run|docker/entrypoint")
+TEXT = re.compile(r".*\.(c|h|py|sh|js|mjs|css|html|md|txt|yml|yaml|json|jsonl|cmake|cnf)|.*/[A-Za-z]+|[A-Z]\w*")
 
 # Hosts that this repository may name: loopback, reserved names, the exchange itself, and where formats are defined. Tests may make up names.
 HOSTS = re.compile(r"""(localhost|[\w.-]*\.(example|invalid|test|localhost)|([\w-]+\.)*example\.(com|org|net)
   |([\w-]+\.)*(exchange|pro)\.coinbase\.com|api\.coinbase\.com|advanced-trade-ws(-user)?\.coinbase\.com|(ws|docs)\.kraken\.com|docs\.c(dp|loud)\.coinbase\.com
-  |(www\.)?rfc-editor\.org|datatracker\.ietf\.org|keepachangelog\.com|semver\.org|(www\.)?gnu\.org|github\.com/[\w.-]+/[\w.-]+|spdx\.org|hdrhistogram\.org)""", re.X)
+  |(www\.)?rfc-editor\.org|datatracker\.ietf\.org|keepachangelog\.com|semver\.org|(www\.)?gnu\.org|github\.com/[\w.-]+/[\w.-]+|spdx\.org|hdrhistogram\.org
+  |www\.tradingview\.com)""", re.X)
 URL = re.compile(r"\b(?:https?|wss?)://([A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z]{2,}(?:/[\w.-]+/[\w.-]+)?)")
 PACKAGES = re.compile(r"artifact|mirror|registry|proxy|pypi|npmjs|crates\.io|deb\.|debian\.|(^|\.)(apt|packages?|repo)\.")
 OPEN_ENDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
@@ -55,7 +56,7 @@ def complaints(path, text, executable):
                     yield f"{path}:{number}: names the host {host}"
             if OPEN_ENDS.search(line) and not path.endswith(".md"):
                 yield f"{path}:{number}: open end"
-            if path.startswith("tests/") and path.endswith((".c", ".py")) and SLEEP.search(line):
+            if path.startswith("tests/") and path.endswith((".c", ".py", ".mjs")) and SLEEP.search(line):
                 yield f"{path}:{number}: a test that sleeps; wait for the event"
     if EXACT.fullmatch(path):
         for number, line in enumerate(bare.splitlines(), 1):
@@ -70,7 +71,7 @@ def files():
     else:
         top = ("build", ".git", "data", "logs", "mock_data", "mock_logs")
         names = sorted(str(f.relative_to(ROOT)) for f in ROOT.rglob("*") if f.is_file() and f.relative_to(ROOT).parts[0] not in top)
-    return [name for name in names if TEXT.fullmatch(name) and (ROOT / name).is_file() and "/corpus/" not in name]
+    return [name for name in names if TEXT.fullmatch(name) and (ROOT / name).is_file() and not re.search("/(corpus|vendor)/", name)]
 
 
 def check():
