@@ -287,7 +287,9 @@ void wb_face_route_take(wb_face_client *client, const wb_http_call *call, uint64
   }
   if (mark) memcpy(query, mark + 1, query_bytes);
   query[query_bytes] = 0;
-  wb_face_request request = {.method = client->head_only ? "GET" : call->method,
+  wb_face_request request = {.method = call->upgrade       ? "UPGRADE"
+                                       : client->head_only ? "GET"
+                                                           : call->method,
                              .path = call->target.at,
                              .head = client->head,
                              .head_bytes = call->head_bytes,
