@@ -14,7 +14,6 @@
 #include <stdbool.h>
 
 #include "engine/base/error.h"
-#include "io/host.h"
 #include "io/node_run.h"
 
 enum { WB_FACE_CLIENTS_MAX = 64, WB_FACE_TOKEN_BYTES_MIN = 16, WB_FACE_TOKEN_BYTES_MAX = 512, WB_FACE_RATE_DEFAULT = 100 };
@@ -30,7 +29,6 @@ typedef struct wb_face_config {
   const char *client_ca; /* clients must have a certificate of this authority; NULL: they need none */
   const char *origin;    /* of pages from elsewhere that may read; "*": of any; NULL: of none */
   uint32_t rate;         /* requests a second of an address, and as many at once; 0: WB_FACE_RATE_DEFAULT */
-  wb_log *log;
 } wb_face_config;
 
 /* wb_face_open checks all of it and listens. NULL with *error: WB_E_CONFIG for what is no address, no token, no certificate, or would be open to

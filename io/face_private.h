@@ -117,8 +117,8 @@ struct wb_face {
   uint64_t before_ns;
 };
 
-/* face_client.c. wb_face_client_open takes a connection that was accepted; false, and fd is closed: there is no memory, or TLS fails. wb_face_client_tick looks at
- * its clocks, flushes, and tells whether it can be freed. wb_face_client_end: nothing more is said. */
+/* face_client.c. wb_face_client_open takes a connection that was accepted; NULL, and fd is closed: there is no memory. wb_face_client_tick looks at its clocks, flushes,
+ * and tells whether it can be freed. wb_face_client_end: nothing more is said; wb_face_client_stop: what is under way is finished, and no more. */
 wb_face_client *wb_face_client_open(wb_face *face, int fd, const struct in6_addr *address, uint64_t now_ns);
 bool wb_face_client_tick(wb_face_client *client, uint64_t now_ns);
 void wb_face_client_end(wb_face_client *client, wb_face_ending ending);

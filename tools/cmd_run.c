@@ -442,15 +442,14 @@ static wb_confine *confined(const wb_config *config, const wb_node_config *node,
   return wb_confine_open(&confine, error);
 }
 
-static wb_face *listening(const wb_config *config, wb_log *log, wb_error *error) {
+static wb_face *listening(const wb_config *config, wb_error *error) {
   const wb_face_config face = {.listen = wb_config_text(config, "listen"),
                                .token_file = wb_config_text(config, "listen-token-file"),
                                .certificate = wb_config_text(config, "listen-cert"),
                                .key = wb_config_text(config, "listen-key"),
                                .client_ca = wb_config_text(config, "listen-client-ca"),
                                .origin = wb_config_text(config, "listen-origin"),
-                               .rate = (uint32_t)wb_config_count(config, "listen-rate"),
-                               .log = log};
+                               .rate = (uint32_t)wb_config_count(config, "listen-rate")};
   return wb_face_open(&face, error);
 }
 
@@ -465,7 +464,7 @@ static int run(const wb_config *config, wb_node_config *settings_of, wb_log *log
     return error.code == WB_E_CONFIG ? 2 : 1;
   }
   settings_of->listens = wb_config_text(config, "listen");
-  wb_face *face = settings_of->listens ? listening(config, log, &error) : NULL;
+  wb_face *face = settings_of->listens ? listening(config, &error) : NULL;
   if (settings_of->listens && !face) {
     fprintf(stderr, "wirebook run: %s\n", error.detail);
     wb_control_close(asked);
