@@ -492,6 +492,9 @@ def other_inputs_make_a_day_anew_and_no_old_file_stays(directory):
     export(*words, log)
     export("--table", "quotes", "--product", THREE, "--format", "parquet", "-o", f"{directory}/fresh", log)
     assert content(f"{directory}/out/quotes") == content(f"{directory}/fresh/quotes")
+    os.remove(f"{day}/part-00000.parquet")
+    export(*words, log)
+    assert content(f"{directory}/out/quotes") == content(f"{directory}/fresh/quotes"), "a day whose file is gone is made anew"
     assert sorted(os.listdir(f"{directory}/out/quotes")) == [f"product={product}" for product in THREE.split(",")]
 
 
