@@ -48,8 +48,9 @@ static const wb_option options[] = {
 };
 enum { OPTIONS = sizeof options / sizeof *options, BUFFER_BYTES = 1 << 20, DRAW_NS = 250000000 };
 
+/* Whoever reads what comes out may go when he has seen enough; wirebook-parquet says itself why it went. */
 static int wrong(const wb_error *error) {
-  fprintf(stderr, "wirebook export: %s\n", error->detail);
+  if (error->os_errno != EPIPE) fprintf(stderr, "wirebook export: %s\n", error->detail);
   return error->code == WB_E_CONFIG || error->code == WB_E_LIMIT ? 2 : 1;
 }
 
@@ -85,7 +86,6 @@ typedef struct text_out {
   wb_row_form form;
   const char *path;
   char *temporary; /* NULL: stdout */
-  char *buffer;
 } text_out;
 
 static int put_text(void *self, wb_table_id table, const wb_value *cell, const wb_replay_origin *origin, wb_error *error) {
@@ -99,12 +99,12 @@ static int cannot(wb_error *error, const char *path) {
 }
 
 static int text_open(text_out *out, wb_table_id table, wb_error *error) {
-  out->buffer = malloc(BUFFER_BYTES);
+  static char buffer[BUFFER_BYTES]; /* stdout keeps it */
   if (strcmp(out->path, "-") == 0) out->file = stdout;
   else if (asprintf(&out->temporary, "%s.tmp", out->path) < 0) out->temporary = NULL;
   else out->file = fopen(out->temporary, "we");
   if (!out->file) return cannot(error, out->path);
-  if (out->buffer) setvbuf(out->file, out->buffer, _IOFBF, BUFFER_BYTES);
+  setvbuf(out->file, buffer, _IOFBF, sizeof buffer);
   return wb_row_text_head(out->file, out->form, wb_table_of(table), error);
 }
 
@@ -124,10 +124,8 @@ static int text_keep(text_out *out, wb_error *error) {
 
 static void text_close(text_out *out) {
   if (out->file && out->file != stdout) fclose(out->file);
-  else if (out->file) setvbuf(stdout, NULL, _IONBF, 0);
   if (out->temporary) unlink(out->temporary);
   free(out->temporary);
-  free(out->buffer);
 }
 
 /* ------------------------------------------------------------------------------------------------ the work */
@@ -162,12 +160,9 @@ static int export_parquet(const wb_config *config, wb_export_config *what, wb_ta
   wb_error error;
   wb_export_parquet *parquet = wb_export_parquet_open(config, what, table, &error);
   if (!parquet) return wrong(&error);
-  int result = put_all(what, &error), code = 0;
-  wb_error ended = {0};
-  bool kept = wb_export_parquet_close(parquet, result >= 0, &ended) == 0;
-  if (!kept) code = *ended.detail ? wrong(&ended) : 1;
-  if (result > 0 || (result < 0 && kept)) code = wrong(&error);
-  return code;
+  int result = put_all(what, &error), code = result == 0 ? 0 : wrong(&error);
+  if (wb_export_parquet_close(parquet, result >= 0, &error) == 0 || code) return code;
+  return *error.detail ? wrong(&error) : 1;
 }
 
 /* A table of bars tells those of time apart, by their seconds, and no others. */

@@ -16,8 +16,8 @@ int wb_export_parquet_put(wb_export_parquet *parquet, wb_table_id table, const w
  * *error: WB_E_CONFIG where the program is not there, and how to get it. */
 wb_export_parquet *wb_export_parquet_open(const wb_config *config, wb_export_config *what, wb_table_id table, wb_error *error);
 
-/* wb_export_parquet_close waits for its end. whole: all rows were put; otherwise it takes away what it was at. Returns 0, or negative: it has said why, or *error
- * does, where that is not empty. */
+/* wb_export_parquet_close waits for its end. whole: all rows were put; otherwise it takes away what it was at. Returns 0, or negative: it has said why, or the detail
+ * of *error does, if there is any. */
 int wb_export_parquet_close(wb_export_parquet *parquet, bool whole, wb_error *error);
 
 #endif

@@ -341,6 +341,11 @@ def wrong_usage_is_told_and_nothing_is_written(directory):
     program = export("-o", f"{directory}/out", f"{directory}/nothing", code=1)
     assert "cannot read" in program.out["stderr"]
     assert os.listdir(directory) == ["data"], os.listdir(directory)
+    if not missing():
+        program = export("--format", "parquet", "-o", f"{directory}/out", f"{directory}/nothing", code=1)
+        assert program.out["stderr"].count("\n") == 1 and "cannot read" in program.out["stderr"] and not files_of(f"{directory}/out/deltas"), program.out
+        program = export("--format", "parquet", "-o", f"{directory}/out", "--memory", "much", "--product", THREE, three_days(f"{directory}/log.txt", updates=10), code=1)
+        assert program.out["stderr"].count("\n") == 1 and "--memory" in program.out["stderr"], program.out
 
 
 # ---------------------------------------------------------------------------------------------------------- Parquet
@@ -487,6 +492,9 @@ def other_inputs_make_a_day_anew_and_no_old_file_stays(directory):
     export(*words, log)
     export("--table", "quotes", "--product", THREE, "--format", "parquet", "-o", f"{directory}/fresh", log)
     assert content(f"{directory}/out/quotes") == content(f"{directory}/fresh/quotes")
+    os.remove(f"{day}/part-00000.parquet")
+    export(*words, log)
+    assert content(f"{directory}/out/quotes") == content(f"{directory}/fresh/quotes"), "a day whose file is gone is made anew"
     assert sorted(os.listdir(f"{directory}/out/quotes")) == [f"product={product}" for product in THREE.split(",")]
 
 
@@ -606,6 +614,14 @@ def of_a_damaged_log_what_is_whole_is_exported_and_the_rest_is_told(directory):
     export("--product", THREE, "-o", f"{directory}/rows.csv", f"{directory}/data", code=1)
     with open(f"{directory}/rows.csv") as file:
         assert sum(1 for _ in file) == len(part) + 1
+
+
+def a_reader_who_has_seen_enough_ends_it_without_a_word(directory):
+    log = three_days(f"{directory}/log.txt")
+    child = subprocess.Popen([WIREBOOK, "export", "--product", THREE, log], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout.readline() == b"product,time,recv_time,recv_ns,number,snapshot,side,price,size\n"
+    child.stdout.close()
+    assert child.stderr.read() == b"" and child.wait() == 1
 
 
 def progress_is_drawn_on_a_terminal_and_nowhere_else(directory):

@@ -17,7 +17,8 @@ static void usage(FILE *to) {
         to);
 }
 
-static int cut_short(wb_error *error) { return wb_error_set(error, WB_E_DAMAGED, 0, "parquet", "the rows were cut short"); }
+/* Who wrote the rows went before their end, and says why, if it can. */
+static int cut_short(wb_error *error) { return wb_error_set(error, WB_E_CLOSED, 0, "parquet", "the rows were cut short"); }
 
 /* All rows of the stream. */
 static int take_rows(wb_partitions *partitions, FILE *from, wb_error *error) {
@@ -27,7 +28,7 @@ static int take_rows(wb_partitions *partitions, FILE *from, wb_error *error) {
   while (result == 0) {
     if (fread(&bytes, sizeof bytes, 1, from) != 1) result = cut_short(error);
     else if (bytes == WB_ROW_PIPE_END) break;
-    else if (bytes > WB_ROW_PIPE_BYTES_MAX) result = cut_short(error);
+    else if (bytes > WB_ROW_PIPE_BYTES_MAX) result = wb_error_set(error, WB_E_DAMAGED, 0, "parquet", "a row that is none");
     if (result == 0 && bytes > room) {
       uint8_t *grown = realloc(row, bytes);
       if (!grown) result = wb_error_set(error, WB_E_MEMORY, ENOMEM, "parquet", "no memory for a row of %u bytes", bytes);
@@ -65,14 +66,15 @@ int main(int argc, char **argv) {
   setvbuf(stdin, buffer, _IOFBF, sizeof buffer);
   wb_error error;
   uint8_t head[WB_ROW_PIPE_HEAD_BYTES];
-  int table = fread(head, sizeof head, 1, stdin) == 1 ? wb_row_pipe_table(head) : cut_short(&error);
+  if (fread(head, sizeof head, 1, stdin) != 1) return 1;
+  int table = wb_row_pipe_table(head);
   if (table < 0) {
     fputs("wirebook-parquet: these are no rows\n", stderr);
     return 1;
   }
   wb_partitions *partitions = wb_partitions_open((wb_table_id)table, out, inputs, (unsigned)decimals, memory, &error);
   int result = partitions ? take_rows(partitions, stdin, &error) : error.code;
-  if (result != 0) fprintf(stderr, "wirebook-parquet: %s\n", error.detail);
+  if (result != 0 && result != WB_E_CLOSED) fprintf(stderr, "wirebook-parquet: %s\n", error.detail);
   wb_partitions_close(partitions);
   return result == 0 ? 0 : 1;
 }

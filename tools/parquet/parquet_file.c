@@ -46,7 +46,11 @@ static int open_database(wb_parquet *parquet, const char *memory, const char *fo
   duckdb_state state = duckdb_create_config(&config);
   for (unsigned i = 0; i < sizeof settings / sizeof *settings && state == DuckDBSuccess; i++)
     state = duckdb_set_config(config, settings[i][0], settings[i][1]);
-  if (state == DuckDBSuccess) state = duckdb_open_ext(NULL, &parquet->database, config, &why);
+  if (state != DuckDBSuccess) {
+    duckdb_destroy_config(&config);
+    return wb_error_set(error, WB_E_CONFIG, 0, "parquet", "DuckDB takes no --memory '%s'", memory);
+  }
+  state = duckdb_open_ext(NULL, &parquet->database, config, &why);
   if (state == DuckDBSuccess) state = duckdb_connect(parquet->database, &parquet->connection);
   int code = state == DuckDBSuccess ? 0 : failed(error, "cannot start DuckDB", why);
   duckdb_free(why);

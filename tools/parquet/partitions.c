@@ -17,7 +17,7 @@
 #include "io/folder.h"
 #include "io/row_pipe.h"
 
-enum { NAME_BYTES = 160, DAY_NONE = INT_MIN, SLOTS_MIN = 64, FOLDERS_OPEN = 16 };
+enum { NAME_BYTES = 160, PART_BYTES = 48, DAY_NONE = INT_MIN, SLOTS_MIN = 64, FOLDERS_OPEN = 16 };
 static const int64_t DAY_US = INT64_C(86400000000), LATE_US = INT64_C(3600000000);
 static const char MARK[] = ".wirebook";
 
@@ -87,13 +87,30 @@ static void name(partition *of) {
 
 /* ------------------------------------------------------------------------------------------------ marks */
 
-/* "INPUTS ROWS PARTS\n". False if there is none for these inputs. */
+static void name_part(char file[PART_BYTES], unsigned long long part) {
+  snprintf(file, PART_BYTES, "part-%05llu.parquet", part);
+}
+
+static bool has_parts(const wb_partitions *partitions, const partition *of, unsigned long long parts) {
+  char file[PART_BYTES];
+  bool there = true;
+  for (unsigned long long i = 0; i < parts && there; i++) {
+    name_part(file, i);
+    char *path = path_of(partitions->root, of, file);
+    there = path && access(path, F_OK) == 0;
+    free(path);
+  }
+  return there;
+}
+
+/* "INPUTS ROWS PARTS\n". False if there is none for these inputs, or what it speaks of is not there. */
 static bool read_mark(const wb_partitions *partitions, partition *of) {
   char inputs[128];
   unsigned long long rows, parts;
   char *path = path_of(partitions->root, of, MARK);
   FILE *file = path ? fopen(path, "re") : NULL;
-  bool there = file && fscanf(file, "%127s %llu %llu", inputs, &rows, &parts) == 3 && strcmp(inputs, partitions->inputs) == 0;
+  bool there = file && fscanf(file, "%127s %llu %llu", inputs, &rows, &parts) == 3 && strcmp(inputs, partitions->inputs) == 0 &&
+               has_parts(partitions, of, parts);
   if (file) fclose(file);
   free(path);
   if (there) of->spooled_rows = rows;
@@ -147,8 +164,8 @@ static int put_rows(wb_partitions *partitions, const partition *of, const uint8_
 
 /* Makes a file of the rows that wait. */
 static int write_part(wb_partitions *partitions, partition *of, wb_error *error) {
-  char file[48];
-  snprintf(file, sizeof file, "part-%05llu.parquet", (unsigned long long)of->parts);
+  char file[PART_BYTES];
+  name_part(file, of->parts);
   char *rows = path_of(partitions->unfinished, of, ".rows"), *path = path_of(partitions->unfinished, of, file);
   int result = rows && path ? spool(partitions, of, of->buffer, of->used, error) : no_memory(error);
   of->used = 0;
