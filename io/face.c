@@ -16,7 +16,7 @@
 #include "io/base64.h"
 
 #define SECOND UINT64_C(1000000000)
-enum { BACKLOG = 128, RING_ENTRIES = 256, FILE_BYTES_MAX = 4096, STOP_TURNS = 100 };
+enum { BACKLOG = 128, RING_ENTRIES = 256, FILE_BYTES_MAX = 4096 };
 
 static const char what[] = "listen", variable[] = "WIREBOOK_LISTEN_TOKEN";
 
@@ -346,7 +346,7 @@ static void accepted(wb_op *op, int result, unsigned flags) {
     if (client) face->client[face->counts.clients++] = client;
     else face->counts.ended[WB_FACE_REFUSED]++;
   }
-  if (op->busy) return;
+  if (op->busy || result == -ECANCELED) return;
   if (result >= 0) wb_uring_accept(face->ring, op, face->listener);
   else face->accept_retry_ns = now_ns + SECOND / 10;
 }
@@ -393,7 +393,7 @@ static void *thread_main(void *self) {
   }
   wb_uring_cancel(face->ring, &face->accept_op);
   for (unsigned i = 0; i < face->counts.clients; i++) wb_face_client_stop(face->client[i]);
-  for (unsigned i = 0; i < STOP_TURNS && face->counts.clients; i++) {
+  for (uint64_t due_ns = wb_clock_ns() + SECOND; face->counts.clients && wb_clock_ns() < due_ns;) {
     turn(face);
     wb_uring_wait(face->ring, WB_FACE_TURN_NS);
   }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/face_private.h"
@@ -274,8 +275,12 @@ static void put_text(wb_face_client *client, const char *text) { put(client, tex
 static void answer_head(wb_face_client *client, unsigned status, const char *type, const char *fields, size_t count) {
   char line[256];
   const char *origin = client->face->config.origin;
+  time_t now = (time_t)(wb_clock_utc_ns() / (int64_t)SECOND);
+  struct tm fields_of;
   client->face->counts.responses[status / 100 % 6]++;
   snprintf(line, sizeof line, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\n", status, reason_of(status), type);
+  put_text(client, line);
+  strftime(line, sizeof line, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime_r(&now, &fields_of));
   put_text(client, line);
   if (count == SIZE_MAX) snprintf(line, sizeof line, "Transfer-Encoding: chunked\r\n");
   else snprintf(line, sizeof line, "Content-Length: %zu\r\n", count);

@@ -208,8 +208,8 @@ static void put_products(page *to, const wirebook_shm *books, uint64_t now_ns) {
   for (uint32_t i = 0; i < count; i++) {
     if (!(id = shown(books, i, &view))) continue;
     for (unsigned s = 0; s < WIREBOOK_SHM_REMOVED; s++)
-      wb_face_text_addf(&to->text, "wirebook_product_state{product=\"%s\",state=\"%s\"} %d\n", id,
-                        wb_state_name((wb_state)s), view.state == s);
+      wb_face_text_addf(&to->text, "wirebook_product_state{product=\"%s\",state=\"%s\"} %d\n", id, wb_state_name((wb_state)s),
+                        view.state == s);
     in_state[view.state < WIREBOOK_SHM_REMOVED ? view.state : 0]++;
   }
   family(to, "wirebook_products", "gauge", "Products by state.");

@@ -160,11 +160,10 @@ def the_status_is_the_report_of_the_same_moment_and_of_late(directory):
     moving = {"elapsed_s", "latency_recent_ns", "disk", "stored_frames", "synced_frames", "store"}
     assert set(status) - set(report) == {"latency_recent_ns", "disk"}
     assert {k: v for k, v in status.items() if k not in moving} == {k: v for k, v in report.items() if k not in moving}
-    assert status["disk"]["folder"] == f"{directory}/data" and status["disk"]["free_bytes"] > 0 and status["disk"]["segments"] == 1
+    assert status["disk"]["folder"] == f"{directory}/data" and status["disk"]["free_bytes"] > 0
     assert status["latency_recent_ns"]["wire_to_book"]["count"] == status["latency_ns"]["wire_to_book"]["count"] > 0
-    before = time.monotonic()
     wait_until(lambda: face.json("/api/v1/status")["latency_recent_ns"]["wire_to_book"] == {}, "an interval without a message")
-    assert time.monotonic() - before < LIMIT
+    wait_until(lambda: face.json("/api/v1/status")["disk"]["segments"] == 1, "a segment")
     gauges = face.metrics()
     assert gauges["wirebook_messages_total"] == report["messages"] and gauges["wirebook_changes_total"] == report["changes"]
     assert gauges['wirebook_line_messages_total{line="A"}'] == report["lines"][0]["messages"]
@@ -464,7 +463,7 @@ def pages_from_elsewhere_read_only_where_that_was_said(directory):
 
 
 def a_confined_node_listens(directory):
-    face, _ = still(directory, "--confine", "try")
+    face, _ = still(directory, "--confine", "try", env={"ASAN_OPTIONS": "detect_leaks=0"})  # that check traces its process
     assert face.json("/products/BTC-USD/book?level=2")["bids"] == Still.BIDS
     assert face.metrics()["wirebook_messages_total"] and face.json("/api/v1/status")["disk"]["free_bytes"] > 0
     face.end()
