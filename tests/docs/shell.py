@@ -34,6 +34,10 @@ class World:
         self.advanced = harness.mock("--dialect", "coinbase-advanced", "--product", "BTC,ETH,LTC,SOL", "--rate", 500, "--levels", 50)
         harness.Program("run", "--url", self.exchange.url, "--product", "BTC,ETH", "--messages", 600, "--data", f"{directory}/data", "--report",
                         f"{directory}/report.json", "--console", "off").ends(0)
+        self.listener = harness.Program("run", "--url", self.exchange.url, "--product", "BTC,ETH", "--channel", "level2_batch,heartbeat,matches", "--data",
+                                        f"{directory}/listener", "--listen", "127.0.0.1:0", "--console", "off")
+        self.listener.wait_for("listening at ")
+        self.face = self.listener.out["stderr"].split("listening at ")[1].split()[0].removeprefix("http://")
         self.segment = next(os.path.join(base, name) for base, _, names in os.walk(f"{directory}/data") for name in names if name.endswith(".wbseg"))
         subprocess.run("gzip -c sent/BTC-USD.jsonl >frames.jsonl.gz && printf 'BTC,ETH\\n' >products", shell=True, cwd=directory, check=True)
         self.keys(f"{directory}/home/.wirebook")
@@ -61,7 +65,7 @@ class World:
         return {"PKG_CONFIG_PATH": configs[0], "LD_LIBRARY_PATH": os.path.dirname(configs[0])}
 
     def end(self):
-        for program in (self.exchange, self.advanced):
+        for program in (self.listener, self.exchange, self.advanced):
             program.signal(signal.SIGTERM)
             program.ends(0)
 
@@ -116,8 +120,7 @@ class Shell:
         if listens:
             statement = statement.replace(FACE, "127.0.0.1:0")
         elif FACE in statement:
-            assert self.face, f"`{statement}`: no node listens"
-            statement = statement.replace(FACE, self.face)
+            statement = statement.replace(FACE, self.face or self.world.face)
         settings = self.settings(statement, background)
         for name in ("WIREBOOK_URL", "WIREBOOK_CONFIG", "MOCK_PORT"):
             self.type(f"export {name}={settings[name]}" if name in settings else f"unset {name}")

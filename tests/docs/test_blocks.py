@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ REASONS = {
     "place": "names folders, hosts or programs that the reader's machine has",
     "build": "is about a build that is not this one",
 }
-LANGUAGES = {"sh", "console", "text", "json", "yaml", "python", "c", "sql"}
+LANGUAGES = {"sh", "console", "text", "json", "yaml", "python", "c", "js", "sql"}
 COMMAND = re.compile(r"^\s*(\$ |wirebook [a-z]|tools/|bench/|build/|docker |cmake |sudo |apt|curl |promtool )")
 
 
@@ -62,11 +63,19 @@ def shape(shown):
     return re.sub(r"(?<=\+)(?:k|M)?B\b", "(?:B|[kM]B)", pattern)
 
 
+def abridged(text):
+    """JSON in which some of it is left out, as `...`."""
+    return json.loads(re.sub(r"(?<=[{\[])\s*\.\.\.\s*|,\s*\.\.\.\s*(?=[,}\]])", "", text))
+
+
 def transcript(shell, text):
     """Runs what stands behind each `$ `; each line shown after it has to be there, in its shape, in order."""
     steps = [[part.split("\n", 1)[0], *part.split("\n")[1:]] for part in re.split(r"^\$ ", text, flags=re.M)[1:]]
     assert steps, "no command"
     for command, *shown in steps:
+        if shown and shown[0].startswith(("{", "[")):
+            the_same_keys(abridged("\n".join(shown)), json.loads(shell.run(command)), f"`{command}`")
+            continue
         lines, at = [line.strip() for line in shell.run(command).splitlines()], 0
         for line in filter(str.strip, shown):
             found = next((i for i in range(at, len(lines)) if re.fullmatch(shape(line), lines[i])), None)
@@ -111,7 +120,8 @@ def a_block_that_is_wrong_is_found(directory):
     def work(world):
         for number, (language, text) in enumerate((("sh", "wirebook run --no-such-option\n"), ("sh", "wirebook inspect ./nothing\nwirebook doctor\n"),
                                                    ("sh", "wirebook run --messages 5 &\nfalse\n"), ("console", "$ wirebook --version\nwirebook x.1.0\n"),
-                                                   ("console", "$ wirebook run --check-config\nno-such-key 1 default\n"))):
+                                                   ("console", "$ wirebook run --check-config\nno-such-key 1 default\n"),
+                                                   ("console", '$ curl -s http://127.0.0.1:8080/healthz\n{"status":"ok","planted":1}\n'))):
             try:
                 played(world, pages.Block("planted", number, language, "", text), number)
             except AssertionError:
@@ -237,6 +247,17 @@ def python_runs(directory):
     blocks = pages.blocks("python")
     assert any(block.mark == "SEGMENT" for block in blocks)
     at_work(directory, work)
+
+
+def javascript_is_javascript(directory):
+    node = shutil.which("node")
+    if not node:
+        sys.exit(77)
+    for number, text in enumerate([block.text for block in pages.blocks("js")] + ["const planted = await ;"]):
+        with open(f"{directory}/{number}.mjs", "w") as file:
+            file.write(text)
+        checked = subprocess.run([node, "--check", f"{directory}/{number}.mjs"], capture_output=True, text=True)
+        assert (checked.returncode == 0) != ("planted" in text), f"{text}\n{checked.stderr}"
 
 
 def c_compiles_against_what_is_installed_and_runs(directory):
