@@ -146,7 +146,7 @@ def a_segment_that_is_gone_before_it_was_archived_is_told(directory):
     for path in later[1:]:
         os.rename(f"{directory}/aside/{os.path.basename(path)}", path)
     worker = archive(directory, "--once").ends(1)
-    assert "are not there any more" in worker.out["stderr"], worker.out["stderr"]
+    assert "is gone, or came too late" in worker.out["stderr"], worker.out["stderr"]
     assert os.path.basename(segments(directory)[-1])[:-6] in units_of(directory)
 
 
