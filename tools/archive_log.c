@@ -75,7 +75,10 @@ void wb_archive_log_next(wb_archive_log *log, const wb_archive_cursor *cursor, b
     wb_archive_segment *first = &log->segment[at];
     bool goes_on = same_run(first, cursor->node);
     *missed = goes_on ? first->number != cursor->segment + 1 : first->number != 0;
-    if (goes_on && first->first_number < cursor->next_number) first->first_number = cursor->next_number;
+    if (goes_on && first->first_number < cursor->next_number) {
+      *missed = true;
+      first->first_number = cursor->next_number;
+    }
   }
   while (at < log->count && !log->segment[at].growing && (at + 1 < log->count || over)) at++;
   *end = at;

@@ -44,7 +44,7 @@ int wb_archive_log_open(wb_archive_log *log, const char *dir, wb_error *error);
 void wb_archive_log_close(wb_archive_log *log);
 
 /* wb_archive_log_next says which units are to be done: *begin <= index < *end, maybe none. over: the node has ended. Numbers of the first that the cursor says are
- * done are taken off it. *missed: segments between the cursor and it are not there any more. */
+ * done are taken off it. *missed: segments between the cursor and it are not there any more, or it may hold records that were held to be over. */
 void wb_archive_log_next(wb_archive_log *log, const wb_archive_cursor *cursor, bool over, size_t *begin, size_t *end,
                          bool *missed);
 

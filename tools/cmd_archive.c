@@ -195,7 +195,9 @@ static int do_ready(lane *l, wb_error *error) {
     wb_archive_log_next(&l->log, &l->cursor, a->once, &l->at, &l->end, &missed);
     result = l->at < l->end;
   }
-  if (result > 0 && missed) tell(a, "segments behind the last one archived are not there any more", l->log.segment[l->at].path);
+  if (result > 0 && missed)
+    tell(a, "of what lies between it and the last one archived something is gone, or came too late",
+         l->log.segment[l->at].path);
   if (result > 0 && !(path = calloc(l->end + 1, sizeof *path)))
     result = wb_error_set(error, WB_E_MEMORY, ENOMEM, "archive", "no memory");
   if (result > 0) {
