@@ -91,6 +91,8 @@ def each_package_holds_what_it_is_for_and_needs_what_it_links(directory):
         assert depends - {"ca-certificates"} == owners, (name, depends ^ owners)
     licence = run("sh", "-c", f"cat {directory}/wirebook/usr/share/doc/wirebook/copyright")
     assert "GPL-2.0-or-later" in licence and "wolfSSL" in licence and "/usr/share/common-licenses/GPL-2" in licence and "MIT License" in licence
+    if shutil.which("lintian"):  # too much for tools/setup, welcome where it is
+        run("lintian", "--allow-root", "--fail-on", "error", *files.values())
 
 
 def the_program_of_the_package_runs_as_it_lies_there_with_its_own_file_of_options(directory):
