@@ -8,6 +8,7 @@
 #include "io/host.h"
 
 #define SECOND INT64_C(1000000000)
+_Static_assert(sizeof(wb_face_candle) == 64, "a product takes 129 KiB");
 enum { CANDLES_FIRST = 8, REPEATS = 32 };
 
 const uint32_t wb_face_candle_length[WB_FACE_CANDLE_LENGTHS] = {60, 300, 900, 3600, 21600, 86400};

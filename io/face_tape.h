@@ -2,7 +2,7 @@
  *
  * What:    candles begin at multiples of their length, by the exchange's time; one without a trade is not there. Trades that were overwritten before the
  *          face came to read them are missing, and counted.
- * Memory:  of a product, from its first trade on: WB_FACE_TRADES trades, and up to WB_FACE_CANDLES candles of each length. 127 KiB at most.
+ * Memory:  of a product, from its first trade on: WB_FACE_TRADES trades, and up to WB_FACE_CANDLES candles of each length. 129 KiB at most.
  * Threads: the face's. */
 #ifndef WB_IO_FACE_TAPE_H
 #define WB_IO_FACE_TAPE_H
@@ -15,9 +15,9 @@ enum { WB_FACE_TRADES = 256, WB_FACE_CANDLES = 300, WB_FACE_CANDLE_LENGTHS = 6 }
 extern const uint32_t wb_face_candle_length[WB_FACE_CANDLE_LENGTHS];
 
 typedef struct wb_face_candle {
+  unsigned __int128 volume;
   int64_t begin_s; /* since 1970 UTC */
   uint64_t low, high, open, close;
-  unsigned __int128 volume;
   uint8_t price_decimals, size_decimals;
 } wb_face_candle;
 

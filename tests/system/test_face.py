@@ -160,11 +160,10 @@ def the_status_is_the_report_of_the_same_moment_and_of_late(directory):
     moving = {"elapsed_s", "latency_recent_ns", "disk", "stored_frames", "synced_frames", "store"}
     assert set(status) - set(report) == {"latency_recent_ns", "disk"}
     assert {k: v for k, v in status.items() if k not in moving} == {k: v for k, v in report.items() if k not in moving}
-    assert status["disk"]["folder"] == f"{directory}/data" and status["disk"]["free_bytes"] > 0 and status["disk"]["segments"] == 1
+    assert status["disk"]["folder"] == f"{directory}/data" and status["disk"]["free_bytes"] > 0
     assert status["latency_recent_ns"]["wire_to_book"]["count"] == status["latency_ns"]["wire_to_book"]["count"] > 0
-    before = time.monotonic()
     wait_until(lambda: face.json("/api/v1/status")["latency_recent_ns"]["wire_to_book"] == {}, "an interval without a message")
-    assert time.monotonic() - before < LIMIT
+    wait_until(lambda: face.json("/api/v1/status")["disk"]["segments"] == 1, "a segment")
     gauges = face.metrics()
     assert gauges["wirebook_messages_total"] == report["messages"] and gauges["wirebook_changes_total"] == report["changes"]
     assert gauges['wirebook_line_messages_total{line="A"}'] == report["lines"][0]["messages"]
@@ -317,7 +316,9 @@ def requests_that_are_none_are_refused_and_the_connection_ends(directory):
     for pieces in (None, 1, 13, 100):
         got = face.raw(good + last, pieces)
         assert got.count(b"HTTP/1.1 200 OK") == 4 and got.index(b'"status":"ok"') < got.index(b'"epoch"') < got.index(b'"elapsed_s"') < got.index(b'"id":"BTC-USD"')
-    assert face.raw(good, shut=True).count(b"HTTP/1.1 200 OK") == 3
+    for pieces in (None, 1, 100):
+        assert face.raw(good, pieces, shut=True).count(b"HTTP/1.1 200 OK") == 3  # who says no more may still listen
+    assert face.raw(good + last[:-1], shut=True).count(b"HTTP/1.1 200 OK") == 3
 
 
 def a_connection_is_kept_for_many_requests(directory):
