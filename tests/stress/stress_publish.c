@@ -11,7 +11,7 @@
 #ifdef __SANITIZE_THREAD__
 enum { MESSAGES = 30000 };
 #else
-enum { MESSAGES = 400000 };
+enum { MESSAGES = 150000 };
 #endif
 enum { CHANGES = 6, PRICES = 400, TURNS_PER_REQUEST = 40, AT_ONCE = 64 };
 
