@@ -302,7 +302,7 @@ void wb_face_route_take(wb_face_client *client, const wb_http_call *call, uint64
     for (const wb_face_route *route = wb_face_modules[m]->route; route->path; route++) {
       if (!leads_to(route->path, call->target.at, path_bytes, &request)) continue;
       other = route->method;
-      if (strcmp(route->method, request.method) != 0 && !(call->upgrade && strcmp(route->method, "UPGRADE") == 0)) continue;
+      if (strcmp(route->method, request.method) != 0) continue;
       request.self = face->module[m];
       route->take(client, &request);
       if (client->state == WB_FACE_ANSWERING && !client->answered) wb_face_refuse(client, 500, "no answer");

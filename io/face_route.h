@@ -149,7 +149,7 @@ const wb_face_book *wb_face_book_since(wb_face *face, uint32_t product, uint64_t
 /* ------------------------------------------------------------------------------------------------ modules */
 
 typedef struct wb_face_route {
-  const char *method; /* "GET" is HEAD, too; "UPGRADE" only a GET that asks for a WebSocket */
+  const char *method; /* "GET" is HEAD, too; "UPGRADE" is a GET that asks for a WebSocket */
   const char *path;   /* "/products/ * /book", without the blanks: a '*' stands for one part of a path */
   void (*take)(wb_face_client *client, const wb_face_request *request);
 } wb_face_route;
