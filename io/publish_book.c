@@ -5,11 +5,12 @@
 
 #include "io/memory.h"
 
-enum { WINDOW_TICKS = 1 << 14, ROOM = 64, CHANGES_MAX = 1 << 20 };
+enum { WINDOW_TICKS = 1 << 14, ROOM = 64, TOUCHES_MAX = 1 << 22 };
 
 int wb_publish_book_open(wb_publish_book *book, uint32_t level_count_max) {
   const wb_book_config config = {.window_ticks = WINDOW_TICKS, .level_count_max = level_count_max};
   memset(book, 0, sizeof *book);
+  book->changes_max = 2 * level_count_max;
   book->bytes = wb_book_bytes(&config);
   void *memory = book->bytes ? wb_arena_open(book->bytes, NULL) : NULL;
   book->book = memory ? wb_book_init(memory, &config) : NULL;
@@ -24,10 +25,11 @@ void wb_publish_book_close(wb_publish_book *book) {
   memset(book, 0, sizeof *book);
 }
 
-static int add(wb_publish_changes *changes, const wb_delta *delta) {
+static int add(const wb_publish_book *book, wb_publish_changes *changes, const wb_delta *delta) {
+  if (changes->count >= book->changes_max) return WB_E_FULL;
   if (changes->count == changes->room) {
     uint32_t room = changes->room ? 2 * changes->room : ROOM;
-    wb_delta *at = room <= CHANGES_MAX ? realloc(changes->at, room * sizeof *at) : NULL;
+    wb_delta *at = realloc(changes->at, room * sizeof *at);
     if (!at) return WB_E_FULL;
     changes->at = at;
     changes->room = room;
@@ -39,7 +41,7 @@ static int add(wb_publish_changes *changes, const wb_delta *delta) {
 static int touch(wb_publish_book *book, const wb_delta *delta) {
   if (book->touch_count == book->touch_room) {
     uint32_t room = book->touch_room ? 2 * book->touch_room : ROOM;
-    wb_publish_touch *at = room <= CHANGES_MAX ? realloc(book->touch, room * sizeof *at) : NULL;
+    wb_publish_touch *at = room <= TOUCHES_MAX ? realloc(book->touch, room * sizeof *at) : NULL;
     if (!at) return WB_E_FULL;
     book->touch = at;
     book->touch_room = room;
@@ -55,7 +57,7 @@ static int touch(wb_publish_book *book, const wb_delta *delta) {
 static void lose(wb_publish_book *book) {
   book->whole = false;
   book->open = false;
-  book->message.count = book->touch_count = 0;
+  book->message.count = book->batch.count = book->touch_count = 0;
 }
 
 int wb_publish_book_load(wb_publish_book *book, const wb_shm_copy *copy) {
@@ -88,7 +90,7 @@ static int cut(wb_publish_book *book, wb_side side) {
   if (level) wb_book_levels(book->book, side, level, count);
   for (uint32_t i = book->depth; level && i < count && result == 0; i++) {
     const wb_delta gone = {.price = level[i].price, .side = side};
-    result = add(&book->message, &gone);
+    result = add(book, &book->message, &gone);
     if (result == 0) result = touch(book, &gone);
   }
   free(level);
@@ -125,7 +127,7 @@ int wb_publish_book_take(wb_publish_book *book, const wirebook_shm_change *chang
   const wb_delta delta = {.price = change->price, .size = change->size, .side = change->side};
   book->open = true;
   book->open_ns = change->time_ns;
-  if (add(&book->message, &delta) != 0) lose(book);
+  if (add(book, &book->message, &delta) != 0) lose(book);
   return book->whole && change->last ? apply(book) : 0;
 }
 
@@ -145,7 +147,7 @@ uint32_t wb_publish_book_batch(wb_publish_book *book) {
     if (i + 1 < book->touch_count && touch[i + 1].side == first->side && touch[i + 1].price == first->price) continue;
     wb_delta delta = {.price = first->price, .side = first->side};
     delta.size = wb_book_size(book->book, (wb_side)first->side, first->price);
-    if (delta.size != first->was && add(&book->batch, &delta) != 0) lose(book);
+    if (delta.size != first->was && add(book, &book->batch, &delta) != 0) lose(book);
   }
   book->touch_count = 0;
   return book->batch.count;

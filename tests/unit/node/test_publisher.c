@@ -413,6 +413,28 @@ Test(publisher, a_message_in_parts_is_sent_whole) {
   rig_close(r);
 }
 
+Test(publisher, a_message_with_more_changes_than_there_is_room_for_becomes_a_snapshot) {
+  rig *r = opened();
+  snapshot(r, 0, 20, 1);
+  rig_client *client = rig_join(r, 0), *batched = rig_join(r, 1);
+  rig_say(client, level2);
+  rig_say(batched, batch);
+  rig_turns(r);
+  enum { PART = 4096, PARTS = 3 };
+  wb_delta *delta = rig_zeroed(PART * sizeof *delta);
+  for (unsigned part = 0; part < PARTS; part++) {
+    for (unsigned i = 0; i < PART; i++)
+      delta[i] = (wb_delta){.price = (2000 + i % 100) * UINT64_C(1000000), .size = part + i + 1, .side = WB_SIDE_ASK};
+    rig_message(r, 0, WB_MESSAGE_UPDATE, part == 0 ? WB_PART_FIRST : part + 1 < PARTS ? 0 : WB_PART_LAST, delta, PART, 2);
+  }
+  free(delta);
+  after(r, 300 * RIG_MS);
+  cr_assert_eq(client->book[0].updates + batched->book[0].updates, 0);
+  cr_assert_eq(client->book[0].snapshots, 2);
+  cr_assert(rig_same(r, client, 0) && rig_same(r, batched, 0));
+  rig_close(r);
+}
+
 Test(publisher, no_copy_of_a_book_is_made_in_the_middle_of_a_message) {
   rig *r = opened();
   snapshot(r, 0, 20, 1);
