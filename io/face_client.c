@@ -12,6 +12,7 @@
 #define SECOND UINT64_C(1000000000)
 #define REQUEST_NS (10 * SECOND) /* TLS handshake, or a request from its first byte to its last */
 #define IDLE_NS (60 * SECOND)
+#define TAKE_NS (60 * SECOND) /* for the peer to take all of an answer */
 #define PING_NS (20 * SECOND)
 #define FINISH_NS (2 * SECOND)
 enum { QUEUE_BYTES_MIN = 4 << 10, TLS_PIECE_BYTES = 64 << 10, KEPT_BYTES_MAX = 256 << 10, HEAD_ROOM = 1024 };
@@ -119,7 +120,7 @@ static void finish(wb_face_client *client, wb_face_ending ending) {
   if (client->state >= WB_FACE_FINISHING) return;
   client->state = WB_FACE_FINISHING;
   client->ending = ending;
-  client->deadline_ns = 0;
+  client->deadline_ns = wb_clock_ns() + TAKE_NS;
   handler_end(client);
 }
 
@@ -176,7 +177,7 @@ static bool sent_all(wb_face_client *client, uint64_t now_ns) {
     return false;
   }
   if (client->state != WB_FACE_ANSWERING) return false;
-  if (!client->keep || client->peer_shut) {
+  if (!client->keep) {
     finish(client, WB_FACE_ENDED);
     return true;
   }
@@ -184,7 +185,8 @@ static bool sent_all(wb_face_client *client, uint64_t now_ns) {
   client->answered = false;
   client->deadline_ns = now_ns + IDLE_NS;
   take(client, now_ns);
-  return unsent(client) || client->state == WB_FACE_ANSWERING;
+  if (client->peer_shut && client->state == WB_FACE_READING) finish(client, WB_FACE_ENDED); /* nothing more will come */
+  return unsent(client) || client->state == WB_FACE_ANSWERING || client->state == WB_FACE_FINISHING;
 }
 
 static const uint8_t *piece(wb_face_client *client, size_t *count) {
@@ -305,7 +307,7 @@ static bool may_answer(wb_face_client *client) {
 static void answered(wb_face_client *client) {
   if (client->state == WB_FACE_GONE) return;
   client->state = WB_FACE_ANSWERING;
-  client->deadline_ns = 0;
+  client->deadline_ns = wb_clock_ns() + TAKE_NS;
   handler_end(client);
 }
 
@@ -511,7 +513,7 @@ static void take(wb_face_client *client, uint64_t now_ns) {
   }
   if (client->state == WB_FACE_READING && client->in_count) used = take_request(client, now_ns);
   else if (client->state == WB_FACE_SOCKET) used = take_frames(client);
-  else if (client->state == WB_FACE_STREAM || client->state == WB_FACE_FINISHING) used = client->in_count;
+  if (client->state == WB_FACE_STREAM || client->state >= WB_FACE_FINISHING) used = client->in_count;
   client->in_count -= used;
   memmove(client->in, client->in + used, client->in_count);
   if (used && client->in_count && client->state == WB_FACE_SOCKET) take(client, now_ns); /* frames right behind the request */
@@ -625,6 +627,7 @@ static void overdue(wb_face_client *client) {
   case WB_FACE_READING:
     wb_face_client_end(client, client->begun || !client->asked_ns ? WB_FACE_SLOW_HEAD : WB_FACE_IDLE);
     break;
+  case WB_FACE_ANSWERING: wb_face_client_end(client, WB_FACE_SLOW_READER); break;
   case WB_FACE_HELD: wb_face_refuse(client, 503, "the node is too busy to say"); break;
   default: wb_face_client_end(client, client->ending); break;
   }

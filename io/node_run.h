@@ -151,10 +151,10 @@ void wb_node_hot_cpus(const wb_node *node, wb_cpu_list *list);
 const wb_tape *wb_node_tapes(const wb_node *node);
 const wb_level3_view *wb_node_orders(const wb_node *node);
 
-/* wb_node_copy_ask asks for a copy of a product's book, wb_node_copy returns it once it is made (io/shm.h), of a node that listens; from one thread at a time,
- * never waiting. wb_node_levels_max is how many levels a side of a book may have. */
+/* wb_node_copy_ask asks for a copy of a product's book, wb_node_copy returns it once it is made (io/shm.h) and wakes the book thread meanwhile; of a node that
+ * listens, from one thread, never waiting. wb_node_levels_max is how many levels a side of a book may have. */
 void wb_node_copy_ask(wb_node *node, uint32_t product);
-const wb_shm_copy *wb_node_copy(const wb_node *node);
+const wb_shm_copy *wb_node_copy(wb_node *node);
 uint32_t wb_node_levels_max(const wb_node *node);
 
 typedef struct wb_node_line {

@@ -84,7 +84,11 @@ void wb_node_copy_ask(wb_node *node, uint32_t product) {
   wb_loop_wake(&node->thread[node->book_thread].loop);
 }
 
-const wb_shm_copy *wb_node_copy(const wb_node *node) { return wb_shm_copy_ready(node->shm); }
+const wb_shm_copy *wb_node_copy(wb_node *node) {
+  const wb_shm_copy *copy = wb_shm_copy_ready(node->shm);
+  if (!copy) wb_loop_wake(&node->thread[node->book_thread].loop);
+  return copy;
+}
 
 void wb_node_hot_cpus(const wb_node *node, wb_cpu_list *list) {
   list->count = 0;

@@ -1,7 +1,7 @@
 /* publish_book.h - a product's book once more, on the thread that republishes it: begun by a copy of the node's (io/shm.h), kept by the ring of changes.
  *
- * Rule:    a copy says the ring's position at its moment. It holds the changes of before, and no other; those from there on are applied, whole messages at
- *          a time. So after each message the book is what the node's was after it.
+ * Rule:    all changes from the ring's position as the copy began are applied, whole messages at a time. Once the position is passed where it was whole, the book is
+ *          after each message what the node's was after it; not to be shown before.
  * Ends:    a book that was replaced, brought to other units, or of which changes were lost is no longer whole, and needs another copy.
  * Memory:  allocated as it is opened, backed as it is used. Threads: one. */
 #ifndef WB_IO_PUBLISH_BOOK_H

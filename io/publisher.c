@@ -454,7 +454,7 @@ static bool due(uint64_t *due_ns, uint64_t every_ns, uint64_t now_ns) {
 void wb_publisher_turn(wb_publisher *p, uint64_t now_ns, int64_t utc_ns) {
   read_ring(p);
   const wb_shm_copy *copy = p->asking ? p->config.port.copy(p->config.port.self) : NULL;
-  if (copy) load(p, copy);
+  if (copy && p->ring.next >= copy->until) load(p, copy);
   ask(p, now_ns);
   if (due(&p->batch_due_ns, BATCH_NS, now_ns)) batches(p);
   if (due(&p->second_due_ns, SECOND_NS, now_ns)) heartbeats(p, now_ns, utc_ns);

@@ -20,7 +20,8 @@ enum {
   AHEAD = 8,
   ALIVE_NS = 100000000,
   PATH_BYTES = 128,
-  COPY_WARM_BYTES = 1 << 20
+  COPY_WARM_BYTES = 1 << 20,
+  COPY_SLICE = 4096
 };
 
 #define ALIKE(ours, theirs)                                                                                                    \
@@ -64,6 +65,8 @@ struct wb_shm {
   uint64_t copy_done;  /* W book, R who asks [M2] */
   wb_shm_copy copy;    /* product: W who asks, the rest: W book; each before the word above */
   wb_level *levels;    /* of the copy: copy_levels bids, then as many asks */
+  uint64_t copy_begun; /* the asked one that has begun; 0: it is to begin anew */
+  unsigned copy_side;  /* where it goes on; 2: all is copied */
 };
 
 static size_t up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
@@ -122,6 +125,7 @@ static void on_applied(void *self, const wb_message *message) {
     }
     put(shm, &change);
   }
+  if (change.kind == WIREBOOK_SHM_SNAPSHOT) shm->copy_begun = 0;
   if (message->kind != WB_MESSAGE_TRADE) changed(shm, message->product);
 }
 
@@ -190,15 +194,29 @@ static bool between_messages(const wb_shm *shm) {
   return !shm->next || last->kind != WIREBOOK_SHM_CHANGE || last->last;
 }
 
-static void copy_made(wb_shm *shm, uint64_t asked) {
+/* Where levels go without a word (depth), all is of one moment. */
+static void copy_on(wb_shm *shm, uint64_t asked) {
   wb_shm_copy *copy = &shm->copy;
   const wb_book_product *p = &shm->stage->product[copy->product];
-  for (unsigned side = 0; side < 2; side++) {
-    wb_level *level = shm->levels + side * (size_t)shm->config.copy_levels;
-    copy->level[side] = level;
-    copy->count[side] = wb_book_levels(p->book, (wb_side)side, level, shm->config.copy_levels);
+  if (shm->copy_begun != asked) {
+    shm->copy_begun = asked;
+    shm->copy_side = 0;
+    copy->count[0] = copy->count[1] = 0;
+    copy->position = shm->next;
   }
-  copy->position = shm->next;
+  for (uint32_t left = p->depth ? UINT32_MAX : shm->config.copy_slice; left && shm->copy_side < 2;) {
+    wb_level *level = shm->levels + shm->copy_side * (size_t)shm->config.copy_levels;
+    uint32_t *count = &copy->count[shm->copy_side], room = shm->config.copy_levels - *count, most = left < room ? left : room;
+    wb_side side = (wb_side)shm->copy_side;
+    uint32_t more = *count ? wb_book_levels_after(p->book, side, level[*count - 1].price, level + *count, most)
+                           : wb_book_levels(p->book, side, level, most);
+    copy->level[side] = level;
+    *count += more;
+    left -= more;
+    if (more < most || most == room) shm->copy_side++;
+  }
+  if (shm->copy_side < 2 || !between_messages(shm)) return;
+  copy->until = shm->next;
   copy->time_ns = p->view->data.time_ns;
   copy->depth = p->depth;
   copy->price_decimals = p->price_decimals;
@@ -220,7 +238,7 @@ static void on_settled(void *self, uint64_t now_ns) {
   const wb_observer *other = shm->config.observer;
   if (other && other->settled) other->settled(other->self, now_ns);
   uint64_t asked = wb_load_acquire(&shm->copy_asked); /* M2 */
-  if (__builtin_expect(asked != shm->copy_done, 0) && between_messages(shm)) copy_made(shm, asked);
+  if (__builtin_expect(asked != shm->copy_done, 0)) copy_on(shm, asked);
   if (now_ns >= shm->alive_due_ns) {
     shm->alive_due_ns = now_ns + ALIVE_NS;
     wb_store_relaxed(&shm->head->alive_ns, now_ns);
@@ -307,6 +325,7 @@ wb_shm *wb_shm_open(const wb_shm_config *config, wb_error *error) {
     return NULL;
   }
   shm->config = *config;
+  if (!shm->config.copy_slice) shm->config.copy_slice = COPY_SLICE;
   size_t copy_bytes = 2 * (size_t)config->copy_levels * sizeof *shm->levels;
   if (copy_bytes) shm->levels = wb_arena_open(copy_bytes, error);
   if (copy_bytes && !shm->levels) {

@@ -3,8 +3,9 @@
  * What:    the views of the books lie in the file themselves, so that they cost nothing more; depths and the ring of changes are written by an observer
  *          of the book stage: some ns a change, and a copy of the depth of what changed each depth_ns.
  * File:    /dev/shm/NAME, mode 0640. It appears whole or not at all; that of a dead writer is replaced, that of a living one refused. Removed at the end.
- * Copies:  whole books, for one other thread of this process, which asks; the book thread answers at the end of a turn. A copy says the position in the
- *          ring at its moment: it holds the changes of before, and no other.
+ * Copies:  whole books, for one other thread of this process, which asks; the book thread copies some levels at the end of each turn. A copy holds all changes
+ *          before the ring's position as it began, none from that on where it was whole, and of those between some. A change says a level's whole
+ *          size: so whoever applies all from the first position on has, from the second on, the book.
  * Threads: open and close: the control thread. The observer's functions: the book thread. Edges M1, M2 (copies), docs/threading.md. */
 #ifndef WB_IO_SHM_H
 #define WB_IO_SHM_H
@@ -22,6 +23,7 @@ typedef struct wb_shm_config {
   uint64_t depth_ns;           /* how often a depth is written at most */
   size_t ring_bytes;           /* power of two; 0: 1 MiB, 16,384 changes */
   uint32_t copy_levels;        /* levels a side of a copy at most; 0: there are none */
+  uint32_t copy_slice;         /* levels copied a turn; 0: 4096, some 30 us */
   const wb_observer *observer; /* told as well, first; NULL: nobody */
 } wb_shm_config;
 
@@ -29,7 +31,8 @@ typedef struct wb_shm_copy {
   uint32_t product;
   uint32_t count[2];        /* by side */
   const wb_level *level[2]; /* best first */
-  uint64_t position;        /* of the ring */
+  uint64_t position;        /* of the ring as it began */
+  uint64_t until;           /* and as it was whole, between two messages */
   int64_t time_ns;          /* of the last message */
   uint16_t depth;           /* levels a side that the exchange speaks of: what is worse is no level. 0: all are */
   uint8_t price_decimals, size_decimals;
@@ -45,7 +48,7 @@ wb_view *wb_shm_views(wb_shm *shm);
 const wb_observer *wb_shm_observer(wb_shm *shm, const wb_book_stage *stage, const wb_products *products);
 
 /* wb_shm_copy_ask asks for a copy of a product's book; wb_shm_copy_ready returns it, NULL while it is not made. It is the asking thread's until it asks
- * again. The book thread may have to be woken. Cost there: some ns a level. */
+ * again. The book thread may have to be woken, for each turn. Cost there: some ns a level. */
 void wb_shm_copy_ask(wb_shm *shm, uint32_t product);
 const wb_shm_copy *wb_shm_copy_ready(const wb_shm *shm);
 

@@ -14,7 +14,7 @@
 #include "io/memory.h"
 #include "io/publisher.h"
 
-enum { RIG_PRODUCTS = 3, RIG_CLIENTS = 4, RIG_LEVELS = 1 << 12, RIG_TEXTS = 64, RIG_DECIMALS = 8 };
+enum { RIG_PRODUCTS = 3, RIG_CLIENTS = 4, RIG_LEVELS = 1 << 12, RIG_SLICE = 30, RIG_TEXTS = 64, RIG_DECIMALS = 8 };
 enum { RIG_S = 1000000000, RIG_MS = 1000000 };
 
 /* What a client has of a product. */
@@ -264,9 +264,9 @@ static void rig_message(rig *r, unsigned product, wb_message_kind kind, unsigned
 
 enum { RIG_WHOLE = WB_PART_FIRST | WB_PART_LAST };
 
-/* The book thread's turn, then the publisher's, then both again for a copy that was asked for. */
+/* Turns of both, until a copy that was asked for is made. */
 static inline void rig_turns(rig *r) {
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 6; i++) {
     wb_book_stage_settle(&r->stage);
     wb_publisher_turn(r->publisher, r->now_ns, (int64_t)r->now_ns);
   }

@@ -210,12 +210,15 @@ static void side_build(wb_book_side *side, const wb_tick *tick, const wb_level *
   side_touch(side, 0, tick->unit);
 }
 
-static uint32_t side_levels(const wb_book_side *side, uint64_t unit, wb_level *level, uint32_t max) {
+static uint32_t levels_from(const wb_book_side *side, cursor at, uint64_t unit, wb_level *level, uint32_t max) {
   uint32_t count = 0;
   uint64_t key, *size;
-  for (cursor at = side_begin(side); count < max && side_next(side, &at, &key, &size); count++)
-    level[count] = (wb_level){(key ^ side->flip) * unit, *size};
+  for (; count < max && side_next(side, &at, &key, &size); count++) level[count] = (wb_level){(key ^ side->flip) * unit, *size};
   return count;
+}
+
+static uint32_t side_levels(const wb_book_side *side, uint64_t unit, wb_level *level, uint32_t max) {
+  return levels_from(side, side_begin(side), unit, level, max);
 }
 
 static void window_move(wb_book_side *side, uint64_t base) {
@@ -458,6 +461,13 @@ uint32_t wb_book_level_count(const wb_book *book, wb_side side) { return book->l
 
 uint32_t wb_book_levels(const wb_book *book, wb_side side, wb_level *level, uint32_t max) {
   return side_levels(&book->side[side], book->tick.unit, level, max);
+}
+
+uint32_t wb_book_levels_after(const wb_book *book, wb_side side, uint64_t price, wb_level *level, uint32_t max) {
+  const wb_book_side *of = &book->side[side];
+  uint64_t key = (price / book->tick.unit ^ of->flip) + (!of->flip || price % book->tick.unit == 0);
+  cursor at = {wb_far_seek(&of->far, key), wb_window_next(&of->window, key)};
+  return levels_from(of, at, book->tick.unit, level, max);
 }
 
 uint64_t wb_book_hash(const wb_book *book) {

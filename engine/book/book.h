@@ -103,6 +103,9 @@ static inline uint64_t wb_book_level_counts(const wb_book *book) {
 /* wb_book_levels copies up to max levels of a side, best first, and returns how many. */
 uint32_t wb_book_levels(const wb_book *book, wb_side side, wb_level *level, uint32_t max);
 
+/* wb_book_levels_after: the same of those that are worse than a price. O(log n) more. */
+uint32_t wb_book_levels_after(const wb_book *book, wb_side side, uint64_t price, wb_level *level, uint32_t max);
+
 /* wb_book_scale multiplies every price by price_factor and every size by size_factor (1, 10, ... 10^18): the product's units
  * became finer. What an open load holds is scaled too. Returns 0, WB_E_INVALID if a factor is no power of ten, or WB_E_RANGE if
  * a price or size would exceed WB_QUANTITY_MAX; on an error the book is as before. O(levels). */

@@ -40,7 +40,6 @@ static void *publish(void *self) {
   static const char *const channels[RIG_CLIENTS] = {"level2", "level2_batch", "level2", "level2_50"};
   rig *r = self;
   uint64_t random = 7;
-  for (unsigned i = 0; i < RIG_CLIENTS; i++) rig_join(r, i)->seen = seen;
   for (uint64_t n = 0; !wb_load_acquire(&done); n++) {
     char text[256];
     uint64_t now_ns = RIG_S + n * 10 * RIG_MS;
@@ -63,6 +62,7 @@ int main(void) {
   static wb_book *model[RIG_PRODUCTS];
   for (unsigned i = 0; i < RIG_PRODUCTS; i++) model[i] = rig_book_made();
   rig_message(r, WB_PRODUCT_NONE, WB_MESSAGE_CONNECT, RIG_WHOLE, NULL, 0, 0);
+  for (unsigned i = 0; i < RIG_CLIENTS; i++) rig_join(r, i)->seen = seen;
   pthread_t thread;
   pthread_create(&thread, NULL, publish, r);
   for (int64_t n = 1; n <= MESSAGES; n++) {

@@ -316,7 +316,9 @@ def requests_that_are_none_are_refused_and_the_connection_ends(directory):
     for pieces in (None, 1, 13, 100):
         got = face.raw(good + last, pieces)
         assert got.count(b"HTTP/1.1 200 OK") == 4 and got.index(b'"status":"ok"') < got.index(b'"epoch"') < got.index(b'"elapsed_s"') < got.index(b'"id":"BTC-USD"')
-    assert face.raw(good, shut=True).count(b"HTTP/1.1 200 OK") == 3
+    for pieces in (None, 1, 100):
+        assert face.raw(good, pieces, shut=True).count(b"HTTP/1.1 200 OK") == 3  # who says no more may still listen
+    assert face.raw(good + last[:-1], shut=True).count(b"HTTP/1.1 200 OK") == 3
 
 
 def a_connection_is_kept_for_many_requests(directory):
