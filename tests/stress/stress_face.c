@@ -124,17 +124,10 @@ static void look(wb_face_client *client, void *self, uint64_t now_ns) {
 static const wb_face_handler look_handler = {.tick = look, .gone = own_gone};
 static void asks(wb_face_client *client, const wb_face_request *request) { wb_face_hold(client, &look_handler, NULL); }
 
-static const wb_face_route routes[] = {{"GET", "/echo", echo},
-                                       {"GET", "/count", count},
-                                       {"GET", "/later", later},
-                                       {"GET", "/large", large},
-                                       {"GET", "/never", never},
-                                       {"GET", "/say/*/twice", say},
-                                       {"POST", "/say/*", say},
-                                       {"GET", "/say/*", say},
-                                       {"GET", "/silent", silent},
-                                       {"GET", "/asks", asks},
-                                       {0}};
+static const wb_face_route routes[] = {{"UPGRADE", "/echo", echo},   {"GET", "/echo", echo},   {"GET", "/count", count},
+                                       {"GET", "/later", later},     {"GET", "/large", large}, {"GET", "/never", never},
+                                       {"GET", "/say/*/twice", say}, {"POST", "/say/*", say},  {"GET", "/say/*", say},
+                                       {"GET", "/silent", silent},   {"GET", "/asks", asks},   {0}};
 static const wb_face_module module = {.name = "stress", .route = routes};
 const wb_face_module *const wb_face_modules[] = {&module, NULL};
 
