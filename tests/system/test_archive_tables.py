@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from duckdb_reader import DuckDB
-from harness import SLOW, WIREBOOK, Program, load, main, mock, node, wait_until
+from harness import LIMIT, SLOW, WIREBOOK, Program, load, main, mock, node, wait_until
 from test_export import NPM, missing
 from test_node import THREE
 
@@ -68,7 +68,7 @@ def the_union_of_all_segments_is_one_export_of_the_whole(directory):
 def it_goes_on_beside_a_node_that_rolls_segments(directory):
     if missing():
         return
-    exchange = mock("--product", THREE, "--rate", 100, "--levels", 100)
+    exchange = mock("--product", THREE, "--rate", 50, "--levels", 100)
     program = node(exchange.url, directory, "--product", THREE, "--channel", CHANNELS, "--lines", 2, "--rotate-bytes", "64k")
     program.wait_for("connected to")
     worker = archive(directory)
@@ -77,12 +77,12 @@ def it_goes_on_beside_a_node_that_rolls_segments(directory):
         worker.pump(0.05)
         assert worker.child.poll() is None, worker.out["stderr"]
         return len({name.split("/")[-1].split("-part-")[0] for name in made(directory) if name.startswith("frames")})
-    wait_until(lambda: units() >= 3, "three segments archived")
+    wait_until(lambda: units() >= 3, "three segments archived", 3 * LIMIT)
     worker.signal(signal.SIGTERM)
     worker.ends(0)
     stopped = units_of(directory)
     worker = archive(directory)
-    wait_until(lambda: units() >= len(stopped) + 2, "two more behind them")
+    wait_until(lambda: units() > len(stopped), "one more behind them", 3 * LIMIT)
     program.signal()
     program.ends(0)
     exchange.signal()
