@@ -159,6 +159,8 @@ def the_status_is_the_report_of_the_same_moment_and_of_late(directory):
     status, report = face.json("/api/v1/status"), reported(face.node, f"{directory}/report.json")
     moving = {"elapsed_s", "latency_recent_ns", "disk", "stored_frames", "synced_frames", "store"}
     assert set(status) - set(report) == {"latency_recent_ns", "disk"}
+    for product in (*status["products"].values(), *report["products"].values()):
+        assert 0 <= product.pop("for_s") < LIMIT
     assert {k: v for k, v in status.items() if k not in moving} == {k: v for k, v in report.items() if k not in moving}
     assert status["disk"]["folder"] == f"{directory}/data" and status["disk"]["free_bytes"] > 0
     assert status["latency_recent_ns"]["wire_to_book"]["count"] == status["latency_ns"]["wire_to_book"]["count"] > 0
