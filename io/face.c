@@ -298,7 +298,7 @@ void wb_face_route_take(wb_face_client *client, const wb_http_call *call, uint64
   for (unsigned m = 0; wb_face_modules[m]; m++)
     for (const wb_face_route *route = wb_face_modules[m]->route; route->path; route++) {
       if (!leads_to(route->path, call->target.at, path_bytes, &request)) continue;
-      other = route->method;
+      if (strcmp(route->method, "UPGRADE") != 0) other = route->method; /* which is no method to tell a client of */
       if (strcmp(route->method, request.method) != 0 || (!known && !wb_face_modules[m]->open_to_all)) continue;
       request.self = face->module[m];
       route->take(client, &request);

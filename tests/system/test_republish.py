@@ -58,15 +58,19 @@ def listening(url, directory, *words, name="node", products="BTC,ETH"):
 
 
 def still(exchange, program):
-    """The report of a node whose exchange says nothing any more, and which has taken all that it said."""
-    exchange.signal(signal.SIGSTOP)
-    seen = []
+    """The products of a node's report whose exchange says nothing any more, which has taken all that it said, and whose books are live."""
+    reports = []
 
     def settled():
-        seen.append(reported(program, program.report))
-        return len(seen) > 1 and seen[-1]["messages"] == seen[-2]["messages"] and all(p["state"] == "live" for p in seen[-1]["products"].values())
+        exchange.signal(signal.SIGSTOP)
+        reports[:] = [reported(program, program.report) for _ in range(2)]
+        if reports[0]["messages"] == reports[1]["messages"] and all(p["state"] == "live" for p in reports[1]["products"].values()):
+            return True
+        exchange.signal(signal.SIGCONT)
+        program.pump(0.1)
+        return False
     wait_until(settled, "a node that stands still")
-    return seen[-1]["products"]
+    return reports[1]["products"]
 
 
 def has_books(client, products, number=str):
