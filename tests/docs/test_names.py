@@ -12,7 +12,7 @@ import pages  # noqa: E402
 EVERYWHERE = {"--help", "--check-config", "--config", "--version"}  # said once, in front of the tables
 ENVIRONMENT = re.compile(r"\b((?:WIREBOOK|MOCK|PRODUCT|DATA|USE|L2UPDATE)_[A-Z_]+)\b")
 # Options of other people's programs that the pages name.
-FOREIGN = {"--preset", "--build", "--install", "--prefix", "--security-opt", "--test-dir", "--output-on-failure", "--static", "--cflags", "--libs", "--wrap"}
+FOREIGN = {"--preset", "--build", "--install", "--prefix", "--component", "--security-opt", "--test-dir", "--output-on-failure", "--static", "--cflags", "--libs", "--wrap"}
 
 
 def help_of(*words):
