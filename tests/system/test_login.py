@@ -92,7 +92,7 @@ def a_node_with_a_key_gets_level2_over_wss_and_its_secrets_are_nowhere(directory
     program = node(exchange.url, directory, *LEVEL2, "--key-file", exchange_key(directory), "--ca", f"{directory}/ca.pem", "--log", f"{directory}/log",
                    "--log-level", "debug")
     wait_until(lambda: program.pump(0.02) or (os.path.exists(f"{directory}/log") and "connected to" in read(f"{directory}/log")), "a connection")
-    wait_until(lambda: is_live(directory, program) and load(f"{directory}/report.json")["reconnects"] >= 1, "live again after a reset")
+    wait_until(lambda: is_live(directory, program) and load(f"{directory}/report.json")["products"]["BTC-USD"]["snapshots"] >= 2, "live again after a reset")
     left = read(f"/proc/{program.child.pid}/cmdline", "rb") + read(f"/proc/{program.child.pid}/environ", "rb")
     program.signal()
     program.ends(0)
