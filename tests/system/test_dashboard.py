@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import urllib.parse
@@ -121,7 +122,10 @@ def the_libraries_of_the_dashboard_are_what_npm_pins_byte_by_byte(directory):
 def what_the_dashboard_makes_of_events_holds_against_slow_models(directory):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
-    subprocess.run(["node", f"{HERE}/clients/dashboard_model.mjs", PAGES, str(seed)], check=True)
+    pages = shutil.copytree(PAGES, f"{directory}/pages")
+    with open(f"{pages}/package.json", "w") as file:
+        file.write('{"type": "module"}')  # as the page's <script> says
+    subprocess.run(["node", f"{HERE}/clients/dashboard_model.mjs", pages, str(seed)], check=True)
 
 def fetch(page, path, method="GET", **headers):
     connection = http.client.HTTPConnection(urllib.parse.urlsplit(page).netloc, timeout=LIMIT)
