@@ -17,6 +17,7 @@
 
 #define SECOND UINT64_C(1000000000)
 enum { BACKLOG = 128, RING_ENTRIES = 256, FILE_BYTES_MAX = 4096 };
+enum { CLIENTS_NEAR = 4 }; /* places for this machine's own, whoever holds the others */
 
 static const char what[] = "listen", variable[] = "WIREBOOK_LISTEN_TOKEN";
 
@@ -306,6 +307,7 @@ void wb_face_route_take(wb_face_client *client, const wb_http_call *call, uint64
       return;
     }
   if (!known) {
+    client->keep = false;
     wb_face_refuse(client, 401, "a token is needed");
     return;
   }
@@ -340,7 +342,8 @@ static void accepted(wb_op *op, int result, unsigned flags) {
     struct in6_addr address;
     face->counts.accepted++;
     address_of(result, &address);
-    if (face->counts.clients < WB_FACE_CLIENTS_MAX) {
+    bool near = IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4COMPAT(&address) && address.s6_addr[12] == 127);
+    if (face->counts.clients < WB_FACE_CLIENTS_MAX - (near ? 0u : CLIENTS_NEAR)) {
       client = wb_face_client_open(face, result, &address, now_ns);
     } else {
       if (!face->tls) send(result, full, sizeof full - 1, MSG_DONTWAIT | MSG_NOSIGNAL);

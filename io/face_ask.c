@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <sys/statvfs.h>
 
+#include "engine/feed/tape.h"
 #include "engine/ring/atomic.h"
 #include "io/face_private.h"
 #include "io/report.h"
@@ -130,8 +131,9 @@ bool wb_face_ask_wanted(const wb_face *face) {
 
 /* Levels that the book thread copied for the last answer. */
 static uint64_t copied(const wb_face *face) {
-  return face->ask == WB_FACE_ASK_BOOK ? (uint64_t)face->book.bid_count + face->book.ask_count
-                                       : (uint64_t)wirebook_shm_count(&face->books) * 2 * face->books.head->depth;
+  return face->ask == WB_FACE_ASK_BOOK
+             ? (uint64_t)face->book.bid_count + face->book.ask_count
+             : (uint64_t)wirebook_shm_count(&face->books) * (2 * face->books.head->depth + sizeof(wb_tape) / sizeof(wb_level));
 }
 
 /* Each kind in its turn, so that none waits for ever behind another. */
@@ -177,7 +179,10 @@ const wb_face_report *wb_face_report_since(wb_face *face, uint64_t since_ns) {
 
 const wb_face_book *wb_face_book_since(wb_face *face, uint32_t product, uint64_t since_ns) {
   if (mine(face, WB_FACE_ASK_BOOK) && face->book.product == product && fresh(face->book.taken_ns, since_ns)) return &face->book;
-  if (!face->wants[WB_FACE_ASK_BOOK]) face->wants_product = product;
+  if (!face->wants[WB_FACE_ASK_BOOK] || since_ns < face->wants_since_ns) { /* whoever has waited longest */
+    face->wants_product = product;
+    face->wants_since_ns = since_ns;
+  }
   face->wants[WB_FACE_ASK_BOOK] = true;
   return NULL;
 }

@@ -411,7 +411,8 @@ int wb_face_put(wb_face_client *client, const void *bytes, size_t count) {
   size_t header_bytes = stream ? (size_t)snprintf((char *)header, sizeof header, "%zx\r\n", count)
                                : wb_ws_header(header, WB_WS_TEXT, true, count, NULL);
   size_t queued = unsent(client);
-  if (queued && queued + header_bytes + count > WB_FACE_QUEUE_BYTES_MAX) return WB_E_FULL;
+  if (!queued) client->large = count;
+  if (queued && queued + header_bytes + count > WB_FACE_QUEUE_BYTES_MAX + client->large) return WB_E_FULL;
   if (!put(client, header, header_bytes) || !put(client, bytes, count) || (stream && !put(client, "\r\n", 2)))
     return WB_E_CLOSED;
   client->face->counts.messages_out++;
@@ -423,7 +424,7 @@ int wb_face_put(wb_face_client *client, const void *bytes, size_t count) {
 static void control_frame(wb_face_client *client, int opcode, const uint8_t *payload, size_t bytes) {
   uint8_t frame[WB_WS_HEADER_BYTES_MAX + WB_WS_CONTROL_BYTES_MAX];
   size_t header = wb_ws_header(frame, opcode, true, bytes, NULL);
-  if (unsent(client) + header + bytes > WB_FACE_QUEUE_BYTES_MAX) return;
+  if (unsent(client) + header + bytes > WB_FACE_QUEUE_BYTES_MAX + client->large) return;
   if (bytes) memcpy(frame + header, payload, bytes);
   put(client, frame, header + bytes);
 }

@@ -122,7 +122,8 @@ static void read_ring(state *s, uint64_t now_ns) {
   uint64_t lost = 0;
   for (unsigned n = 0; n < READ_MAX && wirebook_shm_next(&s->ring, &change, &lost); n++) {
     if (change.kind == WIREBOOK_SHM_TRADE) tell_trade(s, &change, now_ns);
-    else if (change.kind == WIREBOOK_SHM_STATE && change.product < s->ring.head->product_max)
+    else if ((change.kind == WIREBOOK_SHM_STATE || change.kind == WIREBOOK_SHM_SNAPSHOT) &&
+             change.product < s->ring.head->product_max)
       tell_state(s, change.product, now_ns);
   }
   for (uint32_t i = 0; lost && i < wirebook_shm_count(&s->ring); i++) tell_state(s, i, now_ns);

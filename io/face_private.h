@@ -46,7 +46,9 @@ struct wb_face_client {
   bool notified; /* close_notify is written */
   bool shut;     /* nothing more is sent */
   bool peer_shut;
-  bool begun;     /* a request has begun to come */
+  bool begun; /* a request has begun to come */
+  size_t
+      large; /* the message that was taken while nothing was queued: of any size, and there is room for as much as ever behind it */
   bool keep;      /* the connection, after this answer */
   bool head_only; /* no body */
   bool answered;  /* this request */
@@ -111,7 +113,8 @@ struct wb_face {
   wb_face_book book;
   bool wants[WB_FACE_ASKS]; /* of the face's thread, as the next two */
   uint32_t wants_product;
-  uint64_t ask_due_ns; /* the next one at the earliest */
+  uint64_t wants_since_ns; /* since when the one who wants it has waited */
+  uint64_t ask_due_ns;     /* the next one at the earliest */
   wb_hist *
       before; /* control: wire_to_book and exchange_to_book as of the report before, what came since, and room for two copies */
   uint64_t before_ns;

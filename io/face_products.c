@@ -195,6 +195,11 @@ static void depth_answer(wb_face_client *client, const wb_face_request *request,
     wb_face_refuse(client, 503, "the node has ended");
     return;
   }
+  if (!own_path(request) && depth.state != WIREBOOK_SHM_LIVE) {
+    wb_face_refuse(client, 503, "it is not live yet");
+    return;
+  }
+  view->state = depth.state;
   view->updates = depth.updates;
   view->time_ns = depth.time_ns;
   view->price_decimals = depth.price_decimals;

@@ -102,7 +102,7 @@ void wb_node_hot_cpus(const wb_node *node, wb_cpu_list *list) {
     if (node->thread[i].cpu >= 0) list->cpu[list->count++] = (uint16_t)node->thread[i].cpu;
 }
 
-const wb_tape *wb_node_tapes(const wb_node *node) { return node->tapes + node->config.products->count; }
+const wb_tape *wb_node_tapes(const wb_node *node) { return node->tapes + node->config.products->capacity; }
 
 const wb_level3_view *wb_node_orders(const wb_node *node) { return node->level3.on ? node->level3.books.view : NULL; }
 

@@ -13,6 +13,8 @@ enum {
   LEVEL_BYTES = 32,          /* of a snapshot, as a rule */
   REQUESTS_PER_SECOND = 100,
 };
+/* A level costs the book thread some 5 ns, of which copies may take a twentieth. */
+static const uint64_t LEVEL_REST_NS = 100;
 static const uint64_t SECOND_NS = 1000000000, BATCH_NS = 50000000, TICKER_BATCH_NS = 5000000000, COPY_NS = 250000000,
                       SUBSCRIBE_NS = 5000000000;
 
@@ -52,6 +54,7 @@ struct wb_publisher {
   wb_level *level[2];
   bool asking;
   uint64_t batch_due_ns, second_due_ns, ticker_due_ns;
+  uint64_t ask_due_ns; /* for a copy of any book */
   wb_publisher_counts counts;
 };
 
@@ -132,10 +135,7 @@ static void restart(wb_publisher *p, uint32_t product) {
   }
 }
 
-static void follow(wb_publisher *p, uint32_t product) {
-  p->followed[p->followed_count++] = (uint16_t)product;
-  p->row[product].copy_due_ns = 0;
-}
+static void follow(wb_publisher *p, uint32_t product) { p->followed[p->followed_count++] = (uint16_t)product; }
 
 static void unfollow(wb_publisher *p, uint32_t product) {
   uint32_t at = 0;
@@ -454,8 +454,11 @@ static bool due(uint64_t *due_ns, uint64_t every_ns, uint64_t now_ns) {
 void wb_publisher_turn(wb_publisher *p, uint64_t now_ns, int64_t utc_ns) {
   read_ring(p);
   const wb_shm_copy *copy = p->asking ? p->config.port.copy(p->config.port.self) : NULL;
-  if (copy && p->ring.next >= copy->until) load(p, copy);
-  ask(p, now_ns);
+  if (copy && p->ring.next >= copy->until) {
+    p->ask_due_ns = now_ns + ((uint64_t)copy->count[0] + copy->count[1]) * LEVEL_REST_NS;
+    load(p, copy);
+  }
+  if (now_ns >= p->ask_due_ns) ask(p, now_ns);
   if (due(&p->batch_due_ns, BATCH_NS, now_ns)) batches(p);
   if (due(&p->second_due_ns, SECOND_NS, now_ns)) heartbeats(p, now_ns, utc_ns);
   if (due(&p->ticker_due_ns, TICKER_BATCH_NS, now_ns)) ticker_batches(p);

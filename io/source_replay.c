@@ -41,6 +41,10 @@ struct wb_source_replay {
   wb_error error;
 };
 
+/* Who goes on at his own pace plays the log to others: to them a hole is one. A replay names it and goes on, or what it shows of a part would depend on
+ * what an index spares it. */
+static void skipped(wb_source_replay *source) { source->missing |= source->log && source->paced; }
+
 static void on_note(void *self, const wb_log_note *note) {
   wb_source_replay *source = self;
   if (note->kind == WB_LOG_NOTE_INDEX) {
@@ -49,7 +53,7 @@ static void on_note(void *self, const wb_log_note *note) {
     source->config.host->log(source->config.host->self, WB_LOG_WARNING, text);
     return;
   }
-  source->missing |= note->kind == WB_LOG_NOTE_GAP;
+  if (note->kind == WB_LOG_NOTE_GAP) skipped(source);
   if (source->error.code) return;
   if (note->kind == WB_LOG_NOTE_DAMAGE) {
     wb_error_set(&source->error, note->code, 0, "replay", "%s: %s at byte %llu, %llu bytes left out", note->segment->path,
@@ -330,8 +334,9 @@ static int replay_work(void *self) {
       if (!source->error.code)
         wb_error_set(&source->error, WB_E_TOO_LARGE, 0, "replay",
                      "a record of %u bytes does not fit the journal (--max-message)", source->frame.bytes);
-      end(source);
-      break;
+      skipped(source);
+      source->pending = false;
+      continue;
     }
     if (!put(source)) break;
     source->pending = false;

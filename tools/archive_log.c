@@ -74,7 +74,7 @@ void wb_archive_log_next(wb_archive_log *log, const wb_archive_cursor *cursor, b
   if (at < log->count && cursor->there) {
     wb_archive_segment *first = &log->segment[at];
     bool goes_on = same_run(first, cursor->node);
-    *missed = goes_on ? first->number != cursor->segment + 1 : first->number != 0;
+    *missed = goes_on ? first->number != cursor->segment + 1 : first->number != 0 || !cursor->run_over;
     if (goes_on && first->first_number < cursor->next_number) {
       *missed = true;
       first->first_number = cursor->next_number;

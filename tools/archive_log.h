@@ -34,6 +34,7 @@ typedef struct wb_archive_log {
  * place (INT64_MIN: from the beginning on). */
 typedef struct wb_archive_cursor {
   bool there;
+  bool run_over; /* that unit was the last of its run */
   uint8_t node[16];
   uint64_t segment, next_number;
   int64_t created_utc_ns, from_utc_ns;

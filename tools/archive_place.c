@@ -63,8 +63,12 @@ int wb_archive_place_open(wb_archive_place *place, const char *out, wb_error *er
   if (errno) return cannot(error, "make", place->home);
   place->lock = open(place->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (place->lock < 0) return cannot(error, "open", place->home);
-  if (flock(place->lock, LOCK_EX | LOCK_NB) != 0)
-    return wb_error_set(error, WB_E_STATE, errno, "archive", "%s is being written by another archive", out);
+  if (flock(place->lock, LOCK_EX | LOCK_NB) != 0) {
+    int code = errno;
+    close(place->lock);
+    place->lock = -1; /* what lies there is the other's */
+    return wb_error_set(error, WB_E_STATE, code, "archive", "%s is being written by another archive", out);
+  }
   int result = clear(place, error);
   if (result) return result;
   errno = -wb_folder_make(place->work, false);
@@ -104,12 +108,13 @@ int wb_archive_cursor_read(const wb_archive_place *place, const char *name, cons
   if (!path) return no_memory(error);
   const char *node, *made;
   json_int_t segment, next, created, from;
+  int over;
   json_t *root = json_load_file(path, 0, NULL);
   int result = 0;
   if (access(path, F_OK) != 0 && errno == ENOENT) {
     ;
-  } else if (json_unpack(root, "{s:s,s:s,s:I,s:I,s:I,s:I}", "options", &made, "node", &node, "segment", &segment, "next_number",
-                         &next, "created_utc_ns", &created, "from_utc_ns", &from) != 0 ||
+  } else if (json_unpack(root, "{s:s,s:s,s:I,s:I,s:I,s:I,s:b}", "options", &made, "node", &node, "segment", &segment,
+                         "next_number", &next, "created_utc_ns", &created, "from_utc_ns", &from, "run_over", &over) != 0 ||
              !node_read(node, cursor->node)) {
     result = wb_error_set(error, WB_E_DAMAGED, 0, "archive", "%s is no cursor", path);
   } else if (strcmp(made, options) != 0) {
@@ -117,6 +122,7 @@ int wb_archive_cursor_read(const wb_archive_place *place, const char *name, cons
                           place->out, made);
   } else {
     cursor->there = true;
+    cursor->run_over = over;
     cursor->segment = (uint64_t)segment;
     cursor->next_number = (uint64_t)next;
     cursor->created_utc_ns = created;
@@ -135,9 +141,10 @@ int wb_archive_cursor_write(const wb_archive_place *place, const char *name, con
     return no_memory(error);
   }
   node_text(cursor->node, node);
-  json_t *root = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I}", "options", options, "node", node, "segment",
-                           (json_int_t)cursor->segment, "next_number", (json_int_t)cursor->next_number, "created_utc_ns",
-                           (json_int_t)cursor->created_utc_ns, "from_utc_ns", (json_int_t)cursor->from_utc_ns);
+  json_t *root =
+      json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:b}", "options", options, "node", node, "segment", (json_int_t)cursor->segment,
+                "next_number", (json_int_t)cursor->next_number, "created_utc_ns", (json_int_t)cursor->created_utc_ns,
+                "from_utc_ns", (json_int_t)cursor->from_utc_ns, "run_over", cursor->run_over);
   FILE *file = root ? fopen(temporary, "we") : NULL;
   bool good = file && json_dumpf(root, file, JSON_INDENT(1)) == 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
   int result = good ? 0 : cannot(error, "write", temporary);

@@ -43,7 +43,7 @@ enum { OPTIONS = sizeof options / sizeof *options, OPTIONS_TEXT_BYTES = 1024, FO
 /* Trades of this long before a unit are looked at, so that one that two lines tell comes once. */
 #define BEFORE_NS INT64_C(60000000000)
 /* How often to look anyway; and for a segment that is just being begun. */
-enum { LOOK_MS = 60000, SOON_MS = 200 };
+enum { LOOK_MS = 60000, SOON_MS = 200, SOON_TRIES = 25 };
 
 typedef struct archive {
   const char *dir;
@@ -116,6 +116,7 @@ static int finish_unit(lane *l, wb_error *error) {
   cursor->there = true;
   memcpy(cursor->node, unit->node, sizeof cursor->node);
   cursor->segment = unit->number;
+  cursor->run_over = unit->end_number == UINT64_MAX;
   cursor->created_utc_ns = unit->created_utc_ns;
   cursor->next_number = unit->end_number != UINT64_MAX   ? unit->end_number
                         : l->last_utc_ns != WB_TIME_NONE ? l->last_number + 1
@@ -174,7 +175,7 @@ static int run_pass(lane *l, char *const *path, wb_error *error) {
   wb_export *export = wb_export_open(&config, error);
   if (!export) return error->code;
   int result = 1;
-  while (result > 0 && !stopping && l->at < l->end) result = wb_export_step(export, error);
+  while (result > 0 && !stopping) result = wb_export_step(export, error);
   if (result < 0 && wb_export_ended(export)) {
     if (!is_of_later(l, error)) tell(a, error->detail, "");
     result = 0;
@@ -271,14 +272,19 @@ static int work(archive *a, lane *lanes, unsigned count, wb_error *error) {
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   int result = 0;
+  unsigned looks = 0;
   while (result == 0 && !stopping) {
     bool soon = false;
     watch(a); /* first: what comes while the log is looked at is seen */
     sigprocmask(SIG_UNBLOCK, &held, NULL);
     result = do_lanes(lanes, count, &soon, error);
     sigprocmask(SIG_BLOCK, &held, NULL);
+    looks = soon ? looks + 1 : 0;
+    bool never = looks > SOON_TRIES; /* it has been left without a header for good */
+    if (result == 0 && !stopping && soon && (a->once || looks == SOON_TRIES))
+      tell(a, "a segment has no readable header", a->dir);
     if (result != 0 || stopping || a->once) break;
-    wait_for_more(a, soon ? SOON_MS : LOOK_MS, &before);
+    wait_for_more(a, soon && !never ? SOON_MS : LOOK_MS, &before);
   }
   return stopping && result < 0 ? 0 : result;
 }

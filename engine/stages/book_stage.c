@@ -392,14 +392,17 @@ static void tell_trade(const wb_book_stage *stage, const wb_message *message, co
 }
 
 static void tape_trade(wb_book_stage *stage, const wb_message *message, const wb_trade *trade, bool numbered) {
-  const wb_book_product *product = &stage->product[message->product];
+  wb_book_product *product = &stage->product[message->product];
   bool past = message->flags & WB_FLAG_PAST; /* of before the subscription: it says the next id, and counts for nothing */
   if (stage->config.tape && !past)
     wb_tape_take(&stage->config.tape[message->product], trade, numbered, product->price_decimals, product->size_decimals);
-  /* The lines of level 3 are one by then. */
   uint32_t line = wb_stage_witness_line(stage, message->product);
-  if (!stage->config.level3 && message->line != line) return;
-  if (stage->config.observer && !past) tell_trade(stage, message, trade);
+  bool mine = stage->config.level3 || message->line == line; /* the lines of level 3 are one by then */
+  if (stage->config.observer && !past && (numbered ? trade->trade_id > product->told_trade_id : mine)) {
+    if (numbered) product->told_trade_id = trade->trade_id; /* by whichever line has it first */
+    tell_trade(stage, message, trade);
+  }
+  if (!mine) return;
   wb_evidence finding;
   if (numbered && wb_witness_trade(&stage->product[message->product].witness, trade->trade_id, &finding))
     wb_stage_alarm(stage, message->product, line, WB_ALARM_TRADES, &finding, message->recv_ns);
@@ -773,7 +776,8 @@ void wb_book_stage_capture_now(wb_book_stage *stage) {
   }
   if (stage->config.level3) wb_level3_capture(stage->config.level3);
   if (stage->config.tape)
-    memcpy(stage->config.tape + stage->product_count, stage->config.tape, stage->product_count * sizeof *stage->config.tape);
+    memcpy(stage->config.tape + stage->config.products->capacity, stage->config.tape,
+           stage->product_count * sizeof *stage->config.tape);
   for (uint32_t i = 0; i < stage->product_count; i++) {
     wb_view_read(stage->product[i].view, &stage->capture_view[i]);
     for (unsigned side = 0; side < 2; side++)

@@ -62,6 +62,7 @@ typedef struct wb_book_product {
   uint64_t snapshots_gone; /* of the snapshots: those of before it was removed */
   uint16_t lines;          /* a bit for each line that has said that it carries the product */
   uint16_t depth;          /* levels a side that its last message spoke of; 0: all */
+  uint64_t told_trade_id;  /* the observer has been told of trades up to it */
 } wb_book_product;
 _Static_assert(offsetof(wb_book_product, witness) + offsetof(wb_witness, time_ns[1]) <= WB_CACHE_LINE_BYTES,
                "an update touches one line");
@@ -76,13 +77,13 @@ typedef struct wb_book_stage_config {
   wb_ring *commands;     /* to ingest; NULL: nothing is asked for (replay) */
   uint64_t crossed_ns;   /* a book crossed for longer is resynchronised; 0: never */
   uint32_t mid_window;
-  uint64_t *mid2;                   /* mid_window words a product */
-  uint32_t depth;                   /* levels a side in a capture */
-  bool timed;                       /* measure latencies (live); replay does not */
-  wb_arbiter *arbiter;              /* of redundant lines; NULL: there is one line, or level3 */
-  wb_level3 *level3;                /* books are made of orders; NULL: of levels */
-  wb_tape *tape;                    /* products->count of them, and as many more for the capture; NULL: trades are not kept */
-  const wb_observer *observer;      /* NULL: nobody */
+  uint64_t *mid2;              /* mid_window words a product */
+  uint32_t depth;              /* levels a side in a capture */
+  bool timed;                  /* measure latencies (live); replay does not */
+  wb_arbiter *arbiter;         /* of redundant lines; NULL: there is one line, or level3 */
+  wb_level3 *level3;           /* books are made of orders; NULL: of levels */
+  wb_tape *tape;               /* products->capacity of them, and as many more for the capture; NULL: trades are not kept */
+  const wb_observer *observer; /* NULL: nobody */
   const wb_recover_config *recover; /* NULL: wb_recover_default */
   const wb_witness_config *witness; /* NULL: wb_witness_default */
 } wb_book_stage_config;

@@ -71,7 +71,7 @@ static rig *rig_open(bool interactive, bool recording, uint32_t order_max) {
   wb_level3_config level3 = {.products = &r->products, .orders = {order_max, 42}, .recording = recording};
   wb_level3_init(&r->level3, zeroed(wb_level3_bytes(&level3)), &level3);
   cr_assert_eq(wb_tape_config_read(&r->bars, (char *[]){"ticks=5", NULL}, NULL), 0);
-  r->tape = zeroed(2 * sizeof *r->tape);
+  r->tape = zeroed(2 * r->products.capacity * sizeof *r->tape);
   wb_tape_init(r->tape, &r->bars, WB_DECIMALS_DEFAULT, WB_DECIMALS_DEFAULT);
   wb_book_stage_init(&r->book,
                      &(wb_book_stage_config){.products = &r->products,
