@@ -149,7 +149,8 @@ def one_book_of_two(directory, *words):
     same(f"{directory}/report.json", f"{directory}/mock.json", *BOOK)
     report = load(f"{directory}/report.json")
     check_counts(report, load(f"{directory}/mock.json"))
-    assert report["reconnects"] == 0 and sum(line["lag_ns"].get("count", 0) for line in report["lines"]) > 7000, report["lines"]
+    both = min(line["messages"] for line in report["lines"])  # what came while both were there; a busy machine lets one join late
+    assert report["reconnects"] == 0 and sum(line["lag_ns"].get("count", 0) for line in report["lines"]) > both - 100 > 1000, report["lines"]
     replayed(directory, PRODUCTS)
     replayed(directory, PRODUCTS, "--layout", "pipelined")
 

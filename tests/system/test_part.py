@@ -61,8 +61,8 @@ def reads_little(directory, share, *words, **options):
         os.remove(index)
     all_of_it, said = part(directory, "LTC-USD", *window, "all")
     assert without(little) == without(all_of_it) and not said, "the same without indexes"
-    # The same where the part begins with the first chunk of its segment.
-    assert all_of_it["part"]["read_bytes"] >= little["part"]["read_bytes"], all_of_it["part"]
+    # The same where the part begins with the first chunk of its segment. A node that lags behind writes few chunks, and each part reads a whole one.
+    assert (1 if SLOW == 1 else 1.5) * all_of_it["part"]["read_bytes"] >= little["part"]["read_bytes"], (all_of_it["part"], little["part"])
     assert little["part"]["read_bytes"] < share * little["part"]["of_bytes"], little["part"]
 
 
