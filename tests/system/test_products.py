@@ -305,6 +305,24 @@ def products_come_and_go_pipelined_over_redundant_lines_in_parts(directory):
     products_come_and_go(directory, "--layout", "pipelined", "--wait", "block", "--lines", 2, "--connections", 2)
 
 
+def trades_of_a_product_that_came_later_are_its_own(directory):
+    exchange = mock("--product", "BTC,ETH", "--levels", 100, "--rate", 200)
+    watched = Watched(directory, exchange.url, "--product", "BTC", "--channel", "level2_batch,heartbeat,matches")
+    traded = lambda id: lambda report: report["products"][id].get("trades", {}).get("count", 0) > 3
+    watched.until(traded("BTC-USD"), "trades")
+    assert watched.ctl("add", "ETH") == ["added ETH-USD"]
+    watched.live(2)
+    watched.until(traded("ETH-USD"), "trades of the other")
+    report = watched.end(exchange)
+    btc, eth = (report["products"][id] for id in ("BTC-USD", "ETH-USD"))
+    assert float(eth["trades"]["vwap"]) < 2 * float(eth["best_bid"]) < float(btc["best_bid"]) / 2 < float(btc["trades"]["vwap"]), (btc["trades"], eth["trades"])
+    assert btc["trades"]["missing"] == eth["trades"]["missing"] == btc["trades"]["restarts"] == eth["trades"]["restarts"] == 0, report["products"]
+    assert all(bar["low"] and float(bar["high"]) < 2 * float(eth["best_bid"]) for series in eth["bars"] for bar in series["last"]), eth["bars"]
+    again = replayed(directory, "BTC,ETH")
+    for id in ("BTC-USD", "ETH-USD"):
+        assert report["products"][id]["trades"] == again["products"][id]["trades"], id
+
+
 def a_product_added_while_the_line_is_down_comes_with_the_line(directory):
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(LIMIT)
