@@ -68,10 +68,9 @@ static int put_text(wb_export_frames *frames, const wb_frame *frame, const uint8
   return 0;
 }
 
-static bool is_wanted(wb_export *export, const wb_replay_origin *origin) {
+static bool is_wanted(const wb_export *export, const wb_replay_origin *origin) {
   const wb_node_config *node = &export->config.node;
-  export->frames->begun |= !node->part || origin->utc_ns >= node->from_utc_ns;
-  return !origin->own && export->frames->begun && (!node->part || origin->utc_ns < node->to_utc_ns);
+  return !origin->own && (!node->part || (origin->utc_ns >= node->from_utc_ns && origin->utc_ns < node->to_utc_ns));
 }
 
 static void put_frame(wb_export *export, const wb_frame *frame) {

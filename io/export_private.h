@@ -29,7 +29,6 @@ typedef struct wb_export_frames {
   wb_frame *descriptors;
   char *base64;
   size_t base64_bytes;
-  bool begun; /* from here on all is wanted, also where the clock was set back */
 } wb_export_frames;
 
 struct wb_export {
