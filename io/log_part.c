@@ -175,22 +175,26 @@ int wb_log_part_way(wb_log_part *part, const wb_log_segment *segment, wb_log_way
     return WB_E_MEMORY;
   }
   if (part) find_numbers(part, own);
-  uint64_t passed_end = 0;
+  uint64_t passed_end = 0, passed_lowest = UINT64_MAX;
   for (uint32_t i = 0; i < own->head.stretch_count; i++) {
     wb_index_stretch s = wb_index_stretch_at(own, i);
     if (wanted(part, own, i, segment->run, &s)) {
-      way->step[way->step_count++] = (wb_log_step){i, s.first_number, passed_end};
+      way->step[way->step_count++] = (wb_log_step){i, s.first_number, passed_end, passed_lowest};
       passed_end = 0;
+      passed_lowest = UINT64_MAX;
     } else if (s.first_number <= s.last_number) {
       if (s.first_utc_ns >= part->window.from_utc_ns && s.first_number < way->from_number) way->from_number = s.first_number;
       if (s.first_utc_ns >= part->window.to_utc_ns && s.first_number < way->to_number) way->to_number = s.first_number;
       if (passed_end <= s.last_number) passed_end = s.last_number + 1;
+      if (s.first_number < passed_lowest) passed_lowest = s.first_number;
     }
   }
-  way->step[way->step_count] = (wb_log_step){own->head.stretch_count, UINT64_MAX, passed_end};
-  for (uint32_t i = way->step_count; i-- > 0;)
-    if (way->step[i + 1].lowest_number < way->step[i].lowest_number)
-      way->step[i].lowest_number = way->step[i + 1].lowest_number;
+  way->step[way->step_count] = (wb_log_step){own->head.stretch_count, UINT64_MAX, passed_end, passed_lowest};
+  for (uint32_t i = way->step_count; i-- > 0;) {
+    wb_log_step *step = &way->step[i];
+    if (step[1].lowest_number < step->lowest_number) step->lowest_number = step[1].lowest_number;
+    if (step[1].passed_lowest < step->passed_lowest) step->passed_lowest = step[1].passed_lowest;
+  }
   return 0;
 }
 

@@ -14,12 +14,12 @@
 
 typedef struct wb_log_part wb_log_part;
 
-/* A stretch to be read: its number in the index, the lowest record number in it and those behind it, and one past the highest
- * number in the stretches passed over in front of it, 0 if there is none. The last step of a way has no stretch: it says what holds behind all of
- * them. */
+/* A stretch to be read: its number in the index, the lowest record number in it and those behind it, one past the highest number in
+ * the stretches passed over in front of it, 0 if there is none, and the lowest number in all that are passed over in front of it or
+ * behind. The last step of a way has no stretch: it says what holds behind all of them. */
 typedef struct wb_log_step {
   uint32_t stretch;
-  uint64_t lowest_number, passed_end;
+  uint64_t lowest_number, passed_end, passed_lowest;
 } wb_log_step;
 
 /* The way through one segment. Of what is passed over, from_number and to_number are the lowest record numbers received at `from` or

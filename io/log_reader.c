@@ -625,7 +625,9 @@ static void skip_to(wb_log_reader *reader, uint64_t number) {
     uint64_t end = reader->dropped_end < number ? reader->dropped_end : number;
     if (first < end) reader->totals.numbers_dropped += end - first, first = end;
   }
-  if (!reader->lead && first < number) {
+  const wb_log_way *way = &reader->way;
+  bool passed = way->step && way->step[way->next].passed_lowest < number; /* perhaps over all of them, further on */
+  if (!reader->lead && !passed && first < number) {
     if (!reader->gap) reader->gap_first = first;
     reader->gap_last = number - 1;
     reader->gap = true;

@@ -456,6 +456,41 @@ Test(replay_part, a_window_shows_what_whole_replays_up_to_its_ends_show, .timeou
   free(image);
 }
 
+/* Of what it passes over, a reader of a part misses nothing: of a whole log it tells no gap, wherever it begins. */
+static void on_note(void *self, const wb_log_note *what) {
+  cr_assert_neq(what->kind, WB_LOG_NOTE_GAP, "records %zu to %zu are missing", (size_t)what->first, (size_t)what->last);
+}
+
+Test(replay_part, what_is_passed_over_is_not_missing, .timeout = 280) {
+  seed();
+  image = malloc(64 << 20);
+  for (unsigned round = 0; round < 30; round++) {
+    make_dir();
+    happen();
+    for (unsigned i = 0; i < record_count; i++) records[i].missing = false;
+    put_log("log", record_count);
+    index_all();
+    char path[128];
+    snprintf(path, sizeof path, "%s/log", dir);
+    for (unsigned i = 0; i < 6; i++) {
+      choose(1 + (unsigned)draw(WANTED_MAX));
+      wb_log_window window = {.products = &products};
+      some_window(&window.from_utc_ns, &window.to_utc_ns);
+      wb_error error = {0};
+      wb_log_reader *reader = wb_log_reader_open(
+          &(wb_log_reader_config){.path = (const char *[]){path}, .path_count = 1, .part = &window, .note = on_note}, &error);
+      cr_assert(reader, "%s", error.detail);
+      wb_log_record one;
+      while (wb_log_reader_next(reader, &one)) {}
+      cr_assert_eq(wb_log_reader_totals(reader).numbers_missing, 0);
+      wb_log_reader_close(reader);
+    }
+    forget();
+    drop_dir();
+  }
+  free(image);
+}
+
 /* Flips a bit of some segment, as a disk may: its time of last change stays. The same again mends it. */
 static void flip(const segment_file *f, off_t at) {
   struct stat about;
