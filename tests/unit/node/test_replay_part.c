@@ -481,7 +481,8 @@ Test(replay_part, what_is_passed_over_is_not_missing, .timeout = 280) {
           &(wb_log_reader_config){.path = (const char *[]){path}, .path_count = 1, .part = &window, .note = on_note}, &error);
       cr_assert(reader, "%s", error.detail);
       wb_log_record one;
-      while (wb_log_reader_next(reader, &one)) {}
+      while (wb_log_reader_next(reader, &one)) {
+      }
       cr_assert_eq(wb_log_reader_totals(reader).numbers_missing, 0);
       wb_log_reader_close(reader);
     }
