@@ -23,6 +23,7 @@ static wb_source_rest *rest;
 static uint32_t done, connection[PRODUCTS]; /* connection: W main, R reader: the last that asked */
 static uint64_t read_frames;
 static uint16_t seen[PRODUCTS];
+static int stopping;
 
 static void fail(const char *what) {
   fprintf(stderr, "FAILED: %s\n", what);
@@ -42,12 +43,17 @@ static void serve(int fd) {
     request[used += (size_t)count] = 0;
     if (strstr(request, "\r\n\r\n")) break;
   }
-  if (sscanf(request, "GET %127s HTTP", target) != 1) fail("the request has no path");
+  if (sscanf(request, "GET %127s HTTP", target) != 1) {
+    if (!__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) fail("the request has no path");
+    close(fd);
+    return;
+  }
   size_t bytes = 0, wanted = 1 + used * 7919 % BODY_MAX;
   while (bytes < wanted) bytes += (size_t)sprintf(body + bytes, "%s\n", target);
   int n = sprintf(head, "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
                   bytes % 3 ? "200 OK" : "404 Not Found", bytes);
-  if (send(fd, head, (size_t)n, MSG_NOSIGNAL) < 0 || send(fd, body, bytes, MSG_NOSIGNAL) < 0) fail("send");
+  bool sent = send(fd, head, (size_t)n, MSG_NOSIGNAL) >= 0 && send(fd, body, bytes, MSG_NOSIGNAL) >= 0;
+  if (!sent && !__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) fail("send");
   close(fd);
 }
 
@@ -146,6 +152,7 @@ int main(void) {
     all = true;
     for (int i = 0; i < PRODUCTS; i++) all &= __atomic_load_n(&seen[i], __ATOMIC_RELAXED) == connection[i];
   }
+  __atomic_store_n(&stopping, 1, __ATOMIC_RELEASE); /* a product that was asked for twice may be on its way once more */
   wb_source_rest_stop(rest);
   __atomic_store_n(&done, 1, __ATOMIC_RELEASE);
   pthread_join(reading, NULL);
