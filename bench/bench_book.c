@@ -18,7 +18,7 @@
 #include "bench/harness.h"
 #include "bench/reference/map.h"
 #include "bench/reference/sorted.h"
-#include "engine/book/book.h"
+#include "engine/book/prefetch.h"
 #include "io/memory.h"
 
 #define CENT 1000000u
@@ -391,7 +391,7 @@ INLINE void run_kind(structure kind, bench *b, wb_bench_run *run, uint32_t batch
     product *p = &products[of[message * batch]];
     const wb_delta *now = &change[message * batch];
     if (++message == messages) message = 0;
-    if (prefetch) wb_book_prefetch(&(wb_book_change){products[of[message * batch]].book, &change[message]}, 1);
+    if (prefetch) wb_book_prefetch_size(wb_book_prefetch_cell(products[of[message * batch]].book, &change[message]));
     put(kind, p, now, batch);
     sum += read_best(kind, p);
     if (latency) {

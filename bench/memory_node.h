@@ -178,7 +178,7 @@ static inline memory_node *memory_node_open(uint32_t levels, uint32_t products, 
   wb_frames_init(&n->frames, n->journal, MEMORY_NODE_JOURNAL, memory_node_owned(n, MEMORY_NODE_FRAMES * sizeof(wb_frame)),
                  MEMORY_NODE_FRAMES, 1);
   n->frames.turn_bytes = WB_FRAMES_TURN_BYTES; /* as a node's */
-  n->product = memory_node_owned(n, products * sizeof *n->product);
+  n->product = memory_node_owned(n, MEMORY_NODE_PRODUCTS_MAX * sizeof *n->product);
   n->model = memory_node_owned(n, products * sizeof *n->model);
   n->views = memory_node_owned(n, products * sizeof *n->views);
   for (uint32_t i = 0; i < products; i++) {
@@ -192,6 +192,7 @@ static inline memory_node *memory_node_open(uint32_t levels, uint32_t products, 
                                              .host = &n->host,
                                              .mid_window = 10,
                                              .mid2 = memory_node_owned(n, products * 10 * sizeof(uint64_t)),
+                                             .book = memory_node_owned(n, MEMORY_NODE_PRODUCTS_MAX * sizeof(wb_book *)),
                                              .depth = 1,
                                              .timed = true},
                      n->product, memory_node_owned(n, 2 * products * sizeof(wb_level)),

@@ -68,7 +68,8 @@ struct wb_node {
   wb_view *views; /* in shm where there is one */
   wb_shm *shm;
   uint64_t *mid2;
-  wb_pool pool; /* of the books: what changes touch of them */
+  const wb_book **book_of; /* each product's */
+  wb_pool pool;            /* of the books: what changes touch of them */
   void *books, *pool_memory;
   size_t books_bytes, pool_bytes;
   wb_level *capture;

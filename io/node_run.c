@@ -163,6 +163,7 @@ static int open_books(wb_node *node, wb_error *error) {
   node->pool_memory = wb_arena_open_huge(node->pool_bytes, error);
   node->product = lines_alloc(count * sizeof *node->product);
   node->mid2 = lines_alloc((size_t)count * config->mid_window * sizeof *node->mid2);
+  node->book_of = lines_alloc(count * sizeof *node->book_of);
   bool shared = config->shm_name || config->listens;
   if (shared)
     node->shm = wb_shm_open(&(wb_shm_config){.name = config->shm_name,
@@ -187,7 +188,7 @@ static int open_books(wb_node *node, wb_error *error) {
     if (!node->arbiter_memory) return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u lines", lines);
     wb_arbiter_init(&node->arbiter, node->arbiter_memory, lines, count, &wb_recover_default, node->started_ns);
   }
-  if (!node->books || !node->pool_memory || !node->product || !node->mid2 || !node->views || !node->capture ||
+  if (!node->books || !node->pool_memory || !node->product || !node->mid2 || !node->book_of || !node->views || !node->capture ||
       !node->capture_count || !node->capture_view || !node->codec_state || !node->batch || !node->tapes)
     return wb_error_set(error, WB_E_MEMORY, ENOMEM, "node", "no memory for %u books of up to %zu bytes", count, one);
   wb_pool_init(&node->pool, node->pool_memory, node->pool_bytes);
@@ -221,6 +222,7 @@ static int open_books(wb_node *node, wb_error *error) {
                          .crossed_ns = config->crossed_ms * 1000000,
                          .mid_window = config->mid_window,
                          .mid2 = node->mid2,
+                         .book = node->book_of,
                          .depth = config->depth,
                          .timed = live,
                          .witness = &node->witness,
@@ -647,6 +649,7 @@ void wb_node_close(wb_node *node) {
   if (!node->shm) free(node->views);
   free(node->product);
   free(node->mid2);
+  free(node->book_of);
   free(node->capture);
   free(node->capture_count);
   free(node->capture_view);

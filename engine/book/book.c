@@ -3,10 +3,7 @@
 #include <string.h>
 
 #include "engine/base/error.h"
-#include "engine/book/far.h"
-#include "engine/book/staging.h"
-#include "engine/book/tick.h"
-#include "engine/book/window.h"
+#include "engine/book/layout.h"
 
 enum { WINDOW_TICKS_DEFAULT = 1 << 18, LEVEL_COUNT_MAX = 1 << 22 };
 
@@ -18,37 +15,6 @@ enum { ANCHOR_RANK = 8 };
 enum { MISS_COUNT = 64, MISS_LEVELS = 32, MISS_RATE = 32 };
 
 enum { PAGE_BYTES = 4096 };
-
-/* A change within the window touches the first line of its side. */
-typedef struct wb_book_side {
-  wb_window window;
-  uint64_t best; /* key of the best level, or WB_KEY_NONE */
-  uint32_t level_count_max;
-  uint64_t change_count; /* changes since the place of the window was last considered ... */
-  uint64_t flip;         /* key = tick ^ flip */
-  uint32_t miss_count;   /* ... of which so many lay outside it */
-  wb_level *touch;       /* the best level, as wb_book_best gives it */
-  uint32_t *level_count;
-  wb_far far;
-} __attribute__((aligned(WB_CACHE_LINE_BYTES))) wb_book_side;
-_Static_assert(offsetof(wb_book_side, flip) <= WB_CACHE_LINE_BYTES, "a change needs no second line");
-
-/* Nor, of the book itself, more than the first. */
-struct wb_book {
-  wb_level touch[2]; /* first: see wb_book_best ... */
-  union {            /* ... and wb_book_level_counts */
-    uint32_t level_count[2];
-    uint64_t level_counts;
-  };
-  wb_tick tick;
-  wb_book_side side[2];
-  uint64_t recentres, refinements;
-  bool load_open;
-  unsigned staged_exponent;
-  wb_staging staging[2];
-  wb_level *scratch; /* 2 * level_count_max, used within a call only */
-};
-_Static_assert(offsetof(wb_book, tick.unit) == WB_CACHE_LINE_BYTES, "what every change reads of the tick is on the first line");
 
 static inline uint64_t flip_of(unsigned side) { return ((uint64_t)side - 1) & WB_QUANTITY_MAX; }
 
@@ -351,25 +317,6 @@ void wb_book_truncate(wb_book *book, wb_side which, uint32_t level_count) {
     --*side->level_count;
     if ((far ? outside : inside) == side->best) side_touch(side, 0, book->tick.unit);
   }
-}
-
-/* No branch depends on what is found. */
-void wb_book_prefetch(const wb_book_change *change, uint32_t count) {
-  static const wb_cell none;
-  const wb_cell *cell[WB_BOOK_PREFETCH_MAX];
-  uint8_t tick[WB_BOOK_PREFETCH_MAX];
-  WB_DCHECK(count <= WB_BOOK_PREFETCH_MAX);
-  for (uint32_t i = 0; i < count; i++) {
-    const wb_book *book = change[i].book;
-    const wb_book_side *side = &book->side[change[i].delta->side];
-    uint64_t key = wb_tick_of(&book->tick, change[i].delta->price) ^ side->flip;
-    const wb_cell *at = wb_window_cell(&side->window, key);
-    __builtin_prefetch(at, 1);
-    cell[i] = at ? at : &none;
-    tick[i] = key & 63;
-  }
-  for (uint32_t i = 0; i < count; i++)
-    __builtin_prefetch(wb_cell_has_block(cell[i]) ? (const void *)&wb_cell_block(cell[i])[tick[i]] : cell[i], 1);
 }
 
 void wb_book_clear(wb_book *book) {

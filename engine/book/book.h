@@ -71,16 +71,6 @@ int wb_book_apply(wb_book *book, const wb_delta *delta, uint32_t count, uint64_t
 /* wb_book_truncate removes the worst levels of a side beyond the best level_count. O(1) each within the window, O(log n) outside. */
 void wb_book_truncate(wb_book *book, wb_side side, uint32_t level_count);
 
-/* wb_book_prefetch fetches what changes, each of some book, will touch into the cache; nothing is changed. count 0..WB_BOOK_PREFETCH_MAX. For a caller
- * with several messages at hand: first the cells that their levels are in, with what leads there, then the sizes where the cells say that they lie. Some ns a
- * change. */
-typedef struct wb_book_change {
-  const wb_book *book;
-  const wb_delta *delta;
-} wb_book_change;
-enum { WB_BOOK_PREFETCH_MAX = 128 };
-void wb_book_prefetch(const wb_book_change *change, uint32_t count);
-
 /* wb_book_best gives the best level of a side in *level; false if the side is empty (then *level is 0, 0). O(1): a book begins with
  * its two best levels. */
 static inline bool wb_book_best(const wb_book *book, wb_side side, wb_level *level) {

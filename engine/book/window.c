@@ -6,13 +6,11 @@
 
 #define INDEX_NONE UINT64_MAX
 
-enum { SPAN_TICKS = 64 * WB_SPAN_CELLS };
-
-static uint32_t span_count(uint32_t ticks) { return (ticks + SPAN_TICKS - 1) / SPAN_TICKS; }
+static uint32_t span_count(uint32_t ticks) { return (ticks + WB_SPAN_TICKS - 1) / WB_SPAN_TICKS; }
 
 /* A line more than the cells, or those of many books, whose prices are alike, compete for the same sets of the caches. */
 static size_t span_bytes(uint32_t ticks) {
-  return (ticks < SPAN_TICKS ? ticks / 64 : WB_SPAN_CELLS) * sizeof(wb_cell) + WB_CACHE_LINE_BYTES;
+  return (ticks < WB_SPAN_TICKS ? ticks / 64 : WB_SPAN_CELLS) * sizeof(wb_cell) + WB_CACHE_LINE_BYTES;
 }
 
 static size_t spans_bytes(uint32_t ticks) {
@@ -106,7 +104,7 @@ bool wb_window_put_other(wb_window *window, uint64_t key, uint64_t size) {
   if (cell) {
     crowd(window, cell);
   } else {
-    window->span[(key & window->mask) / SPAN_TICKS].cell = wb_pool_take(window->pool, span_bytes(window->mask + 1));
+    window->span[(key & window->mask) / WB_SPAN_TICKS].cell = wb_pool_take(window->pool, span_bytes(window->mask + 1));
   }
   return wb_window_put(window, key, size);
 }

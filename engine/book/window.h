@@ -24,7 +24,7 @@
 #define WB_WINDOW_TICKS_MAX (UINT32_C(1) << 19)
 
 /* A cell takes a block for its seventh level, and gives it back with the fourth last. */
-enum { WB_CELL_FEW = 6, WB_CELL_THIN = 3, WB_SPAN_CELLS = 64 };
+enum { WB_CELL_FEW = 6, WB_CELL_THIN = 3, WB_SPAN_CELLS = 64, WB_SPAN_TICKS = 64 * WB_SPAN_CELLS };
 
 /* Byte i of ticks, i < WB_CELL_FEW, is 1 + the tick (0..63) whose size is size[i], or 0. Byte 7 is 1 where the sizes lie in a block instead,
  * whose address is size[0]. */

@@ -28,7 +28,7 @@
 enum { WB_FRAMES_READERS_MAX = 4 };
 
 /* For readers that keep up: half a second-level cache, so that what is received does not drive the books out of it. */
-enum { WB_FRAMES_TURN_BYTES = 512 << 10 };
+enum { WB_FRAMES_TURN_BYTES = 128 << 10 };
 
 typedef struct wb_frames_reader {
   _Alignas(WB_CACHE_PAIR_BYTES) uint64_t released; /* W reader, R writer [F2]: descriptors given back */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/base/decimal.h"
+#include "engine/book/prefetch.h"
 #include "engine/ring/atomic.h"
 #include "engine/stages/book_private.h"
 
@@ -11,10 +12,8 @@ enum { TICK_NS = 50000000, WATCHES_PER_ROUND = 20, MESSAGES_PER_WORK = 4096 };
 /* So long a line says nothing, not even by a heartbeat, before the clock speaks for it. */
 static const uint64_t QUIET_NS = UINT64_C(1500000000);
 
-/* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. What is fetched for more messages
- * than these at a time displaces itself. */
+/* So many products stay in the cache by themselves; what is fetched for more messages at a time displaces itself; larger ones need no help. */
 enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16, FETCH_MESSAGES = 8 };
-_Static_assert((int)FETCH_MESSAGES *FETCH_DELTAS_MAX <= WB_BOOK_PREFETCH_MAX, "a batch is fetched at once");
 
 /* The products of the table up to count come. */
 static void begin_products(wb_book_stage *stage, uint32_t count, uint64_t now_ns) {
@@ -38,6 +37,7 @@ void wb_book_stage_init(wb_book_stage *stage, const wb_book_stage_config *config
   if (!stage->config.recover) stage->config.recover = &wb_recover_default;
   if (!stage->config.witness) stage->config.witness = &wb_witness_default;
   stage->product = product;
+  for (uint32_t i = 0; config->book && i < config->products->capacity; i++) config->book[i] = product[i].book;
   stage->capture = capture;
   stage->capture_count = capture_count;
   stage->capture_view = capture_view;
@@ -720,30 +720,35 @@ void wb_book_stage_settle(wb_book_stage *stage) {
 }
 
 /* What messages will touch of products that are not in the cache. */
-static void fetch(const wb_book_stage *stage, const wb_message *const *update, uint32_t count) {
-  wb_book_change change[FETCH_MESSAGES * FETCH_DELTAS_MAX];
-  uint32_t changes = 0;
+static void fetch(const wb_book_stage *stage, const wb_message *const *batch, uint32_t count) {
+  const wb_book *const *const books = stage->config.book;
+  const wb_message *update[FETCH_MESSAGES], **last = update;
   for (uint32_t i = 0; i < count; i++) {
-    const wb_book_product *product = &stage->product[update[i]->product];
-    __builtin_prefetch(&product->view->sequence, 1);
-    __builtin_prefetch(&product->view->word[WB_VIEW_LIVE_WORDS - 1], 1);
-    for (uint32_t j = 0; j < update[i]->delta_count; j++)
-      change[changes++] = (wb_book_change){product->book, &update[i]->deltas[j]};
+    const wb_message *message = batch[i];
+    if (message->kind != WB_MESSAGE_UPDATE || message->delta_count - 1 >= FETCH_DELTAS_MAX) continue;
+    *last++ = message;
+    __builtin_prefetch(&stage->product[message->product], 1);
+    wb_book_prefetch_way(books[message->product], message->deltas);
   }
-  wb_book_prefetch(change, changes);
+  wb_book_place place[FETCH_MESSAGES * FETCH_DELTAS_MAX], *end = place;
+  for (const wb_message **at = update; at < last; at++) {
+    const wb_book *book = books[(*at)->product];
+    const wb_delta *delta = (*at)->deltas, *behind = delta + (*at)->delta_count;
+    do *end++ = wb_book_prefetch_cell(book, delta);
+    while (++delta < behind);
+  }
+  for (const wb_book_place *at = place; at < end; at++) wb_book_prefetch_size(*at);
 }
 
 size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t count, uint32_t *taken) {
-  const wb_message *batch[FETCH_MESSAGES], *update[FETCH_MESSAGES];
-  uint32_t n = 0, updates = 0;
+  const wb_message *batch[FETCH_MESSAGES];
+  uint32_t n = 0;
   size_t used = 0;
   for (; used < count && n < FETCH_MESSAGES; n++) {
     batch[n] = (const void *)((const uint8_t *)bytes + used);
     used += wb_message_bytes(batch[n]->delta_count);
-    update[updates] = batch[n];
-    updates += batch[n]->kind == WB_MESSAGE_UPDATE && batch[n]->delta_count <= FETCH_DELTAS_MAX;
   }
-  if (updates > 1 && stage->product_count > CACHED_PRODUCTS) fetch(stage, update, updates);
+  if (n > 1 && stage->product_count > CACHED_PRODUCTS && stage->config.book) fetch(stage, batch, n);
   for (uint32_t i = 0; i < n; i++) wb_book_stage_take(stage, batch[i]);
   *taken += n;
   return used;

@@ -10,7 +10,7 @@
 
 #include "engine/base/decimal.h"
 #include "engine/base/error.h"
-#include "engine/book/book.h"
+#include "engine/book/prefetch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -121,9 +121,10 @@ static void apply(wb_book *book, unsigned count) {
     if (delta[i].size && !has(&model, delta[i]) && model.count[delta[i].side] == level_max) wanted = WB_E_FULL;
     else wanted_unknown += !set(&model, delta[i]);
   }
-  wb_book_change fetched[BATCH_MAX];
-  for (unsigned i = 0; i < count; i++) fetched[i] = (wb_book_change){book, &delta[i]};
-  wb_book_prefetch(fetched, count);
+  for (unsigned i = 0; i < count; i++) {
+    wb_book_prefetch_way(book, &delta[i]);
+    wb_book_prefetch_size(wb_book_prefetch_cell(book, &delta[i]));
+  }
   WB_CHECK(wb_book_apply(book, delta, count, &unknown) == wanted && unknown == wanted_unknown);
 }
 
