@@ -164,6 +164,9 @@ class Sender:
             self.process.wait()
 
 
+AGAIN = ["--witness", "time=off"]  # each cycle has the times of the first
+
+
 def command_of(chosen, sender, client, cycles, depth=50):
     """The command, and where it puts what it stores and reports (None: stdout)."""
     ids, store = ",".join(sender.expected["products"]), chosen.data / client
@@ -173,9 +176,8 @@ def command_of(chosen, sender, client, cycles, depth=50):
         report = chosen.data / "report.json"
         keep = ["--data", store] if stores(chosen, client) else ["--no-store"]
         on = ["taskset", "-c", str(one_cpu(chosen))] if client.startswith("wirebook-cpu") else []
-        again = ["--witness", "time=off"]  # each cycle has the times of the first
         command = [*on, chosen.build / "wirebook", "run", "--url", f"{scheme}://127.0.0.1:{sender.port}/{cycles}", "--product", ids, "--once",
-                   "--console", "off", "--log-level", "error", "--depth", str(depth), "--report", report, *again, *keep, *(["--insecure"] if tls else []),
+                   "--console", "off", "--log-level", "error", "--depth", str(depth), "--report", report, *AGAIN, *keep, *(["--insecure"] if tls else []),
                    *shlex.split(chosen.wirebook)]
         return command, store, report
     if client.startswith("bare-"):
