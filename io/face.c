@@ -455,6 +455,8 @@ wb_node *wb_face_node(const wb_face *face) { return face->node; }
 const wb_node_config *wb_face_config_of(const wb_face *face) { return wb_node_config_of(face->node); }
 void wb_face_counts_read(const wb_face *face, wb_face_counts *counts) { *counts = face->counts; }
 
+uint64_t *wb_face_changes_lost(wb_face *face) { return &face->counts.changes_lost; }
+
 const char *wb_face_ending_name(wb_face_ending ending) {
   static const char *const names[] = {
 #define X(name, text) text,

@@ -235,6 +235,8 @@ static void put_face(page *to, const wb_face *face) {
   counter(to, "wirebook_face_received_bytes", "Bytes received.", counts.received_bytes);
   counter(to, "wirebook_face_sent_messages", "Messages sent to WebSockets and streams.", counts.messages_out);
   counter(to, "wirebook_face_received_messages", "Messages received from WebSockets.", counts.messages_in);
+  counter(to, "wirebook_face_lost_changes",
+          "Changes overwritten before trades were read of them: trades and candles here may lack some.", counts.changes_lost);
   family(to, "wirebook_face_ended_connections", "counter", "Connections that ended, by reason.");
   for (unsigned i = 0; i < WB_FACE_ENDINGS; i++)
     wb_face_text_addf(&to->text, "wirebook_face_ended_connections_total{reason=\"%s\"} %llu\n",

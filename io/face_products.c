@@ -393,7 +393,7 @@ static void candles(wb_face_client *client, const wb_face_request *request) {
 /* ------------------------------------------------------------------------------------------------ module */
 
 static void *open_tape(wb_face *face, wb_error *error) {
-  wb_face_tape *tape = wb_face_tape_open(wb_face_books(face));
+  wb_face_tape *tape = wb_face_tape_open(wb_face_books(face), wb_face_changes_lost(face));
   if (!tape) wb_error_set(error, WB_E_MEMORY, 0, "listen", "no memory for trades");
   return tape;
 }

@@ -189,9 +189,11 @@ typedef struct wb_face_counts {
   uint64_t accepted, requests, responses[6]; /* by the first digit of the status */
   uint64_t sent_bytes, received_bytes, messages_in, messages_out;
   uint64_t ended[WB_FACE_ENDINGS];
+  uint64_t changes_lost; /* overwritten in shared memory before trades were read of them */
   unsigned clients, streams, sockets;
 } wb_face_counts;
 void wb_face_counts_read(const wb_face *face, wb_face_counts *counts);
+uint64_t *wb_face_changes_lost(wb_face *face); /* for its module to count */
 const char *wb_face_ending_name(wb_face_ending ending);
 
 #endif

@@ -27,15 +27,16 @@ typedef struct product {
 
 struct wb_face_tape {
   wirebook_shm books;
-  uint64_t lost;
+  uint64_t *lost;
   product **product;
   uint32_t product_max;
 };
 
-wb_face_tape *wb_face_tape_open(const wirebook_shm *books) {
+wb_face_tape *wb_face_tape_open(const wirebook_shm *books, uint64_t *lost) {
   wb_face_tape *tape = calloc(1, sizeof *tape);
   if (!tape) return NULL;
   tape->books = *books;
+  tape->lost = lost;
   tape->product_max = books->head->product_max;
   tape->product = calloc(tape->product_max, sizeof *tape->product);
   if (tape->product) return tape;
@@ -133,11 +134,9 @@ static void take(wb_face_tape *tape, wirebook_shm_change *trade) {
 void wb_face_tape_follow(wb_face_tape *tape) {
   wirebook_shm_change change;
   /* At most a ring's worth at a time: what is written meanwhile comes with the next call. */
-  for (uint64_t i = tape->books.head->ring_records; i-- > 0 && wirebook_shm_next(&tape->books, &change, &tape->lost);)
+  for (uint64_t i = tape->books.head->ring_records; i-- > 0 && wirebook_shm_next(&tape->books, &change, tape->lost);)
     if (change.kind == WIREBOOK_SHM_TRADE && change.price && change.size) take(tape, &change);
 }
-
-uint64_t wb_face_tape_lost(const wb_face_tape *tape) { return tape->lost; }
 
 const wirebook_shm_change *wb_face_tape_trade(const wb_face_tape *tape, uint32_t index, uint32_t before) {
   const product *p = index < tape->product_max ? tape->product[index] : NULL;

@@ -23,15 +23,12 @@ typedef struct wb_face_candle {
 
 typedef struct wb_face_tape wb_face_tape;
 
-/* wb_face_tape_open follows the changes from now on; NULL: no memory. */
-wb_face_tape *wb_face_tape_open(const wirebook_shm *books);
+/* wb_face_tape_open follows the changes from now on, and adds those (of any kind) that were overwritten unread to *lost; NULL: no memory. */
+wb_face_tape *wb_face_tape_open(const wirebook_shm *books, uint64_t *lost);
 void wb_face_tape_close(wb_face_tape *tape);
 
 /* wb_face_tape_follow takes what has come. */
 void wb_face_tape_follow(wb_face_tape *tape);
-
-/* wb_face_tape_lost: changes (of any kind) that were overwritten unread. */
-uint64_t wb_face_tape_lost(const wb_face_tape *tape);
 
 /* wb_face_tape_trade gives the trade so many before the last one; NULL: there is none. wb_face_tape_candle likewise, of a length's index. */
 const wirebook_shm_change *wb_face_tape_trade(const wb_face_tape *tape, uint32_t product, uint32_t before);

@@ -152,7 +152,7 @@ static void rig_end(void *self, void *peer, unsigned code, const char *reason) {
 static void rig_ask(void *self, uint32_t product) { wb_shm_copy_ask(((rig *)self)->shm, product); }
 static const wb_shm_copy *rig_copy(void *self) { return wb_shm_copy_ready(((rig *)self)->shm); }
 
-static rig_client *rig_join(rig *r, unsigned index) {
+static inline rig_client *rig_join(rig *r, unsigned index) {
   rig_client *client = &r->client[index];
   client->rig = r;
   for (unsigned i = 0; i < RIG_PRODUCTS; i++)
@@ -162,7 +162,7 @@ static rig_client *rig_join(rig *r, unsigned index) {
   return client;
 }
 
-static void rig_leave(rig_client *client) {
+static inline void rig_leave(rig_client *client) {
   wb_publisher_leave(client->rig->publisher, client->at);
   client->at = NULL;
   client->code = 0;

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/folder.h"
 
-enum { FOLDERS_OPEN = 8, NODE_TEXT_BYTES = 33 };
+enum { FOLDERS_OPEN = 8, NODE_TEXT_BYTES = 33, REMOVE_TRIES = 500 };
 
 static int cannot(wb_error *error, const char *what, const char *path) {
   return wb_error_set(error, WB_E_SYSTEM, errno, "archive", "cannot %s %s: %s", what, path, strerror(errno));
@@ -26,8 +27,16 @@ static int removed(const char *path, const struct stat *about, int kind, struct 
   return remove(path);
 }
 
+/* A writer that outlived the one who started it takes its own away, or begins, at the same time. */
 static int remove_tree(const char *path) {
-  return nftw(path, removed, FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT ? 0 : -1;
+  for (unsigned tries = 0; tries < REMOVE_TRIES; tries++) {
+    if (nftw(path, removed, FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS) == 0) return 0;
+    if (errno != ENOENT && errno != ENOTEMPTY) return -1;
+    if (access(path, F_OK) != 0) return 0;
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+  }
+  errno = EBUSY;
+  return -1;
 }
 
 static char *path_of(const char *folder, const char *name) {

@@ -38,7 +38,8 @@ class World:
                                         f"{directory}/listener", "--listen", "127.0.0.1:0", "--console", "off")
         self.listener.wait_for("listening at ")
         self.face = self.listener.out["stderr"].split("listening at ")[1].split()[0].removeprefix("http://")
-        self.segment = next(os.path.join(base, name) for base, _, names in os.walk(f"{directory}/data") for name in names if name.endswith(".wbseg"))
+        self.segment = max((os.path.join(base, name) for base, _, names in os.walk(f"{directory}/data") for name in names if name.endswith(".wbseg")),
+                           key=os.path.getsize)  # there are two where the hour ended meanwhile
         subprocess.run("gzip -c sent/BTC-USD.jsonl >frames.jsonl.gz && printf 'BTC,ETH\\n' >products", shell=True, cwd=directory, check=True)
         self.keys(f"{directory}/home/.wirebook")
         self.config = f"{directory}/few.yaml"  # for nodes that would go on for ever

@@ -243,7 +243,7 @@ def python_runs(directory):
             if words:  # the reader in the page against the program's own
                 frames = subprocess.run([harness.WIREBOOK, "inspect", "--frames", "--json", world.segment], capture_output=True, text=True, check=True).stdout
                 numbers = [json.loads(line)["number"] for line in frames.splitlines()]
-                assert sorted(int(line.split()[0]) for line in done.stdout.splitlines()[1:]) == sorted(numbers) and len(numbers) > 500, f"{block}: other frames"
+                assert sorted(int(line.split()[0]) for line in done.stdout.splitlines()[1:]) == sorted(numbers) and len(numbers) > 250, f"{block}: other frames"
     blocks = pages.blocks("python")
     assert any(block.mark == "SEGMENT" for block in blocks)
     at_work(directory, work)

@@ -1,5 +1,5 @@
 /* Preloaded into the node by a test: counts allocations made on the node's own threads (named wb-*) while armed, and writes the count to the file
- * named by COUNT_MALLOC_FILE when it is disarmed. SIGUSR2 arms and disarms. */
+ * named by COUNT_MALLOC_FILE when it is disarmed. It begins armed; SIGUSR2 disarms and arms. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,12 +10,12 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static atomic_int armed;
+static atomic_int armed = 1;
 static atomic_ulong allocations;
 
 static int mine(void) {
   static __thread int known; /* 1 a stage's thread, -1 another */
-  if (!known) {
+  if (known <= 0) {          /* it may yet get its name */
     char name[16] = "";
     prctl(PR_GET_NAME, name);
     known = strncmp(name, "wb-", 3) == 0 ? 1 : -1;

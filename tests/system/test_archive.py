@@ -34,7 +34,7 @@ def report_of(program, directory):
 
 def recorded(directory, *words, messages=20000):
     """A whole run with small segments. Returns its report."""
-    exchange = mock("--product", THREE, "--messages", int(messages / SLOW), "--rate", "max", "--levels", 500, "--once", "--depth", 1000, "--report",
+    exchange = mock("--product", THREE, "--messages", int(messages / SLOW), "--rate", int(20000 / SLOW), "--levels", 500, "--once", "--depth", 1000, "--report",
                     f"{directory}/mock.json", "--store", f"{directory}/sent")
     program = node(exchange.url, directory, "--product", THREE, "--once", "--rotate-bytes", "256k", *words)
     program.ends(0)
@@ -158,7 +158,11 @@ def a_node_killed_while_it_archives_loses_no_segment_and_the_next_one_goes_on(di
         program.wait()
         Program("inspect", f"{directory}/data").wait()  # torn tails of killed runs are damage
     program = node(exchange.url, directory, *words)
-    wait_until(lambda: (report_of(program, directory) or {"messages": 0})["messages"] > 0, "messages")
+
+    def caught_up():  # at its end it has five seconds
+        told = report_of(program, directory)
+        return told and told["messages"] > 0 and told["archive"]["hooks"] > 0 and told["archive"]["waiting"] == 0
+    wait_until(caught_up, "what the killed ones left")
     program.signal()
     program.ends(0)
     exchange.signal()

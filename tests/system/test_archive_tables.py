@@ -11,6 +11,7 @@ import time
 from duckdb_reader import DuckDB
 from harness import LIMIT, SLOW, WIREBOOK, Program, load, main, mock, node, wait_until
 from test_export import NPM, missing
+from test_confine import field
 from test_node import THREE
 
 TABLES = ("deltas", "quotes", "trades", "frames")
@@ -166,6 +167,7 @@ def one_folder_has_one_worker_and_one_set_of_options(directory):
     assert "was begun with other options" in other.out["stderr"], other.out["stderr"]
     worker = archive(directory, "--table", "trades")
     wait_until(lambda: os.path.exists(f"{directory}/out/.archive/work-{worker.child.pid}"), "the worker works")
+    wait_until(lambda: worker.pump(0.01) or int(field(worker, "SigCgt"), 16) >> (signal.SIGTERM - 1) & 1, "it takes signals")
     second = archive(directory, "--once", "--table", "trades").ends(1)
     assert "is being written by another archive" in second.out["stderr"], second.out["stderr"]
     began = time.monotonic()

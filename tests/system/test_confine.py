@@ -100,6 +100,7 @@ def every_thread_is_confined(directory):
     program = confined(exchange.url.replace("127.0.0.1", "localhost"), directory, "--layout", "pipelined", "--compress", "zstd")
     program.wait_for("confinement on")
     program.wait_for("connected to")
+    wait_until(lambda: program.pump(0.02) or sum(name.startswith("wb-") for name in threads_of(program)) >= 7, "all threads have begun")
     threads = threads_of(program)
     ours = {name: fields for name, fields in threads.items() if not name.startswith("iou-")}
     begun = {name: fields for name, fields in ours.items() if not name.startswith("wirebook-")}  # not the first thread, nor a sanitizer's own

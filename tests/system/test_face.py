@@ -125,6 +125,7 @@ def still(folder, *words, **more):
     feed.say()
     face.live()
     wait_until(lambda: len(json.loads(face.ask("/products/BTC-USD/trades")[2])) == len(Still.TRADES), "all trades")
+    wait_until(lambda: face.json("/api/v1/products/BTC-USD/book?level=2&depth=2")["bids"] == Still.BIDS[:2], "the depth in shared memory")
     return face, feed
 
 

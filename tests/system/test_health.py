@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 
-from harness import Program, certificates, main, mock, node
+from harness import LIMIT, Program, certificates, main, mock, node
 
 TOKEN = "a-token-of-visible-characters"
 
@@ -18,7 +18,7 @@ def listening(program):
 
 
 def asked(*words, code=0, **options):
-    return Program("health", *words, **options).ends(code).out
+    return Program("health", "--timeout", LIMIT, *words, **options).ends(code).out
 
 
 def a_node_is_alive_at_once_and_ready_when_its_books_are_live(directory):
@@ -87,7 +87,7 @@ def what_is_no_healthy_node_is_told_by_the_exit_code(directory):
             thread = threading.Thread(target=answer, args=(listener, text))
             thread.start()
             try:
-                said = asked("--listen", f"127.0.0.1:{listener.getsockname()[1]}", "--timeout", "0.5", code=1)["stderr"]
+                said = asked("--listen", f"127.0.0.1:{listener.getsockname()[1]}", "--timeout", LIMIT if text else 0.5, code=1)["stderr"]
             finally:
                 listener.shutdown(socket.SHUT_RDWR)
                 thread.join()

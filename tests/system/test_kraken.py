@@ -199,7 +199,7 @@ def a_product_that_kraken_does_not_serve_disturbs_no_other(directory):
         client.text(refused("XBT/USD"))
         client.text(acknowledged("subscribe", "BTC/USD", 1000))
         client.text(market.snapshot())
-        client.text(market.step())
+        client.text(next(update for update in iter(market.step, 0) if update))  # of some steps nobody is told
         done.append(True)
         client.wait_close()
 

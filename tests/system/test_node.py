@@ -452,8 +452,7 @@ def stages_allocate_nothing_once_books_are_live(directory):
         exchange = mock("--product", THREE, "--rate", 3000, *mock_words)
         program = node(exchange.url, place, "--product", THREE, *node_words,
                        env={"LD_PRELOAD": counter, "COUNT_MALLOC_FILE": f"{place}/count"})
-        program.wait_for("layout")
-        program.signal(signal.SIGUSR2)  # armed while TLS is set up, which does allocate: the counter works
+        program.wait_for("layout")  # the counter is armed while TLS is set up, which does allocate: so it works
 
         def counted():
             program.pump(0.02)

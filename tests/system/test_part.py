@@ -92,7 +92,7 @@ def the_bytes_that_a_part_says_it_read_are_those_that_the_system_counted(directo
 
 
 def an_index_that_is_wrong_is_left_aside_with_a_word_and_nothing_changes(directory):
-    recorded(directory, "--rotate-bytes", "512k", "--index", "on")
+    recorded(directory, "--rotate-bytes", "256k", "--index", "on", messages=12000 * SLOW, rate=6000)  # two seconds: many segments
     at = times(directory)
     window = window_of(at, len(at) // 3, len(at) // 6)
     right, said = part(directory, THREE, *window, "right")

@@ -228,7 +228,8 @@ def nodes_that_share_products_have_each_once_and_the_busiest_apart(directory):
 def a_connection_that_ends_takes_its_own_products_with_it_and_no_others(directory):
     exchange = mock("--product", "BTC,ETH,LTC,SOL", "--levels", 100, "--rate", 300, "--scenario", "close", "--scenario-after", 900, "--report", f"{directory}/mock.json", "--depth", 1000)
     watched = Watched(directory, exchange.url, "--product", "BTC,ETH,LTC,SOL", "--connections", 2)
-    report = watched.until(lambda report: report["reconnects"] == 1 and all(product["state"] == "live" for product in report["products"].values()), "a connection lost and made again")
+    report = watched.until(lambda report: report["reconnects"] == 1 and sum(product["snapshots"] for product in report["products"].values()) >= 6 and
+                           all(product["state"] == "live" for product in report["products"].values()), "a connection lost and made again")
     snapshots = sorted(product["snapshots"] for product in report["products"].values())
     assert snapshots == [1, 1, 2, 2], snapshots
     watched.end(exchange)

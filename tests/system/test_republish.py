@@ -165,9 +165,10 @@ def a_client_that_reads_slowly_is_closed_and_others_go_on(directory):
     exchange = mock("--product", "BTC,ETH", "--levels", 800, "--rate", 3000 / SLOW, "--updates-per-message", "20-40")
     program = listening(exchange.url, directory)
     other = by_websockets(program.where, "level2_batch", "BTC-USD", "ETH-USD")
+    wait_until(lambda: sockets(program) == 1, "the other client")
     slow = upgraded(program.where, buffer=4096)
-    slow.sendall(masked(json.dumps({"type": "subscribe", "product_ids": ["BTC-USD", "ETH-USD"], "channels": ["level2"]}).encode()))
     wait_until(lambda: sockets(program) == 2, "two clients")
+    slow.sendall(masked(json.dumps({"type": "subscribe", "product_ids": ["BTC-USD", "ETH-USD"], "channels": ["level2"]}).encode()))
     wait_until(lambda: sockets(program) == 1, "the slow client's end", limit=2 * LIMIT)
     assert close_code(slow) == (1008, "ErrSlowConsume")
     before = other.said()["counts"]["l2update"]

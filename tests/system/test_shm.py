@@ -86,10 +86,12 @@ def ten_lines_of_python_print_the_touch(directory):
 def a_reader_that_is_lapped_knows_how_many_changes_it_lost(directory):
     count = 60000
     exchange = mock("--product", "BTC,ETH", "--levels", 100, "--rate", "max", "--messages", count, "--once")
+    exchange.signal(signal.SIGSTOP)  # until the reader is there
     program = node(exchange.url, directory, "--product", "BTC,ETH", "--no-store", "--shm", name_of(directory), "--once")
     wait_until(lambda: os.sched_yield() or os.path.exists(f"/dev/shm/{name_of(directory)}"), "the file is there")
     with Shm(name_of(directory)) as shm:
         first = shm.next
+        exchange.signal(signal.SIGCONT)
         program.ends(0)
         took = list(shm.changes())
         written = shm.word(192) - first

@@ -198,10 +198,10 @@ def a_handshake_that_never_ends_is_given_up_after_ten_seconds_and_tried_again(di
     certificates(directory)
 
     def one(number, data):
+        began = time.monotonic()
         listener, program = started(directory, number)
         with listener:
             sock = listener.accept()
-            began = time.monotonic()
             sock.recv(65536)
             sock.sendall(data)
             wait_end(sock)

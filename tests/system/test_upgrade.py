@@ -18,12 +18,13 @@ def started(directory, number, *words):
 
 
 def refuse(listener, answer):
-    """Answers the next request with these bytes, or with what answer(client) makes of it, and hangs up when the node does."""
+    """Answers the next request with these bytes, or with what answer(client) makes of it, and hangs up when the node does. Returns when it answered."""
     client = listener.meet()
     if callable(answer):
         answer = answer(client)
     else:
         client.head()
+    sent = time.monotonic()
     client.send(answer)
     try:
         while client.sock.recv(65536):
@@ -31,6 +32,7 @@ def refuse(listener, answer):
     except ConnectionResetError:
         pass
     client.hang_up()
+    return sent
 
 
 def serve(listener, program, directory):
@@ -74,8 +76,7 @@ def tries_again(directory, cases, *options):
         place = f"{directory}/{number}"
         listener, program = started(directory, number, *options)
         with listener:
-            refuse(listener, answer)
-            began = time.monotonic()
+            began = refuse(listener, answer)
             serve(listener, program, place)
             waited = time.monotonic() - began
         said = [line for line in program.out["stderr"].splitlines() if "not connected" in line]
@@ -323,11 +324,11 @@ def a_peer_that_hangs_up_before_it_answers_is_tried_again(directory):
 
 def a_head_that_never_ends_is_given_up_after_ten_seconds_however_it_drips(directory):
     def one(number, drip):
+        began = time.monotonic()
         listener, program = started(directory, number)
         with listener:
             client = listener.meet()
             head = client.answer()[:-2]
-            began = time.monotonic()
             client.sock.settimeout(0.2)
             try:
                 while True:

@@ -267,7 +267,7 @@ Test(sink_segment, a_busy_line_is_gathered_but_no_frame_waits_longer_than_asked)
   cr_assert_eq(status.chunks_written, 3);
   cr_assert(push(r, 0));
   publish(r);
-  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, NULL, NULL), 0);
+  cr_assert_eq(wb_sink_segment_close(r->sink, UINT64_C(60000000000), NULL, NULL), 0);
   cr_assert_eq(check(r, 8), 1);
   rig_close(r);
 }
@@ -283,7 +283,7 @@ Test(sink_segment, a_gathering_sink_does_not_wait_when_the_ring_runs_full) {
       if (!wb_sink_segment_do_work(r->sink)) wb_sink_segment_idle(r->sink, 1000000);
   }
   wb_sink_segment_status status;
-  cr_assert_eq(wb_sink_segment_close(r->sink, 1000000000, &status, NULL), 0);
+  cr_assert_eq(wb_sink_segment_close(r->sink, UINT64_C(60000000000), &status, NULL), 0);
   cr_assert_eq(status.frames_written, r->number);
   check(r, r->number);
   rig_close(r);
@@ -541,7 +541,7 @@ Test(sink_segment, closing_onto_a_full_disk_says_how_many_frames_are_lost) {
   publish(r);
   wb_sink_segment_status status;
   wb_error error = {0};
-  cr_assert_eq(wb_sink_segment_close(r->sink, 20000000, &status, &error), WB_E_SYSTEM);
+  cr_assert_eq(wb_sink_segment_close(r->sink, 500000000, &status, &error), WB_E_SYSTEM); /* time for a first failure */
   cr_assert_eq(error.os_errno, ENOSPC);
   cr_assert(status.frames_lost > 0);
   cr_assert_eq(status.frames_lost + status.frames_written, r->number);

@@ -8,6 +8,7 @@
 #include <liburing.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,7 +294,8 @@ Test(uring, timeout_completes_no_earlier_than_asked) {
   wait_for(ring, &soon, 1);
   cr_assert_geq(now_ns() - begin, 10000000);
   cr_assert_eq(soon.value, -ETIME);
-  cr_assert_eq(late.count, 0);
+  int completed = late.count;
+  if (now_ns() - begin < 40000000) cr_assert_eq(completed, 0);
   wait_for(ring, &late, 1);
   cr_assert_geq(now_ns() - begin, 40000000);
   wb_uring_close(ring);
@@ -476,11 +478,16 @@ Test(uring, no_wake_from_another_thread_is_ever_lost) {
   shared s = {.ring = opened(8, 0)};
   pthread_t thread;
   cr_assert(!pthread_create(&thread, NULL, waiter, &s));
-  uint64_t end = now_ns() + 50 * SECOND_NS;
+  uint64_t end = now_ns() + 200 * SECOND_NS;
   for (int i = 1; i <= ROUNDS; i++) {
+    uint64_t begun = now_ns();
     atomic_store_explicit(&s.request, i, memory_order_relaxed);
     wb_uring_wake(s.ring);
-    while (atomic_load(&s.answer) != i) cr_assert(now_ns() < end, "lost in round %d", i);
+    for (unsigned looks = 0; atomic_load(&s.answer) != i; looks++) {
+      cr_assert(now_ns() < end, "lost in round %d", i);
+      if (looks > 1000) sched_yield(); /* where there are fewer CPUs than threads */
+    }
+    cr_assert_lt(now_ns() - begun, 50 * SECOND_NS, "late in round %d", i); /* the waiter sleeps 60 s */
   }
   atomic_store_explicit(&s.request, -1, memory_order_relaxed);
   wb_uring_wake(s.ring);
