@@ -295,26 +295,23 @@ def snapshot_seconds(found, sent, whole):
 
 
 def measure_memory(chosen, sender):
-    """wirebook's resident memory at its most, in a run of its own, of which nothing else counts; with and without the frame arena."""
+    """wirebook's resident memory at its most, in a run of its own, of which nothing else counts; with and without the bytes of journals and spills."""
     most = {"resident_bytes": 0, "resident_less_arena_bytes": 0}
 
     def look(pid):
-        resident, arena, size, of_file = 0, {}, 0, False
+        resident, arena, of_file = 0, 0, False
         try:
             lines = Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return
         for line in lines:
             name, _, rest = line.partition(":")
-            if name == "Size":
-                size = int(rest.split()[0])
-            elif name == "Pss":  # the arena is mapped twice, side by side
+            if name == "Pss":  # journals and spills are mapped twice, side by side
                 resident += int(rest.split()[0])
-                if of_file:
-                    arena[size] = arena.get(size, 0) + int(rest.split()[0])
+                arena += int(rest.split()[0]) * of_file
             elif "-" in name.split(" ")[0]:
                 of_file = "/memfd:wirebook" in line
-        less = resident - arena[max(arena)] if arena else resident
+        less = resident - arena
         most["resident_bytes"] = max(most["resident_bytes"], resident * 1024)
         most["resident_less_arena_bytes"] = max(most["resident_less_arena_bytes"], less * 1024)
 
