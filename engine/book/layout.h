@@ -20,7 +20,9 @@ typedef struct wb_book_side {
   wb_level *touch;       /* the best level, as wb_book_best gives it */
   uint32_t *level_count;
   wb_far far;
+  uint8_t unused[WB_CACHE_LINE_BYTES]; /* a side is 256 bytes: addresses come by a shift */
 } __attribute__((aligned(WB_CACHE_LINE_BYTES))) wb_book_side;
+_Static_assert(sizeof(wb_book_side) == 256, "a power of two");
 _Static_assert(offsetof(wb_book_side, flip) <= WB_CACHE_LINE_BYTES, "a change needs no second line");
 
 /* Nor, of the book itself, more than the first. */

@@ -719,38 +719,45 @@ void wb_book_stage_settle(wb_book_stage *stage) {
   tick(stage, now_ns);
 }
 
-/* What messages will touch of products that are not in the cache. */
-static void fetch(const wb_book_stage *stage, const wb_message *const *batch, uint32_t count) {
+/* Takes some messages; what they will touch of products that are not in the cache is fetched first. */
+static size_t take_fetched(wb_book_stage *stage, const uint8_t *bytes, size_t count, uint32_t *taken) {
   const wb_book *const *const books = stage->config.book;
-  const wb_message *update[FETCH_MESSAGES], **last = update;
-  for (uint32_t i = 0; i < count; i++) {
-    const wb_message *message = batch[i];
-    if (message->kind != WB_MESSAGE_UPDATE || message->delta_count - 1 >= FETCH_DELTAS_MAX) continue;
-    *last++ = message;
+  const wb_message *batch[FETCH_MESSAGES], *update[FETCH_MESSAGES];
+  wb_book_place place[FETCH_MESSAGES * FETCH_DELTAS_MAX], *end = place;
+  uint32_t n = 0, updates = 0;
+  size_t used = 0;
+  while (used < count && n < FETCH_MESSAGES) {
+    const wb_message *message = batch[n++] = (const void *)(bytes + used);
+    uint32_t deltas = message->delta_count;
+    used += wb_message_bytes(deltas);
+    if (message->kind != WB_MESSAGE_UPDATE || deltas - 1 >= FETCH_DELTAS_MAX) continue;
+    update[updates++] = message;
     __builtin_prefetch(&stage->product[message->product], 1);
     wb_book_prefetch_way(books[message->product], message->deltas);
   }
-  wb_book_place place[FETCH_MESSAGES * FETCH_DELTAS_MAX], *end = place;
-  for (const wb_message **at = update; at < last; at++) {
-    const wb_book *book = books[(*at)->product];
-    const wb_delta *delta = (*at)->deltas, *behind = delta + (*at)->delta_count;
-    do *end++ = wb_book_prefetch_cell(book, delta);
-    while (++delta < behind);
+  for (uint32_t i = 0; i < updates; i++) {
+    const wb_message *message = update[i];
+    const wb_book *book = books[message->product];
+    *end++ = wb_book_prefetch_cell(book, message->deltas);
+    for (uint32_t k = 1; __builtin_expect(k < message->delta_count, 0); k++)
+      *end++ = wb_book_prefetch_cell(book, &message->deltas[k]);
   }
   for (const wb_book_place *at = place; at < end; at++) wb_book_prefetch_size(*at);
+  for (uint32_t i = 0; i < n; i++) wb_book_stage_take(stage, batch[i]);
+  *taken += n;
+  return used;
 }
 
 size_t wb_book_stage_take_batch(wb_book_stage *stage, const void *bytes, size_t count, uint32_t *taken) {
-  const wb_message *batch[FETCH_MESSAGES];
-  uint32_t n = 0;
+  const wb_message *first = bytes;
+  bool many = count > sizeof *first && count > wb_message_bytes(first->delta_count);
+  if (many && stage->product_count > CACHED_PRODUCTS && stage->config.book) return take_fetched(stage, bytes, count, taken);
   size_t used = 0;
-  for (; used < count && n < FETCH_MESSAGES; n++) {
-    batch[n] = (const void *)((const uint8_t *)bytes + used);
-    used += wb_message_bytes(batch[n]->delta_count);
+  for (uint32_t n = 0; used < count && n < FETCH_MESSAGES; n++, (*taken)++) {
+    const wb_message *message = (const void *)((const uint8_t *)bytes + used);
+    used += wb_message_bytes(message->delta_count);
+    wb_book_stage_take(stage, message);
   }
-  if (n > 1 && stage->product_count > CACHED_PRODUCTS && stage->config.book) fetch(stage, batch, n);
-  for (uint32_t i = 0; i < n; i++) wb_book_stage_take(stage, batch[i]);
-  *taken += n;
   return used;
 }
 
@@ -764,37 +771,4 @@ int wb_book_stage_work(void *self) {
   if (used) wb_ring_release(stage->messages, used);
   wb_book_stage_settle(stage);
   return (int)count;
-}
-
-static void whole_now(const wb_book_stage *stage, wb_book_whole *whole) {
-  const wb_book_product *product = &stage->product[whole->product];
-  wb_view_read(product->view, &whole->view);
-  for (unsigned side = 0; side < 2; side++)
-    whole->count[side] = wb_book_levels(product->book, (wb_side)side, whole->level + (size_t)side * whole->room, whole->room);
-}
-
-void wb_book_stage_capture_now(wb_book_stage *stage) {
-  uint32_t depth = stage->config.depth;
-  if (stage->whole) {
-    whole_now(stage, stage->whole);
-    return;
-  }
-  if (stage->config.level3) wb_level3_capture(stage->config.level3);
-  if (stage->config.tape)
-    memcpy(stage->config.tape + stage->config.products->capacity, stage->config.tape,
-           stage->product_count * sizeof *stage->config.tape);
-  for (uint32_t i = 0; i < stage->product_count; i++) {
-    wb_view_read(stage->product[i].view, &stage->capture_view[i]);
-    for (unsigned side = 0; side < 2; side++)
-      stage->capture_count[2 * i + side] =
-          wb_book_levels(stage->product[i].book, (wb_side)side, stage->capture + ((size_t)2 * i + side) * depth, depth);
-  }
-}
-
-void wb_book_stage_capture_ask(wb_book_stage *stage) {
-  wb_store_release(&stage->capture_asked, stage->capture_asked + 1); /* B2 */
-}
-
-bool wb_book_stage_capture_ready(const wb_book_stage *stage) {
-  return wb_load_acquire(&stage->capture_done) == stage->capture_asked; /* B2 */
 }
