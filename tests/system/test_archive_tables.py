@@ -55,7 +55,7 @@ def is_the_whole(directory, out="out", code=0, tables=TABLES):
 def the_union_of_all_segments_is_one_export_of_the_whole(directory):
     if missing():
         return
-    recorded(directory, "--scenario", "dupsnapshot", "--scenario-after", 300, "--scenario-repeat")
+    recorded(directory, "--scenario", "dupsnapshot", "--scenario-after", 300, "--scenario-repeat", rate=4000)  # at full speed a chunk holds more than a segment
     recorded(directory, messages=500)  # another run
     archive(directory, "--once").ends(0)
     is_the_whole(directory)
