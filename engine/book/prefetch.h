@@ -9,7 +9,7 @@
 
 #include "engine/book/layout.h"
 
-/* Where the size of a change will lie: its cell's address, which is a multiple of 64, and its tick there. Without a cell, some line. */
+/* Where the size of a change will lie, as wb_window_place says; without a cell, some line. */
 typedef uintptr_t wb_book_place;
 
 static inline void wb_book_prefetch_way(const wb_book *book, const wb_delta *change) {
@@ -20,9 +20,7 @@ static inline void wb_book_prefetch_way(const wb_book *book, const wb_delta *cha
 static inline wb_book_place wb_book_prefetch_cell(const wb_book *book, const wb_delta *change) {
   __asm__("" : "+r"(book), "+r"(change)); /* or a loop begins with much that few changes need */
   const wb_book_side *side = &book->side[change->side];
-  uint64_t index = (wb_tick_of(&book->tick, change->price) ^ side->flip) & side->window.mask;
-  const wb_cell *cells = side->window.span[index / WB_SPAN_TICKS].cell;
-  wb_book_place place = __builtin_expect(cells != NULL, 1) ? (uintptr_t)cells + index % WB_SPAN_TICKS : (uintptr_t)book;
+  wb_book_place place = wb_window_place(&side->window, wb_tick_of(&book->tick, change->price) ^ side->flip, book);
   __builtin_prefetch((const void *)place, 1);
   return place;
 }

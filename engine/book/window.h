@@ -79,6 +79,14 @@ static inline wb_cell *wb_window_cell(const wb_window *window, uint64_t key) {
   return cell ? &cell[index % WB_SPAN_CELLS] : NULL;
 }
 
+/* wb_window_place returns a key's cell and tick in one: the address of the cell, a multiple of 64, and the tick, 0..63; otherwise, if its
+ * span has no cells. */
+static inline uintptr_t wb_window_place(const wb_window *window, uint64_t key, const void *otherwise) {
+  uint64_t index = key & window->mask;
+  const wb_cell *cells = window->span[index / WB_SPAN_TICKS].cell;
+  return __builtin_expect(cells != NULL, 1) ? (uintptr_t)cells + index % WB_SPAN_TICKS : (uintptr_t)otherwise;
+}
+
 static inline bool wb_window_has(const wb_window *window, uint64_t key) {
   const wb_cell *cell = wb_window_cell(window, key);
   return cell && cell->occupied >> (key & 63) & 1;

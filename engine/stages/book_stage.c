@@ -12,7 +12,8 @@ enum { TICK_NS = 50000000, WATCHES_PER_ROUND = 20, MESSAGES_PER_WORK = 4096 };
 /* So long a line says nothing, not even by a heartbeat, before the clock speaks for it. */
 static const uint64_t QUIET_NS = UINT64_C(1500000000);
 
-/* So many products stay in the cache by themselves; what is fetched for more messages at a time displaces itself; larger ones need no help. */
+/* So many products stay in the cache by themselves; of a message of more changes not even the beginning is fetched. What is fetched for more messages
+ * than these at a time displaces itself. */
 enum { CACHED_PRODUCTS = 64, FETCH_DELTAS_MAX = 16, FETCH_MESSAGES = 8 };
 
 /* The products of the table up to count come. */

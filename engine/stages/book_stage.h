@@ -77,11 +77,10 @@ typedef struct wb_book_stage_config {
   wb_ring *commands;     /* to ingest; NULL: nothing is asked for (replay) */
   uint64_t crossed_ns;   /* a book crossed for longer is resynchronised; 0: never */
   uint32_t mid_window;
-  uint64_t *mid2; /* mid_window words a product */
-  const wb_book *
-      *book;      /* products->capacity of them, filled here: what messages at hand will touch is fetched; NULL: it is not */
-  uint32_t depth; /* levels a side in a capture */
-  bool timed;     /* measure latencies (live); replay does not */
+  uint64_t *mid2;              /* mid_window words a product */
+  const wb_book **book;        /* products->capacity, filled here: what messages will touch is fetched; NULL: it is not */
+  uint32_t depth;              /* levels a side in a capture */
+  bool timed;                  /* measure latencies (live); replay does not */
   wb_arbiter *arbiter;         /* of redundant lines; NULL: there is one line, or level3 */
   wb_level3 *level3;           /* books are made of orders; NULL: of levels */
   wb_tape *tape;               /* products->capacity of them, and as many more for the capture; NULL: trades are not kept */
