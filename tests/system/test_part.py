@@ -68,7 +68,7 @@ def reads_little(directory, share, *words, **options):
 
 def a_hundredth_of_a_log_is_replayed_without_reading_the_rest(directory):
     # Of a node that lags behind, on a busy machine, each of the few chunks needed may have 2 MiB; else it is some 2 %.
-    reads_little(directory, 0.15 if SLOW == 1 else 0.4, "--rotate-bytes", "4M", messages=60000)
+    reads_little(directory, 0.15 if SLOW == 1 else 0.4, "--rotate-bytes", "4M", messages=60000 * SLOW)
 
 
 def a_hundredth_of_a_compressed_log_is_replayed_without_reading_the_rest(directory):
@@ -77,7 +77,7 @@ def a_hundredth_of_a_compressed_log_is_replayed_without_reading_the_rest(directo
 
 
 def the_bytes_that_a_part_says_it_read_are_those_that_the_system_counted(directory):
-    recorded(directory, "--rotate-bytes", "16M", "--compress", "zstd", messages=60000, rate=20000)
+    recorded(directory, "--rotate-bytes", "16M", "--compress", "zstd", messages=60000 * SLOW, rate=20000)
     at = times(directory)
     begin, end = window_of(at, len(at) // 2, 50)
     child = subprocess.Popen([WIREBOOK, "replay", "--product", "LTC-USD", "--console", "off", "--report", f"{directory}/part.json", "--from", begin, "--to",
