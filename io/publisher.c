@@ -294,8 +294,9 @@ static void take_book(wb_publisher *p, uint32_t product, const wirebook_shm_chan
   wirebook_shm_view view;
   if (change->kind == WIREBOOK_SHM_STATE) {
     bool live = live_view(p, product, &view);
-    if (row->live && !live) {
-      flush(p, product);
+    if (!live) {
+      if (row->live) flush(p, product);
+      row->book.whole = false; /* the view is live again before the ring says that the book is another one */
       restart(p, product);
     }
     row->live = live;

@@ -44,6 +44,8 @@ typedef struct rig {
   wb_host host;
   wb_book_product product[RIG_PRODUCTS];
   wb_book_stage stage;
+  wb_observer observer;
+  void (*applied)(struct rig *rig); /* before the readers of the ring are told of a message; NULL: nobody */
   wb_shm *shm;
   wirebook_shm books;
   wb_publisher *publisher;
@@ -56,6 +58,9 @@ static const wb_book_config rig_book_config = {.window_ticks = 1024, .level_coun
 static uint64_t rig_now(void *self) { return ((rig *)self)->now_ns; }
 static int64_t rig_offset(void *self) { return 0; }
 static void rig_log(void *self, int level, const char *text) {}
+static void rig_applied(void *self, const wb_message *message) {
+  if (((rig *)self)->applied) ((rig *)self)->applied(self);
+}
 
 static void *rig_zeroed(size_t bytes) {
   size_t whole = (bytes + 127) & ~(size_t)127;
@@ -195,10 +200,14 @@ static rig *rig_open_with(size_t ring_bytes) {
   wb_products_init(&r->products, rig_zeroed(wb_products_bytes(RIG_PRODUCTS + 1)), RIG_PRODUCTS + 1);
   for (unsigned i = 0; i < RIG_PRODUCTS; i++) wb_products_add(&r->products, rig_ids[i], 7);
   r->host = (wb_host){.self = r, .now_ns = rig_now, .utc_offset_ns = rig_offset, .log = rig_log};
-  r->shm = wb_shm_open(
-      &(wb_shm_config){
-          .name = r->name, .product_max = RIG_PRODUCTS, .depth = 10, .ring_bytes = ring_bytes, .copy_levels = RIG_LEVELS},
-      &error);
+  r->observer = (wb_observer){.self = r, .applied = rig_applied};
+  r->shm = wb_shm_open(&(wb_shm_config){.name = r->name,
+                                        .product_max = RIG_PRODUCTS,
+                                        .depth = 10,
+                                        .ring_bytes = ring_bytes,
+                                        .copy_levels = RIG_LEVELS,
+                                        .observer = &r->observer},
+                       &error);
   if (!r->shm) fprintf(stderr, "%s\n", error.detail);
   RIG_CHECK(r->shm != NULL);
   for (unsigned i = 0; i < RIG_PRODUCTS; i++) {

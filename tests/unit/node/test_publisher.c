@@ -356,6 +356,27 @@ Test(publisher, a_product_that_is_not_live_is_silent_and_begins_with_a_snapshot_
   rig_close(r);
 }
 
+static void turn(rig *r) { wb_publisher_turn(r->publisher, r->now_ns, (int64_t)r->now_ns); }
+
+Test(publisher, a_book_of_before_is_never_sent_as_the_new_one) {
+  rig *r = opened();
+  snapshot(r, 0, 20, 1);
+  rig_client *client = rig_join(r, 0);
+  rig_say(client, level2);
+  rig_turns(r);
+  line(r, WB_MESSAGE_DISCONNECT);
+  rig_turns(r);
+  line(r, WB_MESSAGE_CONNECT);
+  r->applied = turn; /* the view shows the new book, the ring does not say so yet */
+  snapshot(r, 0, 7, 3);
+  r->applied = NULL;
+  rig_turns(r);
+  after(r, 300 * RIG_MS);
+  cr_assert_eq(client->book[0].snapshots, 2);
+  cr_assert(rig_same(r, client, 0));
+  rig_close(r);
+}
+
 Test(publisher, a_reader_that_is_lapped_sends_snapshots_and_no_update_that_does_not_fit) {
   rig *r = rig_open_with(64 * sizeof(wirebook_shm_change));
   line(r, WB_MESSAGE_CONNECT);
