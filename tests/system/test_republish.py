@@ -170,7 +170,9 @@ def a_client_that_reads_slowly_is_closed_and_others_go_on(directory):
     wait_until(lambda: sockets(program) == 2, "two clients")
     slow.sendall(masked(json.dumps({"type": "subscribe", "product_ids": ["BTC-USD", "ETH-USD"], "channels": ["level2"]}).encode()))
     wait_until(lambda: sockets(program) == 1, "the slow client's end", limit=2 * LIMIT)
-    assert close_code(slow) == (1008, "ErrSlowConsume")
+    said = close_code(slow)
+    # Where the node's reader of the ring was lapped a new snapshot waits for room, and it is the ten seconds without a byte taken that end it.
+    assert said == (1008, "ErrSlowConsume") or said is None and metric(program, 'wirebook_face_ended_connections_total{reason="slow_reader"}') == 1, said
     before = other.said()["counts"]["l2update"]
     wait_until(lambda: other.said()["counts"]["l2update"] > before, "updates of the other")
     products = still(exchange, program)
@@ -185,10 +187,14 @@ def ask(where, path):
     return answer.status, answer.read().decode()
 
 
+def metric(program, name):
+    program.pump(0.05)
+    return next((int(line.split()[1]) for line in ask(program.where, "/metrics")[1].splitlines() if line.startswith(name + " ")), None)
+
+
 def sockets(program):
     """How many clients have a WebSocket."""
-    program.pump(0.05)
-    return next((int(line.split()[1]) for line in ask(program.where, "/metrics")[1].splitlines() if line.startswith("wirebook_face_sockets ")), None)
+    return metric(program, "wirebook_face_sockets")
 
 
 def upgraded(where, path="/ws", buffer=None):
