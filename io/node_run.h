@@ -143,9 +143,8 @@ const wb_replay_origin *wb_node_origin(const wb_node *node, uint64_t number);
 wb_log_totals wb_node_replayed(const wb_node *node);
 
 /* wb_node_capture makes the stage's capture arrays fresh: asks the book thread and waits for its answer, or does it itself when
- * the stages have ended or are polled. false if the book thread did not answer within a second. The arrays hold depth levels:
- * bids of product 0, its asks, ...; view has
- * the views of the same moment. */
+ * the stages have ended or are polled. false if the book thread did not answer within a second of this thread's time. The arrays hold
+ * depth levels: bids of product 0, its asks, ...; view has the views of the same moment. */
 bool wb_node_capture(wb_node *node, const wb_level **level, const uint32_t **count, const wb_view_data **view);
 
 /* wb_node_book copies the whole book of a product in the same way: some ns a level on the book thread. NULL where wb_node_capture gives false, or memory is

@@ -1,6 +1,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/base/deal.h"
 #include "engine/ring/atomic.h"
@@ -8,6 +9,8 @@
 #include "io/node_private.h"
 
 enum { WHOLE_LEVELS_MIN = 1024 };
+/* How often to look for the book thread's answer: by turns, then each millisecond. Of the clock it would be too late when all of the process was halted. */
+enum { LOOKS_AT_ONCE = 1000, LOOKS = LOOKS_AT_ONCE + 1000 };
 
 const wb_view *wb_node_view(const wb_node *node, uint32_t product) { return &node->views[product]; }
 
@@ -20,10 +23,10 @@ const wb_replay_origin *wb_node_origin(const wb_node *node, uint64_t number) {
 wb_log_totals wb_node_replayed(const wb_node *node) { return wb_source_replay_totals(node->replay); }
 
 static bool capture_ready(const wb_node *node) {
-  uint64_t due_ns = wb_clock_ns() + UINT64_C(1000000000);
-  while (!wb_book_stage_capture_ready(&node->book)) {
-    if (wb_clock_ns() > due_ns) return false;
-    sched_yield();
+  for (unsigned looks = 0; !wb_book_stage_capture_ready(&node->book); looks++) {
+    if (looks == LOOKS) return false;
+    if (looks < LOOKS_AT_ONCE) sched_yield();
+    else nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
   }
   return true;
 }

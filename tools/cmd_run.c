@@ -342,9 +342,13 @@ static int settings(const wb_config *config, wb_node_config *node, char *mock_ur
   return archive(config, node, error);
 }
 
-static void report(wb_node *node, const char *path, wb_log *log) {
+/* Whether the books did not answer, so that it is to be tried again: which is told once. */
+static bool report(wb_node *node, const char *path, bool again, wb_log *log) {
   wb_error error;
-  if (path && wb_report_write(node, path, &error) != 0) wb_log_put(log, WB_LOG_ERROR, error.detail);
+  if (!path || wb_report_write(node, path, &error) == 0) return false;
+  bool later = error.code == WB_E_TIMEOUT;
+  if (!later || !again) wb_log_put(log, WB_LOG_ERROR, error.detail);
+  return later;
 }
 
 static void timespec_in(struct timespec *t, uint64_t ns) {
@@ -359,6 +363,7 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
   uint64_t started_ns = wb_clock_ns(), limit_ns = (uint64_t)(wb_config_number(config, "seconds") * 1e9);
   uint64_t messages_max = wb_config_count(config, "messages"), grace_ns = (uint64_t)(wb_config_number(config, "grace") * 1e9);
   uint64_t draw_ns = live ? SECOND / 4 : 10 * SECOND, draw_due_ns = started_ns + draw_ns, stopped_ns = 0;
+  bool report_due = false;
   wb_error error;
   while (!wb_node_ended(node, &error)) {
     uint64_t now_ns = wb_clock_ns();
@@ -379,6 +384,7 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
       wb_console_draw(console);
       draw_due_ns = now_ns + draw_ns;
     }
+    if (report_due) report_due = report(node, wb_config_text(config, "report"), true, log);
     wb_log_drain(log);
     uint64_t wait_ns = stopped_ns ? SECOND / 500 : SECOND / 20;
     if (limit_ns && !stopped_ns && started_ns + limit_ns - now_ns < wait_ns) wait_ns = started_ns + limit_ns - now_ns;
@@ -393,7 +399,7 @@ static int control(wb_node *node, const wb_config *config, wb_console *console, 
     struct signalfd_siginfo info;
     if (!fd[0].revents || read(signals, &info, sizeof info) != sizeof info) continue;
     if (info.ssi_signo == SIGUSR1) {
-      report(node, wb_config_text(config, "report"), log);
+      report_due = report(node, wb_config_text(config, "report"), false, log);
     } else if (stopped_ns) {
       wb_log_drain(log);
       _exit(128 + (int)info.ssi_signo);

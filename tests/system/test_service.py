@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """A node as a service: what it tells its manager, played by a socket. `test_service.py [NAME...]`."""
 
+import contextlib
 import ctypes
 import os
+import signal
 import socket
 import time
 
@@ -49,8 +51,10 @@ def ended(program, manager):
 
 
 def a_service_is_ready_when_its_books_are_live_and_not_before(directory):
-    with socket.create_server(("127.0.0.1", 0)) as place:
-        port = place.getsockname()[1]
+    place = socket.socket()  # keeps the port for the mock; nobody listens at it
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    port = place.getsockname()[1]
     manager = Manager(f"{directory}/notify")
     program = node(f"ws://127.0.0.1:{port}/", directory, env=manager.env())
     manager.wait_for("STATUS=0 of 1 books live, 0 of 1 connections up", program)
@@ -101,36 +105,55 @@ def thread_of(program, name):
     raise AssertionError(f"no thread {name}")
 
 
-def a_book_thread_that_hangs_ends_the_watchdog_pings_and_one_that_goes_on_brings_them_back(directory):
-    """One thread is held still, as a debugger would; the control thread goes on and has every chance to ping."""
+@contextlib.contextmanager
+def held(thread):
+    """Holds a thread still, as a debugger would; the others go on."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 
-    def trace(request, thread):
+    def trace(request):
         assert libc.ptrace(request, thread, None, None) == 0, os.strerror(ctypes.get_errno())
 
+    trace(PTRACE_SEIZE)
+    trace(PTRACE_INTERRUPT)
+    os.waitpid(thread, WAIT_FOR_THREADS)
+    yield
+    trace(PTRACE_DETACH)
+
+
+def a_book_thread_that_hangs_ends_the_watchdog_pings_and_one_that_goes_on_brings_them_back(directory):
+    """The control thread has every chance to ping."""
     exchange = mock("--product", "BTC-USD", "--rate", 100)
     manager = Manager(f"{directory}/notify")
     allowed = SLOW
     program = node(exchange.url, directory, "--layout", "pipelined", env=manager.env(int(allowed * 1e6)))
     manager.wait_for("READY=1", program)
     manager.wait_for("WATCHDOG=1", program)
-    book = thread_of(program, "wb-book")
-    trace(PTRACE_SEIZE, book)
-    trace(PTRACE_INTERRUPT, book)
-    os.waitpid(book, WAIT_FOR_THREADS)
-    manager.hear(allowed)  # what was due for turns before
-    while manager.hear(0):
-        pass
-    manager.said.clear()
-    end = time.monotonic() + 6 * allowed
-    while time.monotonic() < end:
-        manager.hear(end - time.monotonic())
-    assert any("STATUS=" in each for each in manager.said), "the control thread has gone on"
-    assert not any("WATCHDOG" in each for each in manager.said), manager.said
-    trace(PTRACE_DETACH, book)
+    with held(thread_of(program, "wb-book")):
+        for seconds in (allowed + 2, 6 * allowed):
+            manager.said.clear()  # what was due for turns before
+            end = time.monotonic() + seconds
+            while time.monotonic() < end or manager.hear(0):
+                manager.hear(end - time.monotonic())
+        manager.wait_for("STATUS=", program)  # the control thread has gone on
+        assert not any("WATCHDOG" in each for each in manager.said), manager.said
     manager.wait_for("WATCHDOG=1", program)
     ended(program, manager)
+    exchange.signal()
+
+
+def a_report_asked_for_while_the_book_thread_hangs_is_written_when_it_goes_on(directory):
+    exchange = mock("--product", "BTC-USD", "--rate", 100)
+    program = node(exchange.url, directory, "--layout", "pipelined")
+    program.wait_for("connected to")
+    with held(thread_of(program, "wb-book")):
+        program.signal(signal.SIGUSR1)
+        program.wait_for("the book stage did not answer")
+        assert not os.path.exists(f"{directory}/report.json")
+    wait_until(lambda: program.pump(0.01) or os.path.exists(f"{directory}/report.json"), "the report")
+    assert program.out["stderr"].count("did not answer") == 1, program.out["stderr"]
+    program.signal()
+    program.ends(0)
     exchange.signal()
 
 
