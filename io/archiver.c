@@ -659,14 +659,13 @@ int wb_archiver_start(wb_archiver *a, wb_error *error) {
 
 void wb_archiver_stop(wb_archiver *a, uint64_t timeout_ns) {
   if (!a->started && !a->locked) return;
-  uint64_t end_ns = wb_clock_ns() + timeout_ns;
   wb_store_release(&a->stopping, 1);
   (void)!write(a->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
   if (a->started) pthread_join(a->thread, NULL);
   a->started = false;
   if (a->hook) wb_hook_thread_stop(a->hook);
   a->check_at_ns = a->scan_at_ns = 0;
-  work(a, end_ns);
+  work(a, wb_clock_ns() + timeout_ns); /* from here on: an idle thread may be long in ending */
   if (a->hook) wb_hook_kill(a->hook);
   set_waiting(a);
 }

@@ -144,6 +144,6 @@ void wb_line_ask(wb_line *l, uint64_t now_ns) {
   l->ask_at += count + (text[count] == '\n');
   l->asked = true;
   source->first = (l->index + 1) % source->config.line_count;
-  source->send_due_ns = now_ns + WB_LINE_SEND_INTERVAL_NS;
   wb_line_send_text(l, text, count);
+  source->send_due_ns = wb_source_now(source) + WB_LINE_SEND_INTERVAL_NS; /* of its sending, so that a halt makes none closer */
 }
