@@ -14,10 +14,15 @@ enum { MESSAGES = 30000 };
 enum { MESSAGES = 150000 };
 #endif
 enum { CHANGES = 6, PRICES = 400, TURNS_PER_REQUEST = 40, AT_ONCE = 64 };
+/* The writer waits every STRETCH messages until the publisher has looked LOOKS times since; the publisher rests now and then until it is lapped. */
+enum { RING_BYTES = 1 << 16, RING_CHANGES = RING_BYTES / sizeof(wirebook_shm_change), STRETCH = 2048, LOOKS = 128 };
+enum { BETWEEN_RESTS = MESSAGES / 30 };
 
 /* By message: of its product's book after it. Written before the message is taken by its book. */
 static uint64_t hash[MESSAGES + 1];
 static uint64_t checked, done;
+static uint64_t written; /* W writer, R publisher: messages */
+static uint64_t looks;   /* W publisher, R writer */
 
 static uint64_t drawn(uint64_t *random) {
   uint64_t z = (*random += UINT64_C(0x9e3779b97f4a7c15));
@@ -39,9 +44,19 @@ static void seen(rig_client *client, int product, const rig_book *book) {
 static void *publish(void *self) {
   static const char *const channels[RIG_CLIENTS] = {"level2", "level2_batch", "level2", "level2_50"};
   rig *r = self;
-  uint64_t random = 7;
-  for (uint64_t n = 0; !wb_load_acquire(&done); n++) {
+  uint64_t random = 7, rest_at = BETWEEN_RESTS, rest_until = 0;
+  for (uint64_t n = 0; !wb_load_acquire(&done);) {
     char text[256];
+    uint64_t messages = wb_load_acquire(&written);
+    wb_store_release(&looks, looks + 1);
+    if (messages >= rest_at) {
+      rest_until = messages + RING_CHANGES; /* a message has one change at least */
+      rest_at = rest_until + BETWEEN_RESTS;
+    }
+    if (messages < rest_until) {
+      sched_yield();
+      continue;
+    }
     uint64_t now_ns = RIG_S + n * 10 * RIG_MS;
     rig_client *client = &r->client[drawn(&random) % RIG_CLIENTS];
     if (n % TURNS_PER_REQUEST == 0) {
@@ -51,14 +66,15 @@ static void *publish(void *self) {
       wb_publisher_take(r->publisher, client->at, text, strlen(text), now_ns);
     }
     wb_publisher_turn(r->publisher, now_ns, 0);
+    n++;
     sched_yield();
   }
   return NULL;
 }
 
 int main(void) {
-  rig *r = rig_open_with(1 << 16);
-  uint64_t random = 1;
+  rig *r = rig_open_with(RING_BYTES);
+  uint64_t random = 1, looked = 0;
   static wb_book *model[RIG_PRODUCTS];
   for (unsigned i = 0; i < RIG_PRODUCTS; i++) model[i] = rig_book_made();
   rig_message(r, WB_PRODUCT_NONE, WB_MESSAGE_CONNECT, RIG_WHOLE, NULL, 0, 0);
@@ -89,7 +105,14 @@ int main(void) {
     if (first < count) rig_message(r, product, kind, first ? WB_PART_LAST : RIG_WHOLE, delta + first, count - first, n);
     r->now_ns = (uint64_t)n;
     if (n % 8 == 0) wb_book_stage_settle(&r->stage);
-    if (n % AT_ONCE == 0) sched_yield();
+    if (n % AT_ONCE == 0) {
+      wb_store_release(&written, (uint64_t)n);
+      sched_yield();
+    }
+    if (n % STRETCH == 0) {
+      while (wb_load_acquire(&looks) < looked + LOOKS) sched_yield();
+      looked = wb_load_acquire(&looks);
+    }
   }
   wb_store_release(&done, 1);
   pthread_join(thread, NULL);

@@ -151,6 +151,8 @@ def reported(program, path):
 
     def written():
         program.pump(0.01)
+        if program.child.poll() is not None:
+            program.fail("ended by itself")
         return version() != before
     wait_until(written, "a report")
     return load(path)

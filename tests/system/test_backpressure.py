@@ -52,7 +52,7 @@ def a_disk_that_takes_nothing_for_longer_than_the_spill_lasts_costs_records_that
         client.wait_close()
 
     peer = Peer(serve)
-    program = node(peer.url, directory, *SMALL, "--spill", "4M", prepare=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
+    program = node(peer.url, directory, *SMALL, "--spill", "4M", "--silence", 60, prepare=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
     program.wait_for("connected to")
     wait_until(lambda: product(program, directory)["state"] == "live", "live")
     refuse(program, 4096)

@@ -599,11 +599,11 @@ def parquet_without_its_program_says_how_to_get_it(directory):
 
 
 def of_a_damaged_log_what_is_whole_is_exported_and_the_rest_is_told(directory):
-    recorded(directory, messages=3000 * SLOW, rate=3000)  # a second: chunks are small, however long the first folder takes
-    segment = glob.glob(f"{directory}/data/**/*.wbseg", recursive=True)[0]
+    recorded(directory, messages=3000 * SLOW, rate=1000)  # three seconds: there are chunks behind the snapshots', however long the first folder takes
+    segment = max(glob.glob(f"{directory}/data/**/*.wbseg", recursive=True), key=os.path.getsize)
     whole, _ = csv_of("--product", THREE, f"{directory}/data")
     with open(segment, "r+b") as file:
-        place = file.read().rfind(b'"type":"l2update"', 0, os.path.getsize(segment) * 2 // 3)
+        place = file.read().rfind(b'"type":"l2update"', 0, os.path.getsize(segment) * 9 // 10)
         file.seek(place)
         file.write(b"!")
     for words in ([], ["--format", "parquet", "-o", f"{directory}/out"]):

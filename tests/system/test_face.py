@@ -177,7 +177,7 @@ def the_status_is_the_report_of_the_same_moment_and_of_late(directory):
 
 
 def books_that_move_are_those_that_the_node_ends_with(directory):
-    exchange = mock("--rate", 300, "--levels", 4000, "--messages", 900, "--product", "BTC,ETH")
+    exchange = mock("--rate", 300, "--levels", 4000, "--messages", 1800, "--product", "BTC,ETH")
     face = Face(exchange.url, directory, "--product", "BTC,ETH", "--once").live()
     seen, ended = [], threading.Event()
 

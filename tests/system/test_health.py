@@ -22,8 +22,10 @@ def asked(*words, code=0, **options):
 
 
 def a_node_is_alive_at_once_and_ready_when_its_books_are_live(directory):
-    with socket.create_server(("127.0.0.1", 0)) as place:
-        port = place.getsockname()[1]
+    place = socket.socket()  # keeps the port for the mock; nobody listens at it
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    port = place.getsockname()[1]
     program = node(f"ws://127.0.0.1:{port}/", directory, "--listen", "127.0.0.1:0")
     at = listening(program)
     assert '"ok"' in asked("--listen", at)["stdout"]

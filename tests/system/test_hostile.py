@@ -147,14 +147,14 @@ def a_disk_that_refuses_for_longer_than_the_silence_costs_no_record_and_no_conne
         client.wait_close()
 
     peer = Peer(serve)
-    program = node(peer.url, directory, "--max-message", "1M", "--journal", "4M", "--spill", 0, "--silence", 2,
+    program = node(peer.url, directory, "--max-message", "1M", "--journal", "4M", "--spill", 0, "--silence", 5,
                    prepare=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
     program.wait_for("connected to")
     began = report(program, directory)["lines"][0].get("stalls", 0)
     resource.prlimit(program.child.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     wait_until(lambda: report(program, directory)["lines"][0].get("stalls", 0) > began, "the journal is full")
     stalled = report(program, directory)["elapsed_s"]
-    wait_until(lambda: report(program, directory)["elapsed_s"] > stalled + 3, "three seconds of a full journal")
+    wait_until(lambda: report(program, directory)["elapsed_s"] > stalled + 6, "six seconds of a full journal")
     resource.prlimit(program.child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     more.set()
     wait_until(lambda: product(program, directory)["updates"] == 1, "everything that was held back is through")
@@ -188,6 +188,7 @@ def a_full_disk_and_a_peer_that_refuses_do_not_overrun_the_descriptors(directory
     resource.prlimit(program.child.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     limited.set()
     program.wait_for("disconnected")
+    wait_until(lambda: "elapsed_s" in report(program, directory), "a first report")
     began = report(program, directory)["elapsed_s"]
     wait_until(lambda: report(program, directory)["elapsed_s"] > began + 4, "time for some attempts")
     resource.prlimit(program.child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

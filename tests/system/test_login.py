@@ -345,8 +345,9 @@ def a_clock_that_is_off_is_told_by_the_date_of_the_upgrade(directory):
         with Listener() as listener:
             program = node(listener.url, f"{directory}/{number}", *LEVEL2, *SMALL, "--key-file", exchange_key(directory))
             client = listener.meet()
+            head = client.answer()[:-2]
             date = email.utils.formatdate(time.time() + ahead, usegmt=True).encode()
-            client.send(client.answer()[:-2] + b"Date: " + date + b"\r\n\r\n")
+            client.send(head + b"Date: " + date + b"\r\n\r\n")
             client.subscribed()
             client.text(json.dumps({"type": "error", "message": "Authentication Failed", "reason": '{"message":"request timestamp expired"}'}))
             program.wait_for("exchange says: ")
@@ -355,7 +356,7 @@ def a_clock_that_is_off_is_told_by_the_date_of_the_upgrade(directory):
             client.close()
             program.ends(0)
             told = [line for line in program.out["stderr"].splitlines() if "this machine's clock is" in line]
-            assert len(told) == (2 if words else 0) and all(re.search(r"clock is (99|100|101) s " + words, line) for line in told), program.out["stderr"]
+            assert len(told) == (2 if words else 0) and all(re.search(r"clock is (9\d|10\d) s " + words, line) for line in told), program.out["stderr"]
 
 
 def a_login_goes_by_tls_or_to_loopback_only(directory):

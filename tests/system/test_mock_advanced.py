@@ -108,7 +108,10 @@ def the_first_snapshot_is_number_0_and_its_acknowledgement_number_1(directory):
         said = beat["events"][0]
         found = re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{0,8}[1-9])? \+0000 UTC m=\+(\d+)\.\d{9}", said["current_time"])
         assert found and said["heartbeat_counter"] == int(found[2]), said
-    assert beats[1]["events"][0]["heartbeat_counter"] - beats[0]["events"][0]["heartbeat_counter"] >= 1, beats
+    counters = [beat["events"][0]["heartbeat_counter"] for beat in beats]
+    while len(counters) < 10 and counters[-1] == counters[0]:  # a mock that was halted makes up for its beats, all of one second
+        counters.append(feed.until("heartbeats")["events"][0]["heartbeat_counter"])
+    assert counters == sorted(counters) and counters[-1] > counters[0], counters
     feed.ask("level2", "ETH-USD", "LTC-USD")
     assert feed.until("l2_data")["events"][0]["product_id"] == "LTC-USD", "what it has it does not get again"
 
@@ -121,7 +124,7 @@ def each_connection_counts_its_own_messages_over_all_channels(directory):
             feed.ask(channel, *THREE.split(","))
     for feed in feeds:
         seen = {}
-        while set(seen) != {"l2_data", "subscriptions", *CHANNELS[1:]} or seen["l2_data"] < 1000:
+        while set(seen) != {"l2_data", "subscriptions", *CHANNELS[1:]} or seen["l2_data"] < 1000 or seen["subscriptions"] < 7:
             message = feed.message()
             assert message["sequence_num"] == sum(seen.values()), (seen, message)
             assert STAMP.fullmatch(message["timestamp"]) and ("client_id" in message) == (message["channel"] == "l2_data"), message
@@ -411,7 +414,8 @@ def four_hundred_products_are_all_live_and_asked_for_at_no_more_than_eight_messa
     shown = subprocess.run([os.environ["WIREBOOK_BINARY"], "inspect", "--frames", "--json", "--kind", "sent", f"{directory}/data"], capture_output=True, check=True)
     sent = [json.loads(line) for line in shown.stdout.splitlines()]
     times = [datetime.fromisoformat(record["utc"][:26]).timestamp() for record in sent]
-    assert len(times) == 4 * 3 and all(later - earlier > 0.95 for earlier, later in zip(times, times[8:])), times
+    # Seven intervals, as a node may be halted between looking at its clock and making the record of what it sent.
+    assert len(times) == 4 * 3 and all(later - earlier > 0.85 for earlier, later in zip(times, times[8:])), times
     assert {id for record in sent for id in json.loads(record["text"]).get("product_ids", [])} == set(products)
 
 
@@ -430,7 +434,7 @@ def troubled(directory, name, condition, *mock_words, node_words=(), products="B
     Program("replay", *FEED, "--product", products, "--depth", 1000, "--console", "off", "--report", f"{place}/replay.json", *node_words_of_replay(node_words),
             f"{place}/data").ends(0)
     same(path, f"{place}/replay.json", "--state", "--rejected")
-    assert load(f"{place}/mock.json")["clients"][0]["faults"] == 1
+    assert sum(client["faults"] for client in load(f"{place}/mock.json")["clients"]) == 1
     return report, program.out["stderr"]
 
 
@@ -486,7 +490,8 @@ def a_broken_message_costs_a_new_snapshot(directory):
 
 def a_connection_that_breaks_is_followed_by_a_new_one_that_counts_from_0(directory):
     for name, said in [("reset", None), ("close", "1001"), ("masked", "1002"), ("mute", "nothing received for")]:
-        report, words = troubled(directory, name, lambda r: r["reconnects"] >= 1, node_words=["--silence", "1"])
+        silence = ["--silence", "1"] if name == "mute" else []  # a mock that is halted before its fault is no silent one
+        report, words = troubled(directory, name, lambda r: r["reconnects"] >= 1, node_words=silence)
         assert said is None or said in words, words
         assert report["resyncs"] == 0, report
 

