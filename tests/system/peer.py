@@ -1,6 +1,7 @@
 """A WebSocket server in a few lines, that sends exactly the bytes a test wants. One client at a time, on 127.0.0.1."""
 
 import base64
+import errno
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ import struct
 import threading
 import time
 
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLMSG_ERROR, TCP_LISTEN = 4, 20, 2, 10
 PATIENCE = 60 * float(os.environ.get("WIREBOOK_SLOW", "1"))
 
 
@@ -25,6 +27,21 @@ def frame(payload, opcode=1, fin=True, rsv=0):
     else:
         head += b"\x7f" + struct.pack(">Q", n)
     return head + payload
+
+
+def queued(local, remote):
+    """Bytes that a TCP connection's end has not read, and those sent that the other kernel has not taken; asked of sock_diag(7)."""
+    address = b"".join(socket.inet_aton(host) + bytes(12) for host in (local[0], remote[0]))
+    asked = struct.pack("=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 0xffffffff) + struct.pack("!HH", local[1], remote[1]) + address + struct.pack("=Iq", 0, -1)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+        kernel.send(struct.pack("=IHHII", 16 + len(asked), SOCK_DIAG_BY_FAMILY, 1, 0, 0) + asked)
+        answer = kernel.recv(4096)
+    kind, error = struct.unpack_from("=H", answer, 4)[0], struct.unpack_from("=i", answer, 16)[0]
+    if kind == NLMSG_ERROR:
+        assert error == -errno.ENOENT, os.strerror(-error)
+        return 0, 0  # there is no such end any more
+    assert answer[17] != TCP_LISTEN, "not of a connection"
+    return struct.unpack_from("=II", answer, 16 + 4 + 48 + 4)
 
 
 def accepting(key):
@@ -102,17 +119,11 @@ class Client:
 
     def taken(self):
         """Waits until the other end has read every byte sent to it: what is sent next, it reads apart."""
-        ours, theirs = ("%04X" % end[1] for end in (self.sock.getsockname(), self.sock.getpeername()))
-        waiting, end = True, time.monotonic() + PATIENCE
-        while waiting:
+        ours, theirs = self.sock.getsockname(), self.sock.getpeername()
+        end = time.monotonic() + PATIENCE
+        while queued(ours, theirs)[1] or queued(theirs, ours)[0]:
             assert time.monotonic() < end, "the other end does not read"
-            with open("/proc/net/tcp") as file:
-                rows = [row.split() for row in file]
-            unsent = [row[4][:8] for row in rows if (row[1][-4:], row[2][-4:]) == (ours, theirs)]
-            unread = [row[4][9:] for row in rows if (row[1][-4:], row[2][-4:]) == (theirs, ours)]
-            waiting = any(int(count, 16) for count in unsent + unread)
-            if waiting:
-                os.sched_yield()  # the kernel tells nobody
+            os.sched_yield()  # the kernel tells nobody
 
     def hang_up(self):
         """Ends the TCP connection, without a close frame."""

@@ -241,9 +241,7 @@ def compression_is_not_offered_and_a_server_that_claims_it_is_refused(directory)
 
 
 def crumbs(data):
-    """Single bytes; a sanitized node on a busy machine would not have them all within the ten seconds it gives a head."""
-    step = 1 if SLOW == 1 else 8
-    return [data[at:at + step] for at in range(0, len(data), step)]
+    return [data[at:at + 1] for at in range(len(data))]
 
 
 def a_head_may_come_in_any_pieces_behind_interim_answers_and_with_frames_in_its_last_segment(directory):
