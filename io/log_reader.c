@@ -112,11 +112,18 @@ static void damaged(wb_log_reader *reader, file *f, int code, uint64_t offset, u
 
 /* ------------------------------------------------------------------------------------------------ finding the files */
 
+/* Whether a writer holds the segment. */
+static bool is_growing(int fd) {
+  struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+  return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
+}
+
 /* Reads a file's header, or as much of it as there is. Returns an errno. */
-static int read_head(const char *path, uint8_t *header, size_t *found, bool *compressed, uint64_t *read_bytes) {
+static int read_head(const char *path, uint8_t *header, size_t *found, bool *compressed, bool *growing, uint64_t *read_bytes) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t got = fd < 0 ? -1 : pread(fd, header, WB_SEGMENT_HEADER_BYTES, 0);
   int os_errno = errno;
+  *growing = fd >= 0 && is_growing(fd);
   if (fd >= 0) close(fd);
   if (got < 0) return os_errno;
   *found = (size_t)got;
@@ -152,7 +159,7 @@ static int add_file(wb_log_reader *reader, const char *path, unsigned path_index
   uint8_t header[WB_SEGMENT_HEADER_BYTES];
   wb_segment_info info;
   size_t found = 0;
-  int os_errno = read_head(path, header, &found, &f->segment.compressed, &reader->totals.read_bytes);
+  int os_errno = read_head(path, header, &found, &f->segment.compressed, &f->segment.growing, &reader->totals.read_bytes);
   if (os_errno) {
     reader->count--;
     free(f->segment.path);
@@ -354,6 +361,7 @@ static int map(file *f, bool part) {
     f->segment.path = path;
     strcpy(path + bytes, ".zst");
     f->segment.compressed = true;
+    f->segment.growing = false;
   }
   if (f->segment.compressed) {
     struct stat about;
@@ -363,8 +371,7 @@ static int map(file *f, bool part) {
     return f->decoder ? 0 : -error.os_errno;
   }
   if (fd < 0) return -errno;
-  struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
-  f->segment.growing = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK; /* before its size: see the writer's end */
+  f->segment.growing = is_growing(fd); /* before its size: see the writer's end */
   struct stat about;
   int result = fstat(fd, &about) ? -errno : 0;
   if (!result) {

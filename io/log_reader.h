@@ -35,7 +35,7 @@ enum { WB_LOG_WINDOW_CHUNKS_DEFAULT = 65536 };
 #define WB_LOG_WINDOW_BYTES_DEFAULT (UINT64_C(1) << 30)
 
 /* One file. chunks, frames and good_bytes (of the segment, decoded) count what was read so far; file_bytes is its size on disk;
- * code is 0, WB_E_DAMAGED, WB_E_VERSION or WB_E_SYSTEM. */
+ * growing: as of open, and again when its turn came; code is 0, WB_E_DAMAGED, WB_E_VERSION or WB_E_SYSTEM. */
 typedef struct wb_log_segment {
   char *path;
   unsigned path_index; /* the argument it came from */

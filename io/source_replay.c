@@ -17,7 +17,7 @@ struct wb_source_replay {
   wb_source_replay_config config;
   wb_log_reader *log;
   wb_recording *recording;
-  unsigned next_path, lines, run;
+  unsigned next_path, lines, run, last_run;
   bool orders;
   unsigned closing;   /* lines of the run before that are still to be told as down, in front of the record */
   bool missing, told; /* records are missing in front of the record: it is to be told, was told */
@@ -60,8 +60,9 @@ static void on_note(void *self, const wb_log_note *note) {
                  wb_error_text(note->code), (unsigned long long)note->offset, (unsigned long long)note->bytes);
     source->error.position = note->offset;
   } else {
-    wb_error_set(&source->error, WB_E_DAMAGED, 0, WB_REPLAY_MISSING, "records %llu to %llu are missing",
-                 (unsigned long long)note->first, (unsigned long long)note->last);
+    const char *what = note->run == source->last_run ? WB_REPLAY_MISSING : "replay";
+    wb_error_set(&source->error, WB_E_DAMAGED, 0, what, "records %llu to %llu are missing", (unsigned long long)note->first,
+                 (unsigned long long)note->last);
     source->error.position = note->first;
   }
 }
@@ -157,6 +158,7 @@ wb_source_replay *wb_source_replay_open(const wb_source_replay_config *config, w
     const wb_log_segment *segment;
     for (size_t i = 0; source->log && (segment = wb_log_reader_segment(source->log, i)); i++) {
       unsigned lines = segment->readable ? lines_of(segment->text) : 1;
+      if (segment->readable) source->last_run = segment->run;
       if (lines > source->lines) source->lines = lines;
       source->orders |= segment->readable && orders_of(segment->text, config->codec->orders);
     }

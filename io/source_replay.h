@@ -64,7 +64,7 @@ enum { WB_REPLAY_TURN_BYTES = 256 << 10, WB_REPLAY_TURN_RECORDS = 256 };
 int64_t wb_source_replay_until(wb_source_replay *source, int64_t utc_ns);
 
 /* wb_source_replay_ended: everything was read, or stopped, or the input is damaged or unreadable (*error has code and text;
- * what came before the damage was replayed). Where records are missing, `what` is WB_REPLAY_MISSING and `position` the number of the first. */
+ * what came before the damage was replayed). Where records of the last run are missing, `what` is WB_REPLAY_MISSING and `position` the number of the first. */
 #define WB_REPLAY_MISSING "records"
 bool wb_source_replay_ended(const wb_source_replay *source, wb_error *error);
 uint64_t wb_source_replay_taken(const wb_source_replay *source);

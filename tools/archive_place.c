@@ -110,56 +110,101 @@ static bool node_read(const char *text, uint8_t *node) {
   return true;
 }
 
+static bool run_read(json_t *item, wb_archive_run *run) {
+  const char *node;
+  json_int_t next_segment, next_number, from_segment, from;
+  int over;
+  if (json_unpack(item, "{s:s,s:I,s:I,s:I,s:I,s:b}", "node", &node, "next_segment", &next_segment, "next_number", &next_number,
+                  "from_segment", &from_segment, "from_utc_ns", &from, "over", &over) != 0)
+    return false;
+  *run = (wb_archive_run){.over = over,
+                          .next_segment = (uint64_t)next_segment,
+                          .next_number = (uint64_t)next_number,
+                          .from_segment = (uint64_t)from_segment,
+                          .from_utc_ns = from};
+  return node_read(node, run->node);
+}
+
+/* One that knew the last run alone. From where to replay is not taken from it: it does not say of which run that was. */
+static bool last_run_read(json_t *root, wb_archive_cursor *cursor) {
+  const char *node;
+  json_int_t segment, next, created;
+  int over;
+  if (json_unpack(root, "{s:s,s:I,s:I,s:I,s:b}", "node", &node, "segment", &segment, "next_number", &next, "created_utc_ns",
+                  &created, "run_over", &over) != 0)
+    return false;
+  cursor->run[cursor->count++] = (wb_archive_run){
+      .over = over, .next_segment = (uint64_t)segment + 1, .next_number = (uint64_t)next, .from_utc_ns = INT64_MIN};
+  cursor->until_utc_ns = created;
+  return node_read(node, cursor->run[0].node);
+}
+
+static bool runs_read(json_t *root, wb_archive_cursor *cursor) {
+  json_t *runs = json_object_get(root, "runs"), *item;
+  size_t i;
+  if (!runs) return last_run_read(root, cursor);
+  json_array_foreach(runs, i, item) if (!run_read(item, &cursor->run[cursor->count++])) return false;
+  return cursor->count > 0;
+}
+
 int wb_archive_cursor_read(const wb_archive_place *place, const char *name, const char *options, wb_archive_cursor *cursor,
                            wb_error *error) {
-  *cursor = (wb_archive_cursor){.from_utc_ns = INT64_MIN};
+  *cursor = (wb_archive_cursor){.until_utc_ns = INT64_MIN};
   char *path = path_of(place->home, name);
   if (!path) return no_memory(error);
-  const char *node, *made;
-  json_int_t segment, next, created, from;
-  int over;
   json_t *root = json_load_file(path, 0, NULL);
+  const char *made = json_string_value(json_object_get(root, "options"));
   int result = 0;
   if (access(path, F_OK) != 0 && errno == ENOENT) {
     ;
-  } else if (json_unpack(root, "{s:s,s:s,s:I,s:I,s:I,s:I,s:b}", "options", &made, "node", &node, "segment", &segment,
-                         "next_number", &next, "created_utc_ns", &created, "from_utc_ns", &from, "run_over", &over) != 0 ||
-             !node_read(node, cursor->node)) {
+  } else if (!(cursor->run = calloc(json_array_size(json_object_get(root, "runs")) + 1, sizeof *cursor->run))) {
+    result = no_memory(error);
+  } else if (!made || !runs_read(root, cursor)) {
     result = wb_error_set(error, WB_E_DAMAGED, 0, "archive", "%s is no cursor", path);
   } else if (strcmp(made, options) != 0) {
     result = wb_error_set(error, WB_E_CONFIG, 0, "archive", "%s was begun with other options (%s): take another folder",
                           place->out, made);
   } else {
     cursor->there = true;
-    cursor->run_over = over;
-    cursor->segment = (uint64_t)segment;
-    cursor->next_number = (uint64_t)next;
-    cursor->created_utc_ns = created;
-    cursor->from_utc_ns = from;
   }
   json_decref(root);
   free(path);
   return result;
 }
 
-int wb_archive_cursor_write(const wb_archive_place *place, const char *name, const char *options,
-                            const wb_archive_cursor *cursor, wb_error *error) {
-  char node[NODE_TEXT_BYTES], *path = path_of(place->home, name), *temporary = NULL;
+/* NULL: no memory. */
+static json_t *cursor_json(const char *options, const wb_archive_cursor *cursor) {
+  json_t *runs = json_array();
+  for (size_t i = 0; i < cursor->count; i++) {
+    const wb_archive_run *run = &cursor->run[i];
+    char node[NODE_TEXT_BYTES];
+    node_text(run->node, node);
+    json_t *item = json_pack("{s:s,s:I,s:I,s:I,s:I,s:b}", "node", node, "next_segment", (json_int_t)run->next_segment,
+                             "next_number", (json_int_t)run->next_number, "from_segment", (json_int_t)run->from_segment,
+                             "from_utc_ns", (json_int_t)run->from_utc_ns, "over", run->over);
+    if (json_array_append_new(runs, item) != 0) {
+      json_decref(runs);
+      return NULL;
+    }
+  }
+  return json_pack("{s:s,s:o}", "options", options, "runs", runs);
+}
+
+int wb_archive_cursor_write(const wb_archive_place *place, const char *name, const char *options, wb_archive_cursor *cursor,
+                            wb_error *error) {
+  char *path = path_of(place->home, name), *temporary = NULL;
   if (!path || asprintf(&temporary, "%s.tmp", path) < 0) {
     free(path);
     return no_memory(error);
   }
-  node_text(cursor->node, node);
-  json_t *root =
-      json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:b}", "options", options, "node", node, "segment", (json_int_t)cursor->segment,
-                "next_number", (json_int_t)cursor->next_number, "created_utc_ns", (json_int_t)cursor->created_utc_ns,
-                "from_utc_ns", (json_int_t)cursor->from_utc_ns, "run_over", cursor->run_over);
+  json_t *root = cursor_json(options, cursor);
   FILE *file = root ? fopen(temporary, "we") : NULL;
   bool good = file && json_dumpf(root, file, JSON_INDENT(1)) == 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
   int result = good ? 0 : cannot(error, "write", temporary);
   if (file) fclose(file);
   if (result == 0 && rename(temporary, path) != 0) result = cannot(error, "replace", path);
   if (result == 0 && (errno = -wb_folder_sync(place->home)) != 0) result = cannot(error, "sync", place->home);
+  cursor->there |= result == 0;
   json_decref(root);
   free(path);
   free(temporary);

@@ -20,11 +20,11 @@ int wb_archive_place_open(wb_archive_place *place, const char *out, wb_error *er
 void wb_archive_place_close(wb_archive_place *place);
 
 /* wb_archive_cursor_read reads the cursor of that name; there is false where there is none. options: what it was made with; another one: WB_E_CONFIG, and WB_E_DAMAGED
- * where it is no cursor. write replaces it, synced. */
+ * where it is no cursor; WB_E_MEMORY. Close it in any case. write replaces it, synced: it is there then. */
 int wb_archive_cursor_read(const wb_archive_place *place, const char *name, const char *options, wb_archive_cursor *cursor,
                            wb_error *error);
-int wb_archive_cursor_write(const wb_archive_place *place, const char *name, const char *options,
-                            const wb_archive_cursor *cursor, wb_error *error);
+int wb_archive_cursor_write(const wb_archive_place *place, const char *name, const char *options, wb_archive_cursor *cursor,
+                            wb_error *error);
 
 /* wb_archive_place_publish moves the files that were made of a table to their places, synced; unit: what their names begin with. */
 int wb_archive_place_publish(const wb_archive_place *place, wb_table_id table, const char *unit, wb_error *error);

@@ -69,7 +69,7 @@ typedef struct lane {
   wb_archive_log log;
   size_t at, end;
   wb_export_parquet *parquet[WB_TABLE_COUNT];
-  uint64_t last_number;
+  uint64_t last_number, last_segment; /* of the unit's rows */
   int64_t last_utc_ns;
   const wb_log_segment *segment; /* of the last row, in */
   unsigned run;
@@ -112,19 +112,11 @@ static int finish_unit(lane *l, wb_error *error) {
     if (result == 0) result = wb_archive_place_publish(&a->place, (wb_table_id)t, unit->name, error);
   }
   if (result != 0) return result;
-  wb_archive_cursor *cursor = &l->cursor;
-  cursor->there = true;
-  memcpy(cursor->node, unit->node, sizeof cursor->node);
-  cursor->segment = unit->number;
-  cursor->run_over = unit->end_number == UINT64_MAX;
-  cursor->created_utc_ns = unit->created_utc_ns;
-  cursor->next_number = unit->end_number != UINT64_MAX   ? unit->end_number
-                        : l->last_utc_ns != WB_TIME_NONE ? l->last_number + 1
-                                                         : unit->first_number;
-  if (l->last_utc_ns != WB_TIME_NONE) cursor->from_utc_ns = l->last_utc_ns - BEFORE_NS;
+  int64_t from_utc_ns = l->last_utc_ns != WB_TIME_NONE ? l->last_utc_ns - BEFORE_NS : INT64_MIN;
+  wb_archive_log_done(&l->log, &l->cursor, l->at, l->last_number, l->last_segment, from_utc_ns);
   l->at++;
   l->last_utc_ns = WB_TIME_NONE;
-  return wb_archive_cursor_write(&a->place, l->cursor_name, l->options, cursor, error);
+  return wb_archive_cursor_write(&a->place, l->cursor_name, l->options, &l->cursor, error);
 }
 
 static unsigned run_of(lane *l, const wb_log_segment *segment) {
@@ -152,6 +144,7 @@ static int put(void *self, wb_table_id table, const wb_value *value, const wb_re
       !(l->parquet[table] = wb_export_parquet_start(a->place.work, table, unit->name, a->decimals, a->memory, error)))
     return error->code;
   l->last_number = origin->number;
+  l->last_segment = origin->segment->segment;
   l->last_utc_ns = origin->utc_ns;
   return wb_export_parquet_put(l->parquet[table], table, value, error);
 }
@@ -163,12 +156,12 @@ static bool is_of_later(const lane *l, const wb_error *error) {
   return error->what && strcmp(error->what, WB_REPLAY_MISSING) == 0 && error->position >= l->log.segment[l->end - 1].end_number;
 }
 
-static int run_pass(lane *l, char *const *path, wb_error *error) {
+static int run_pass(lane *l, char *const *path, int64_t from_utc_ns, wb_error *error) {
   archive *a = l->of;
   wb_export_config config = {.node = a->node, .tables = l->tables, .sink = {l, put}};
   config.node.path = path;
-  config.node.part = l->cursor.there && l->cursor.from_utc_ns != INT64_MIN;
-  config.node.from_utc_ns = l->cursor.from_utc_ns;
+  config.node.part = from_utc_ns != INT64_MIN;
+  config.node.from_utc_ns = from_utc_ns;
   config.node.to_utc_ns = INT64_MAX;
   l->segment = NULL;
   l->last_utc_ns = WB_TIME_NONE;
@@ -186,12 +179,20 @@ static int run_pass(lane *l, char *const *path, wb_error *error) {
   return stopping || result > 0 ? 0 : result;
 }
 
-/* All that is ready, in one pass. Returns 1 if there was something to do, 0, or a negative error. */
+/* The order in which runs are met is kept, once there is a cursor: it says which of them has ended. */
+static int meet_runs(lane *l, wb_error *error) {
+  int result = wb_archive_log_meet(&l->log, &l->cursor);
+  if (result < 0) return wb_error_set(error, result, ENOMEM, "archive", "no memory");
+  return result && l->cursor.there ? wb_archive_cursor_write(&l->of->place, l->cursor_name, l->options, &l->cursor, error) : 0;
+}
+
+/* All that follows one upon the other and is ready, in one pass. Returns 1 if there was something to do, 0, or a negative error. */
 static int do_ready(lane *l, wb_error *error) {
   archive *a = l->of;
-  bool missed;
+  bool missed = false;
   int result = wb_archive_log_open(&l->log, a->dir, error);
   char **path = NULL;
+  if (result == 0) result = meet_runs(l, error);
   if (result == 0) {
     wb_archive_log_next(&l->log, &l->cursor, a->once, &l->at, &l->end, &missed);
     result = l->at < l->end;
@@ -202,8 +203,10 @@ static int do_ready(lane *l, wb_error *error) {
   if (result > 0 && !(path = calloc(l->end + 1, sizeof *path)))
     result = wb_error_set(error, WB_E_MEMORY, ENOMEM, "archive", "no memory");
   if (result > 0) {
-    for (size_t i = 0; i < l->end; i++) path[i] = l->log.segment[i].path;
-    int code = run_pass(l, path, error);
+    int64_t from_utc_ns;
+    size_t begin = wb_archive_log_from(&l->log, &l->cursor, l->at, &from_utc_ns);
+    for (size_t i = begin; i < l->end; i++) path[i - begin] = l->log.segment[i].path;
+    int code = run_pass(l, path, from_utc_ns, error);
     if (code != 0) result = code;
   }
   free(path);
@@ -365,6 +368,7 @@ static int archive_all(archive *a, const char *out, wb_error *error) {
   if (result == 0 && a->watch < 0) result = wb_error_set(error, WB_E_SYSTEM, errno, "archive", "inotify: %s", strerror(errno));
   if (result == 0) result = work(a, lanes, count, error);
   if (a->watch >= 0) close(a->watch);
+  for (unsigned i = 0; i < count; i++) wb_archive_cursor_close(&lanes[i].cursor);
   wb_archive_place_close(&a->place);
   return result;
 }

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import time
 
@@ -37,13 +38,15 @@ def made(directory, out="out"):
                   if name.endswith(".parquet"))
 
 
-def is_the_whole(directory, out="out", code=0, tables=TABLES):
-    """The archive's rows are those of one export of the whole log: none is missing, none is there twice."""
+def is_the_whole(directory, out="out", code=0, tables=TABLES, logs=("data",)):
+    """The archive's rows are those of one export of each log: none is missing, none is there twice."""
     database = DuckDB(f"{NPM}/@duckdb/node-bindings-linux-x64/libduckdb.so")
     counts = {}
+    shutil.rmtree(f"{directory}/whole", ignore_errors=True)
     for table in tables:
-        Program("export", "--table", table, "--format", "parquet", "-o", f"{directory}/whole", "--product", THREE, f"{directory}/data").ends(code)
-        ours, whole = (f"SELECT * FROM read_parquet('{directory}/{place}/{table}/product=*/date=*/*.parquet', hive_partitioning=true)" for place in (out, "whole"))
+        for number, log in enumerate(logs):
+            Program("export", "--table", table, "--format", "parquet", "-o", f"{directory}/whole/{number}", "--product", THREE, f"{directory}/{log}").ends(code)
+        ours, whole = (f"SELECT * FROM read_parquet('{directory}/{place}/{table}/product=*/date=*/*.parquet', hive_partitioning=true)" for place in (out, "whole/*"))
         counts[table] = int(database.rows(f"SELECT count(*) FROM ({ours})")[0][0])
         for one, other in ((ours, whole), (whole, ours)):
             assert database.rows(f"({one}) EXCEPT ALL ({other}) LIMIT 3") == [], table
@@ -65,6 +68,47 @@ def the_union_of_all_segments_is_one_export_of_the_whole(directory):
     before = {name: os.stat(f"{directory}/out/{name}").st_mtime_ns for name in files}
     archive(directory, "--once").ends(0)
     assert before == {name: os.stat(f"{directory}/out/{name}").st_mtime_ns for name in made(directory)}, "nothing is done twice"
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x82f63b78 * (crc & 1)
+    return crc ^ 0xffffffff
+
+
+def with_the_clock_set_back(path, folder, seconds):
+    """Puts a segment into a folder as if it had been made so much earlier."""
+    with open(path, "rb") as file:
+        whole = bytearray(file.read())
+    created, = struct.unpack_from("<q", whole, 24)
+    created -= seconds * 1000000000
+    struct.pack_into("<q", whole, 24, created)
+    struct.pack_into("<I", whole, 12, 0)
+    struct.pack_into("<I", whole, 12, crc32c(whole[:4096]))
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(created // 1000000000))
+    with open(f"{folder}/{stamp}.{created % 1000000000:09}Z-{path.rsplit('-', 1)[1]}", "wb") as file:
+        file.write(whole)
+
+
+def a_run_that_began_when_the_clock_was_set_back_is_archived(directory):
+    if missing():
+        return
+    for name, messages in (("one", 3000), ("two", 1500)):
+        os.mkdir(f"{directory}/{name}")
+        recorded(f"{directory}/{name}", messages=messages, rate=4000)  # at full speed a chunk holds more than a segment
+    shutil.copytree(f"{directory}/one/data", f"{directory}/data")
+    archive(directory, "--once").ends(0)
+    before = {name: os.stat(f"{directory}/out/{name}").st_mtime_ns for name in made(directory)}
+    os.mkdir(f"{directory}/data/back")
+    for path in segments(f"{directory}/two"):
+        with_the_clock_set_back(path, f"{directory}/data/back", 3600)
+    archive(directory, "--once").ends(0)
+    assert before == {name: os.stat(f"{directory}/out/{name}").st_mtime_ns for name in made(directory) if name in before}, "nothing is done twice"
+    is_the_whole(directory, logs=("one/data", "two/data"))
+    is_the_whole(directory, tables=("deltas", "frames"))  # trades of the first have lower numbers than those that are read before them here
 
 
 def it_goes_on_beside_a_node_that_rolls_segments(directory):
@@ -155,6 +199,18 @@ def a_segment_that_is_gone_before_it_was_archived_is_told(directory):
     worker = archive(directory, "--once").ends(1)
     assert "is gone, or came too late" in worker.out["stderr"], worker.out["stderr"]
     assert os.path.basename(segments(directory)[-1])[:-6] in units_of(directory)
+
+
+def records_that_are_missing_in_a_run_are_told_whatever_the_numbers_of_the_next(directory):
+    if missing():
+        return
+    recorded(directory, rate=4000)  # at full speed a chunk holds more than a segment
+    os.unlink(segments(directory)[-2])
+    recorded(directory, messages=1000, rate=4000)  # the last unit of it that is done ends with a lower number
+    worker = archive(directory, "--table", "frames")
+    worker.wait_for("are missing")
+    worker.signal(signal.SIGTERM)
+    worker.ends(1)
 
 
 def one_folder_has_one_worker_and_one_set_of_options(directory):

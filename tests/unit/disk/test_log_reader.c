@@ -368,6 +368,11 @@ Test(log_reader, a_segment_that_its_writer_holds_open_has_no_damage) {
   int fd = open(file_path, O_RDWR);
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   cr_assert_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+  const char *path = dir;
+  wb_error error;
+  wb_log_reader *reader = wb_log_reader_open(&(wb_log_reader_config){.path = &path, .path_count = 1}, &error);
+  cr_assert(reader && wb_log_reader_segment(reader, 0)->growing, "known before it is read");
+  wb_log_reader_close(reader);
   cr_assert_eq(read_dir(), 10);
   cr_assert_eq(note_count, 0);
   close(fd);
