@@ -204,7 +204,7 @@ def a_segment_that_is_gone_before_it_was_archived_is_told(directory):
 def records_that_are_missing_in_a_run_are_told_whatever_the_numbers_of_the_next(directory):
     if missing():
         return
-    recorded(directory, rate=4000)  # at full speed a chunk holds more than a segment
+    recorded(directory, rate=2000)  # at full speed a chunk holds more than a segment
     os.unlink(segments(directory)[-2])
     recorded(directory, messages=1000, rate=4000)  # the last unit of it that is done ends with a lower number
     worker = archive(directory, "--table", "frames")
