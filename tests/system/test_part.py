@@ -94,6 +94,7 @@ def the_bytes_that_a_part_says_it_read_are_those_that_the_system_counted(directo
 
 def an_index_that_is_wrong_is_left_aside_with_a_word_and_nothing_changes(directory):
     recorded(directory, "--rotate-bytes", "256k", "--index", "on", messages=12000 * SLOW, rate=3000)  # four seconds: many segments, also if it stands still for two of them
+    Program("inspect", "--index", f"{directory}/data").ends(0)  # of segments that a busy archiver did not come to
     at = times(directory)
     window = window_of(at, len(at) // 3, len(at) // 6)
     right, said = part(directory, THREE, *window, "right")
