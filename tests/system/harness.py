@@ -6,6 +6,7 @@ import os
 import re
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,14 @@ def all_at_once(one, cases, workers=4):
         done = [pool.submit(one, number, case) for number, case in enumerate(cases)]
     failures = [f"{case!r:.200}\n{error!r:.4000}" for case, error in zip(cases, (each.exception() for each in done)) if error]
     assert not failures, "\n\n".join(failures)
+
+
+def kept_port():
+    """A port that a program is to listen at later, and the socket that keeps it until then; nobody listens at it."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    return place.getsockname()[1], place
 
 
 def openssl(*words, cwd):

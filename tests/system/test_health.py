@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 
-from harness import LIMIT, Program, certificates, main, mock, node
+from harness import LIMIT, Program, certificates, kept_port, main, mock, node
 
 TOKEN = "a-token-of-visible-characters"
 
@@ -22,10 +22,7 @@ def asked(*words, code=0, **options):
 
 
 def a_node_is_alive_at_once_and_ready_when_its_books_are_live(directory):
-    place = socket.socket()  # keeps the port for the mock; nobody listens at it
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind(("127.0.0.1", 0))
-    port = place.getsockname()[1]
+    port, _place = kept_port()
     program = node(f"ws://127.0.0.1:{port}/", directory, "--listen", "127.0.0.1:0")
     at = listening(program)
     assert '"ok"' in asked("--listen", at)["stdout"]

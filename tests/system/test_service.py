@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 
-from harness import LIMIT, SLOW, main, mock, node, wait_until
+from harness import LIMIT, SLOW, kept_port, main, mock, node, wait_until
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WAIT_FOR_THREADS = 0x40000000
@@ -51,10 +51,7 @@ def ended(program, manager):
 
 
 def a_service_is_ready_when_its_books_are_live_and_not_before(directory):
-    place = socket.socket()  # keeps the port for the mock; nobody listens at it
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind(("127.0.0.1", 0))
-    port = place.getsockname()[1]
+    port, _place = kept_port()
     manager = Manager(f"{directory}/notify")
     program = node(f"ws://127.0.0.1:{port}/", directory, env=manager.env())
     manager.wait_for("STATUS=0 of 1 books live, 0 of 1 connections up", program)
